@@ -1,0 +1,253 @@
+// The one typed contract between the SDK and the native engine: everything that crosses the boundary is named here.
+// Every call may throw an Error with a `code` (ERR_OCTAVO_…); bad input never ends the process.
+
+/** Hardware and libraries the engine found, as shown to the user. */
+export interface EngineInfo {
+	version: string;
+	/** Instruction set the CPU ops run with on this machine. */
+	simd: "avx512" | "avx2" | "portable";
+	/** What multiplies large matrices. */
+	gemm: "onednn" | "plain";
+	numThreads: number;
+	/** CUDA ops compiled in, and devices the driver reports (0 without a driver). */
+	cuda: { compiled: boolean; numDevices: number };
+}
+
+export interface RopeScalingSpec {
+	factor: number;
+	lowFreqFactor: number;
+	highFreqFactor: number;
+	originalMaxPositions: number;
+}
+
+/** Shape of a Llama-architecture decoder. */
+export interface LlamaSpec {
+	numLayers: number;
+	hiddenSize: number;
+	intermediateSize: number;
+	numQueryHeads: number;
+	numKvHeads: number;
+	headDim: number;
+	vocabSize: number;
+	/** Positions the model was made for; a session refuses to go beyond. */
+	maxPositions: number;
+	rmsNormEps: number;
+	ropeTheta: number;
+	ropeScaling?: RopeScalingSpec;
+	tieWordEmbeddings: boolean;
+}
+
+/** One tensor of a safetensors file. Byte offsets count from the file's start. */
+export interface WeightSource {
+	name: string;
+	dtype: "F32" | "BF16" | "F16";
+	shape: number[];
+	path: string;
+	offsetBytes: number;
+	sizeBytes: number;
+}
+
+/** A native array seen without a copy: `buffer` lies over native memory and keeps it alive. */
+export interface NativeTensor {
+	buffer: ArrayBuffer;
+	dtype: "f32" | "bf16" | "f16" | "i32";
+	shape: number[];
+}
+
+export interface NativeModel {
+	readonly numParameters: number;
+	readonly sizeBytes: number;
+	weightNames(): string[];
+	/** Read-only by contract: the memory is the mapped file. */
+	weight(name: string): NativeTensor;
+	createSession(spec: SessionSpec): NativeSession;
+	/** Frees the weights once the last session and view is gone. Later calls throw ERR_OCTAVO_CLOSED. */
+	dispose(): void;
+}
+
+/** A policy as the engine knows it: a name and its options, all checked again natively. */
+export interface PolicySpec {
+	name: "full" | "paged-eviction" | "streaming-llm" | "random";
+	/** KV tokens kept per layer. Absent for `full`. */
+	budget?: number;
+	/** paged-eviction: what a token's score is. Default `value-key-ratio` (mean over heads of ‖V‖₂ / ‖K‖₂). */
+	score?: "value-key-ratio" | "value-key-ratio-of-means" | "value-norm" | "inverse-key-norm" | "key-value-norm-sum";
+	/** paged-eviction, decode: candidates are all unprotected blocks, or the oldest three. Default `global`. */
+	candidates?: "global" | "local";
+	/** paged-eviction, prefill: protect the last block's tokens, keeping exactly the budget (`page`), or the last block and the remainder. Default `page`. */
+	tailProtect?: "page" | "page+remainder";
+	/** random: key of the counter-based generator. Default: the session's seed. */
+	seed?: number;
+}
+
+export interface SessionSpec {
+	/** Slots per block. 1 to 256. */
+	blockSize: number;
+	/** Physical blocks in each layer's pool. */
+	numBlocks: number;
+	policy: PolicySpec;
+	/** Key of every random choice (sampling, random policy). An integer from 0 to 2^53 - 1. */
+	seed: number;
+	/** Whether `blocks` rows (one per block, layer and step) are recorded; the largest table by far. */
+	recordBlocks: boolean;
+}
+
+export interface SamplingSpec {
+	/** 0 is greedy (ties: the lowest token id). */
+	temperature: number;
+	/** Keep the k most likely tokens; 0 keeps all. */
+	topK: number;
+	/** Keep the smallest set with this much probability; 1 keeps all. */
+	topP: number;
+}
+
+/** Which happenings make `advance` return in the middle of a step, before they take effect. */
+export interface StopSpec {
+	/** Before tokens or a block are dropped. */
+	evict?: boolean;
+	/** Right after the newest block of a layer becomes full, before any eviction it triggers. */
+	blockFull?: boolean;
+	/** Only in this layer. */
+	layer?: number;
+}
+
+/** What `advance` should do. It continues a step it stopped in, if there is one. */
+export interface AdvanceRequest {
+	/** Steps to complete; prefill is one step, each decoded token one. */
+	maxSteps: number;
+	/** Tokens to feed in place of sampled ones, one a step, for the first steps of this call. */
+	forcedTokens?: Int32Array;
+	sampling: SamplingSpec;
+	/** Sampling one of these ends the run after its step. */
+	endTokens?: Int32Array;
+	stop?: StopSpec;
+}
+
+export interface EvictEvent {
+	kind: "evict";
+	stepIndex: number;
+	layer: number;
+	phase: "prefill" | "decode";
+	/** `token`: single tokens of the prompt, before they are paged; `block`: one whole block. */
+	granularity: "token" | "block";
+	/** Place in the block table; absent for tokens. */
+	logicalIndex?: number;
+	/** Physical block; absent for tokens. */
+	blockId?: number;
+	/** RoPE positions of the tokens that go. */
+	positions: Int32Array;
+	/** Score of what goes: the block's, or the highest among the tokens that go. */
+	score: number;
+	/** Lowest score among the candidates that stay; NaN when all go. */
+	runnerUpScore: number;
+	/** Logical block indices, or positions for tokens, that could have gone. */
+	candidates: Int32Array;
+	candidateScores: Float32Array;
+}
+
+export interface BlockFullEvent {
+	kind: "block-full";
+	stepIndex: number;
+	layer: number;
+	logicalIndex: number;
+	blockId: number;
+}
+
+export type EngineEvent = EvictEvent | BlockFullEvent;
+
+export type AdvanceResult =
+	/** `maxSteps` are done. */
+	| { reason: "steps"; numSteps: number }
+	/** An end token was sampled; it is in the trace and in `tokens()`, and its key and value are cached. */
+	| { reason: "end-token"; numSteps: number; token: number }
+	/** Stopped inside a step; the next `advance` goes on from here. */
+	| { reason: "event"; numSteps: number; event: EngineEvent }
+	/** `cancel()` was called; the session stands between two steps or inside one, and can go on. */
+	| { reason: "cancelled"; numSteps: number };
+
+/** The cache of one layer; the views stay valid, and show later changes, for the session's life and beyond. */
+export interface LayerCache {
+	/** f32 [num_blocks, num_kv_heads, block_size, head_dim], after RoPE. */
+	keys: NativeTensor;
+	/** f32 [num_blocks, num_kv_heads, block_size, head_dim]. */
+	values: NativeTensor;
+	/** i32 [num_blocks, block_size]; -1 in slots never filled. */
+	positions: NativeTensor;
+}
+
+/** The block table of one layer, now. Arrays are copies. */
+export interface LayerState {
+	/** Physical ids in logical order. */
+	blockIds: Int32Array;
+	/** Filled slots of each block. */
+	filled: Int32Array;
+	/** Score of each block as the policy sees it; NaN where it has none yet. */
+	scores: Float32Array;
+	refCounts: Int32Array;
+	/** Live slots: what attention loops over. */
+	kvLen: number;
+	numFreeBlocks: number;
+}
+
+/** Columns of one trace table since the last take, by the column names of sdk/trace/schema.ts; list columns as offsets and values. */
+export type NativeColumns = Record<
+	string,
+	| Int32Array
+	| Float32Array
+	| Float64Array
+	| Uint8Array
+	| { offsets: Int32Array; values: Int32Array | Float32Array }
+>;
+
+export interface NativeTrace {
+	steps: NativeColumns;
+	blocks: NativeColumns;
+	evictions: NativeColumns;
+	memory: NativeColumns;
+}
+
+export interface NativeSession {
+	/** Takes the prompt as the next step's input; `advance` runs it. Only on an empty session. */
+	prefill(tokens: Int32Array): void;
+	/** Runs on the calling thread. ERR_OCTAVO_BUSY while an asynchronous call is under way. */
+	advance(request: AdvanceRequest): AdvanceResult;
+	/** The same off the main thread. */
+	advanceAsync(request: AdvanceRequest): Promise<AdvanceResult>;
+	/** Asks a running `advance` to return at the next layer boundary. Callable at any time, from any thread. */
+	cancel(): void;
+	/** Tokens seen, which is the next RoPE index. */
+	readonly numTokens: number;
+	/** All tokens: the prompt, then forced and sampled ones. */
+	tokens(): Int32Array;
+	/** f32 [vocab_size]: logits after the last completed step. A view: the next step overwrites it. */
+	logits(): NativeTensor;
+	layerCache(layer: number): LayerCache;
+	layerState(layer: number): LayerState;
+	/** The trace's rows since the last call; native memory handed over without a copy. */
+	takeTrace(): NativeTrace;
+	/** Returns every block to the pool. Later calls throw ERR_OCTAVO_CLOSED; views stay valid. */
+	dispose(): void;
+}
+
+/** What `octavo.node` exports. */
+export interface Addon {
+	engineInfo(): EngineInfo;
+	/** Threads for all ops of this process, from 1 to 256. */
+	setNumThreads(numThreads: number): void;
+	openModel(spec: LlamaSpec, weights: WeightSource[]): NativeModel;
+	/** A model of this shape with seeded random weights, for benchmarks. */
+	randomModel(spec: LlamaSpec, seed: number): NativeModel;
+	/** Source of a paged attention call for tests and teaching; the engine's own op on plain arrays. */
+	pagedAttention(request: {
+		numQueryHeads: number;
+		numKvHeads: number;
+		headDim: number;
+		blockSize: number;
+		query: Float32Array;
+		keyCache: Float32Array;
+		valueCache: Float32Array;
+		blockTable: Int32Array;
+		kvLen: number;
+		scale: number;
+	}): Float32Array;
+}

@@ -1,0 +1,100 @@
+// A Llama-architecture decoder, cut into the pieces that a session drives layer by layer: between `project_qkv` and
+// `finish_layer` the session caches, evicts and attends.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace octavo {
+
+// Llama 3's frequency-dependent scaling. Source: Hugging Face `rope_scaling` of type "llama3".
+struct RopeScaling {
+  double factor;
+  double low_freq_factor;
+  double high_freq_factor;
+  int64_t original_max_positions;
+};
+
+struct LlamaConfig {
+  int num_layers;
+  int hidden_size;
+  int intermediate_size;
+  int num_query_heads;
+  int num_kv_heads;
+  int head_dim;
+  int vocab_size;
+  int64_t max_positions;
+  double rms_norm_eps;
+  double rope_theta;
+  std::optional<RopeScaling> rope_scaling;
+  bool tie_word_embeddings;
+};
+
+// Where one weight lies in a file, as read from a safetensors header. Byte offsets count from the file's start.
+struct WeightSource {
+  std::string name;
+  std::string dtype;
+  std::vector<int64_t> shape;
+  std::string path;
+  int64_t offset_bytes;
+  int64_t size_bytes;
+};
+
+// Scratch memory of one caller; reused from call to call and grown on demand. One thread at a time.
+struct LlamaWorkspace {
+  std::vector<float> normed, gate, up, projected;
+};
+
+// Immutable after construction: sessions on several threads may share one model, each with its own workspace.
+class LlamaModel {
+ public:
+  // Maps the files and checks that every weight is there with the shape the configuration asks for.
+  // Throws Error: ERR_OCTAVO_MODEL_CONFIG, ERR_OCTAVO_MODEL_WEIGHTS, ERR_OCTAVO_MODEL_FILE.
+  LlamaModel(const LlamaConfig& config, const std::vector<WeightSource>& sources);
+  // Weights drawn from a seeded normal distribution (standard deviation 0.02), for benchmarks.
+  static LlamaModel random(const LlamaConfig& config, uint64_t seed);
+
+  const LlamaConfig& config() const { return config_; }
+  int64_t num_parameters() const;
+  const std::vector<std::pair<std::string, Tensor>>& weights() const { return weights_; }
+
+  void embed(const int32_t* tokens,  // [num_tokens], each within the vocabulary
+             int64_t num_tokens,
+             float* hidden) const;  // [num_tokens, hidden_size]
+
+  // RMSNorm, the three projections, and RoPE on queries and keys.
+  void project_qkv(int layer, const float* hidden,  // [num_tokens, hidden_size]
+                   const int64_t* positions,        // [num_tokens], the RoPE index of each token
+                   int64_t num_tokens, LlamaWorkspace& workspace,
+                   float* query,         // [num_tokens, num_query_heads, head_dim]
+                   float* key,           // [num_tokens, num_kv_heads, head_dim]
+                   float* value) const;  // [num_tokens, num_kv_heads, head_dim]
+
+  // Output projection and SwiGLU feed-forward, each added to the residual stream in place.
+  void finish_layer(int layer, const float* attention,  // [num_tokens, num_query_heads * head_dim]
+                    int64_t num_tokens, LlamaWorkspace& workspace,
+                    float* hidden) const;  // [num_tokens, hidden_size], updated
+
+  // Final norm and head, for one token.
+  void logits(const float* hidden,  // [hidden_size]
+              LlamaWorkspace& workspace,
+              float* logits) const;  // [vocab_size]
+
+ private:
+  struct Layer {
+    Tensor attention_norm, query, key, value, output, mlp_norm, gate, up, down;
+  };
+  LlamaModel() = default;
+
+  LlamaConfig config_;
+  std::vector<std::pair<std::string, Tensor>> weights_;  // by Hugging Face name
+  std::vector<Layer> layers_;
+  Tensor embedding_, final_norm_, head_;
+  std::vector<double> rope_frequencies_;  // [head_dim / 2], radians per position
+};
+
+}  // namespace octavo

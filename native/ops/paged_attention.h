@@ -1,0 +1,26 @@
+// Attention of one query token over the live slots of a block table. The order of slots carries no meaning: keys are
+// cached after RoPE.
+#pragma once
+
+#include <cstdint>
+
+namespace octavo {
+
+struct PagedAttentionShape {
+  int num_query_heads;
+  int num_kv_heads;
+  int head_dim;
+  int block_size;
+};
+
+// Softmax is taken in fp32 with the maximum subtracted. Slots at or beyond kv_len are never read (they may hold NaN).
+void paged_attention_cpu(const PagedAttentionShape& shape,
+                         const float* query,          // [num_query_heads, head_dim], after RoPE
+                         const float* key_cache,      // [num_blocks, num_kv_heads, block_size, head_dim]
+                         const float* value_cache,    // [num_blocks, num_kv_heads, block_size, head_dim]
+                         const int32_t* block_table,  // [ceil(kv_len / block_size)], physical block ids
+                         int64_t kv_len,              // live slots; only the last block may be partial
+                         float scale,                 // usually 1 / sqrt(head_dim)
+                         float* output);              // [num_query_heads, head_dim]
+
+}  // namespace octavo

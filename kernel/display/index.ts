@@ -1,0 +1,41 @@
+// The display of one kernel session: values → MIME bundles. It knows which cell carries plotly.js, so that a notebook
+// holds that script once: when that cell runs again its output is replaced, and the next figure carries it anew.
+
+import { bundleOf, type MimeBundle } from "./mime.js";
+import { addPlotlyTwin } from "./plotly-html.js";
+
+export { html, markdown } from "./helpers.js";
+export type { MimeBundle } from "./mime.js";
+
+/** Turns the values of one kernel session into MIME bundles. */
+export interface Display {
+	/**
+	 * Says that a cell begins to run, and its earlier outputs go.
+	 *
+	 * @param cell what tells the cell from others: the front end's id of it, or its source where there is none
+	 */
+	beginCell(cell: string): void;
+
+	/**
+	 * What a front end shows for a value. Never rejects: a value that fails to show itself is shown as text, with the
+	 * error noted. `data` has `text/plain` and is ready for JSON.
+	 */
+	toMimeBundle(value: unknown): Promise<MimeBundle>;
+}
+
+/** Makes the display of a kernel session. A restarted kernel needs a new one. */
+export function createDisplay(): Display {
+	let cell = "";
+	let carrier: string | undefined;
+	return {
+		beginCell(started) {
+			cell = started;
+			if (carrier === cell) carrier = undefined;
+		},
+		async toMimeBundle(value) {
+			const bundle = await bundleOf(value);
+			if (await addPlotlyTwin(bundle, carrier === undefined)) carrier = cell;
+			return bundle;
+		},
+	};
+}

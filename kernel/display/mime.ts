@@ -1,0 +1,102 @@
+// One value → one MIME bundle. The value's own display symbol comes first, then the conventions of other kernels, then
+// the bytes of known image formats, then text. Whatever fails on the way is noted, and the result is still shown.
+
+import { toJson } from "./json.js";
+import { messageOf, textOf } from "./text.js";
+
+/** What a Jupyter message says of one value: the same thing in several formats. `text/plain` is always among them. */
+export interface MimeBundle {
+	data: Record<string, unknown>;
+	metadata: Record<string, unknown>;
+}
+
+const displaySymbol = Symbol.for("Jupyter.display");
+
+// Methods by which values showed themselves in other JavaScript kernels, and what they return.
+const conventions: readonly (readonly [method: string, mime: string | undefined])[] = [
+	["_toMime", undefined],
+	["_toHtml", "text/html"],
+	["toHTML", "text/html"],
+	["_toSvg", "image/svg+xml"],
+	["_toPng", "image/png"],
+	["toPng", "image/png"],
+];
+
+/** The bundle of a value. Never rejects. */
+export async function bundleOf(value: unknown): Promise<MimeBundle> {
+	const notes: string[] = [];
+	const data: Record<string, unknown> = {};
+	try {
+		const shown = (await ownBundle(value)) ?? imageBundle(value) ?? {};
+		for (const [mime, content] of Object.entries(shown)) {
+			try {
+				const encoded = encode(mime, content);
+				if (encoded !== undefined) data[mime] = encoded;
+			} catch (error) {
+				notes.push(`${mime} left out: ${messageOf(error)}`);
+			}
+		}
+	} catch (error) {
+		notes.push(`its display failed: ${messageOf(error)}`);
+	}
+	data["text/plain"] ??= textOf(value);
+	if (notes.length > 0) data["text/plain"] = `${data["text/plain"]}\n(${notes.join("; ")})`;
+	return { data, metadata: {} };
+}
+
+async function ownBundle(value: unknown): Promise<object | undefined> {
+	if ((typeof value !== "object" && typeof value !== "function") || value === null) return undefined;
+	const target = value as Record<string | symbol, unknown>;
+	const own = target[displaySymbol];
+	if (typeof own === "function") return checkBundle(await own.call(value), "its display symbol");
+	if (typeof value === "function") return undefined;
+	for (const [method, mime] of conventions) {
+		const show = target[method];
+		if (typeof show !== "function") continue;
+		const shown: unknown = await show.call(value);
+		return mime === undefined ? checkBundle(shown, method) : { [mime]: shown };
+	}
+	return undefined;
+}
+
+function checkBundle(shown: unknown, from: string): object {
+	if (typeof shown !== "object" || shown === null || Array.isArray(shown)) {
+		const came = shown === null ? "null" : Array.isArray(shown) ? "an array" : `a ${typeof shown}`;
+		throw new TypeError(`Expected an object of MIME types from ${from} but received ${came}`);
+	}
+	const wrong = Object.keys(shown).find((mime) => !/^[\w.+-]+\/[\w.+-]+$/.test(mime));
+	if (wrong !== undefined)
+		throw new TypeError(`Expected a MIME type from ${from} but received ${JSON.stringify(wrong)}`);
+	return shown;
+}
+
+const signatures: readonly (readonly [mime: string, bytes: readonly number[]])[] = [
+	["image/png", [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]],
+	["image/jpeg", [0xff, 0xd8, 0xff]],
+	["image/gif", [0x47, 0x49, 0x46, 0x38]],
+];
+
+function imageBundle(value: unknown): object | undefined {
+	if (!(value instanceof Uint8Array)) return undefined;
+	const text = () => `Image: ${value.length} bytes`;
+	for (const [mime, bytes] of signatures) {
+		if (bytes.every((byte, i) => value[i] === byte)) return { "text/plain": text(), [mime]: value };
+	}
+	const head = Buffer.from(value.buffer, value.byteOffset, Math.min(value.length, 512)).toString("utf8");
+	if (!/^\uFEFF?\s*(<\?xml[^>]*>\s*)?(<!--[\s\S]*?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg[\s>]/.test(head))
+		return undefined;
+	return { "text/plain": text(), "image/svg+xml": Buffer.from(value).toString("utf8") };
+}
+
+/** Content as the protocol wants it: text as one string, bytes as base64, JSON types as JSON. */
+function encode(mime: string, content: unknown): unknown {
+	if (content === undefined || content === null) return undefined;
+	if (/^application\/(.*\+)?json$/.test(mime)) return toJson(content);
+	if (typeof content === "string") return content;
+	if (content instanceof Uint8Array) {
+		const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+		return bytes.toString(mime.startsWith("text/") || mime === "image/svg+xml" ? "utf8" : "base64");
+	}
+	if (Array.isArray(content) && content.every((line) => typeof line === "string")) return content.join("");
+	throw new TypeError(`expected a string or bytes but received a ${typeof content}`);
+}

@@ -1,4 +1,5 @@
-// Errors that reach the user: a code, what was expected and what came. Nothing in native/ exits or asserts on input.
+// Errors that reach the user: a code, what was expected and what came. Nothing in native/ exits or asserts on
+// input.
 #pragma once
 
 #include <stdexcept>

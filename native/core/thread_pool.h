@@ -1,34 +1,66 @@
-// Fork/join over a fixed set of threads. Waits spin briefly, then sleep: a barrier that only spins collapses when
-// the machine is shared.
+// Fork/join over a fixed set of threads. Ranges are claimed, not assigned: a caller whose helpers are asleep
+// or descheduled runs their ranges itself, so small jobs never wait for a wake-up and a shared machine costs
+// little. Idle helpers spin briefly, then sleep: a barrier that only spins collapses when cores are taken.
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
 
 namespace octavo {
 
 class ThreadPool {
  public:
-  // The process's pool. Its first size is the number of usable cores.
+  // The process's pool, never destroyed (threads must not be joined while the process exits). Its first size
+  // is num_usable_cores().
   static ThreadPool& shared();
 
+  // From 1 to 256 threads, the caller of parallel_for included. Throws ERR_OCTAVO_ARGUMENT.
   explicit ThreadPool(int num_threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int num_threads() const;
-  // Not while a parallel_for runs.
+  // Waits for a running parallel_for. Throws ERR_OCTAVO_ARGUMENT; not from inside a body.
   void resize(int num_threads);
 
-  // Splits [0, count) into contiguous ranges, one a thread, and calls body(begin, end, thread_index) for each;
-  // returns when all are done. The caller is thread 0. Calls from several threads run one after another. The split
-  // depends on count and num_threads only, so reductions inside one index are reproducible.
-  void parallel_for(int64_t count, const std::function<void(int64_t begin, int64_t end, int thread_index)>& body);
+  // Splits [0, count) into contiguous ranges, at most num_threads, and calls body(begin, end, range_index)
+  // for each nonempty one; returns when all are done. range_index is in [0, num_threads) and different for
+  // each range, so it may index scratch memory. The split depends on count and num_threads only, so
+  // reductions inside one index are reproducible. Callable from several threads: the calls run one after
+  // another. From inside a body: runs on the calling thread. When bodies throw, every range is still run or
+  // abandoned, then the exception of the lowest range that threw is rethrown.
+  template <typename Body>
+  void parallel_for(int64_t count, Body&& body) {
+    using Plain = std::remove_reference_t<Body>;
+    run(
+        count,
+        [](void* context, int64_t begin, int64_t end, int range_index) {
+          (*static_cast<Plain*>(context))(begin, end, range_index);
+        },
+        const_cast<void*>(static_cast<const void*>(&body)));
+  }
 
  private:
+  using Function = void (*)(void* context, int64_t begin, int64_t end, int range_index);
+  void run(int64_t count, Function function, void* context);
+
   struct Impl;
-  Impl* impl_;
+  std::unique_ptr<Impl> impl_;
 };
+
+// Splits work over the shared pool only when `cost` (roughly, fp32 operations or bytes) makes up for the
+// fork.
+template <typename Body>
+void parallel_for_worthwhile(int64_t count, double cost, Body&& body) {
+  constexpr double kWorthwhileCost = 32768;  // about 2 µs of one core; a fork and join takes about 1 µs
+  if (cost < kWorthwhileCost || count < 2) {
+    if (count > 0) body(int64_t{0}, count, 0);
+    return;
+  }
+  ThreadPool::shared().parallel_for(count, std::forward<Body>(body));
+}
 
 }  // namespace octavo

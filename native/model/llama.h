@@ -1,23 +1,18 @@
-// A Llama-architecture decoder, cut into the pieces that a session drives layer by layer: between `project_qkv` and
-// `finish_layer` the session caches, evicts and attends.
+// A Llama-architecture decoder, cut into the pieces that a session drives layer by layer: between
+// `project_qkv` and `finish_layer` the session caches, evicts and attends.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/mapped_file.h"
 #include "core/tensor.h"
+#include "ops/rope.h"
 
 namespace octavo {
-
-// Llama 3's frequency-dependent scaling. Source: Hugging Face `rope_scaling` of type "llama3".
-struct RopeScaling {
-  double factor;
-  double low_freq_factor;
-  double high_freq_factor;
-  int64_t original_max_positions;
-};
 
 struct LlamaConfig {
   int num_layers;
@@ -34,7 +29,8 @@ struct LlamaConfig {
   bool tie_word_embeddings;
 };
 
-// Where one weight lies in a file, as read from a safetensors header. Byte offsets count from the file's start.
+// Where one weight lies in a file, as read from a safetensors header. Byte offsets count from the file's
+// start.
 struct WeightSource {
   std::string name;
   std::string dtype;

@@ -1,5 +1,5 @@
-// Attention of one query token over the live slots of a block table. The order of slots carries no meaning: keys are
-// cached after RoPE.
+// Attention of one query token over the live slots of a block table. The order of slots carries no meaning:
+// keys are cached after RoPE.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@ struct PagedAttentionShape {
   int block_size;
 };
 
-// Softmax is taken in fp32 with the maximum subtracted. Slots at or beyond kv_len are never read (they may hold NaN).
+// Softmax is taken in fp32 with the maximum subtracted. Slots at or beyond kv_len are never read (they may
+// hold NaN).
 void paged_attention_cpu(const PagedAttentionShape& shape,
                          const float* query,          // [num_query_heads, head_dim], after RoPE
                          const float* key_cache,      // [num_blocks, num_kv_heads, block_size, head_dim]

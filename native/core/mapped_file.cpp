@@ -1,0 +1,64 @@
+// See mapped_file.h.
+#include "core/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/check.h"
+
+namespace octavo {
+
+namespace {
+
+[[noreturn]] void fail(const std::string& message) { throw Error("ERR_OCTAVO_MODEL_FILE", message); }
+
+}  // namespace
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
+  // Non-blocking: opening a named pipe must not wait for a writer.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) fail("Cannot open " + path + ": " + std::strerror(errno));
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size <= 0) {
+    close(descriptor);
+    fail("Expected a regular, nonempty file at " + path);
+  }
+  void* data = mmap(nullptr, static_cast<size_t>(status.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0);
+  if (data == MAP_FAILED) {
+    const int reason = errno;
+    close(descriptor);
+    fail("Cannot map " + path + ": " + std::strerror(reason));
+  }
+  return std::shared_ptr<const MappedFile>(
+      new MappedFile(path, descriptor, static_cast<const std::byte*>(data), status.st_size));
+}
+
+MappedFile::MappedFile(std::string path, int descriptor, const std::byte* data, int64_t size_bytes)
+    : path_(std::move(path)), descriptor_(descriptor), data_(data), size_bytes_(size_bytes) {}
+
+MappedFile::~MappedFile() {
+  munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size_bytes_));
+  close(descriptor_);
+}
+
+const std::byte* MappedFile::range(int64_t offset_bytes, int64_t size_bytes, const std::string& what) const {
+  if (offset_bytes < 0 || size_bytes < 0 || offset_bytes > size_bytes_ ||
+      size_bytes > size_bytes_ - offset_bytes)
+    fail("Expected " + what + " within the " + std::to_string(size_bytes_) + " bytes of " + path_ +
+         " but received offset " + std::to_string(offset_bytes) + " and size " + std::to_string(size_bytes));
+  return data_ + offset_bytes;
+}
+
+void MappedFile::require_unchanged() const {
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0 || status.st_size != size_bytes_)
+    fail("Expected " + path_ + " to keep its " + std::to_string(size_bytes_) +
+         " bytes while in use but it now has " + std::to_string(status.st_size));
+}
+
+}  // namespace octavo

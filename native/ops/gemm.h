@@ -1,0 +1,29 @@
+// C = A·Bᵀ: activations times a weight matrix stored [out, in]. One row runs through our own matrix-vector
+// product, which reads memory at full speed; more rows through oneDNN, or our own blocked product when that
+// is not built in. bf16 and f16 weights are widened, activations stay fp32, so prefill and decode agree to
+// fp32 rounding.
+#pragma once
+
+#include <cstdint>
+
+#include "core/tensor.h"
+
+namespace octavo {
+
+void gemm_cpu(const float* input,    // [num_rows, in]
+              const Tensor& weight,  // [out, in]; f32, bf16 or f16
+              int64_t num_rows,
+              float* output);  // [num_rows, out]
+
+// One row only; the same as gemm_cpu with num_rows = 1.
+void gemv_cpu(const float* input,    // [in]
+              const Tensor& weight,  // [out, in]; f32, bf16 or f16
+              float* output);        // [out]
+
+// The product that stands in where oneDNN is not built in; f32, bf16 and f16 weights.
+void gemm_plain_cpu(const float* input,    // [num_rows, in]
+                    const Tensor& weight,  // [out, in]
+                    int64_t num_rows,
+                    float* output);  // [num_rows, out]
+
+}  // namespace octavo

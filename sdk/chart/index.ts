@@ -1,0 +1,11 @@
+// The charts: functions of a trace or of plain rows, so that a figure is drawn again from a saved trace with no engine.
+
+export { type AccuracyOptions, type AccuracyRow, accuracy } from "./accuracy.js";
+export { type BlockMapOptions, blockMap } from "./block-map.js";
+export { type BlockScoresOptions, blockScores } from "./block-scores.js";
+export { Figure, type FigureParts, type PlotlyTrace } from "./figure.js";
+export { type HeatmapOptions, heatmap, type TensorLike } from "./heatmap.js";
+export { type MemoryOptions, memory } from "./memory.js";
+export type { PositionMark } from "./options.js";
+export { type SurvivalOptions, survival } from "./survival.js";
+export { type TokenScoresOptions, tokenScores } from "./token-scores.js";

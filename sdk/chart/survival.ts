@@ -1,0 +1,90 @@
+// Which tokens are gone, when, in every layer: a strip a layer, one cell a position. The shape of a policy at a glance:
+// StreamingLLM drops one run, scores drop what they score low, layers agree or not.
+
+import type { Trace } from "../trace/trace.js";
+import type { Figure } from "./figure.js";
+import { markShapes } from "./marks.js";
+import { checkMarks, checkNames, chooseLayers, type PositionMark } from "./options.js";
+import { evictionRows, extent } from "./rows.js";
+import { colors, describeRun, finish, scale } from "./theme.js";
+
+/** Options of `chart.survival`. */
+export interface SurvivalOptions {
+	/** Layer or layers. Default: all. */
+	layer?: number | readonly number[];
+	/** Positions to point out, such as the records of a prompt. */
+	mark?: readonly PositionMark[];
+}
+
+/**
+ * Shows the fate of every token: kept to the end of the trace, or evicted, coloured by the step in which it went.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_CHART for a layer that the trace lacks, an empty trace, a malformed `mark`; ERR_OCTAVO_OPTION for
+ * an unknown option
+ */
+export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
+	checkNames("survival", options, ["layer", "mark"]);
+	const marks = checkMarks(options.mark);
+	const { layers: available, steps } = extent(trace, "memory");
+	const layers = chooseLayers(options.layer ?? available, available, "the trace's layers");
+	const lastPositions = trace.table("steps").getChild("position_index")!.toArray() as Int32Array;
+	const numTokens = 1 + (lastPositions.at(-1) ?? -1);
+	const evicted = layers.map(() => new Array<number | null>(numTokens).fill(null));
+	for (const row of evictionRows(trace, { layers })) {
+		const strip = evicted[layers.indexOf(row.layer)]!;
+		for (const position of row.positions) strip[position] = row.step;
+	}
+	const positions = Array.from({ length: numTokens }, (_, i) => i);
+	const names = layers.map((layer) => `layer ${layer}`);
+	const kept = evicted.map((strip) => strip.map((step) => (step === null ? 1 : null)));
+	const numKept = kept.map((strip) => strip.filter((one) => one === 1).length);
+	const shared = {
+		type: "heatmap",
+		x: positions,
+		y: names,
+		ygap: 3,
+		xgap: numTokens <= 200 ? 1 : 0,
+		hoverongaps: false,
+	};
+	const { shapes, traces } = markShapes(marks, "y");
+	const data = [
+		{
+			...shared,
+			z: kept,
+			colorscale: [
+				[0, colors.kept],
+				[1, colors.kept],
+			],
+			opacity: 0.3,
+			showscale: false,
+			hovertemplate: "%{y}, position %{x}: kept<extra></extra>",
+		},
+		{
+			...shared,
+			z: evicted,
+			colorscale: scale,
+			zmin: 0,
+			zmax: Math.max(1, steps.at(-1) ?? 1),
+			colorbar: { title: { text: "evicted<br>in step", side: "top" }, thickness: 12, outlinewidth: 0 },
+			hovertemplate: "%{y}, position %{x}: evicted in step %{z}<extra></extra>",
+		},
+		...traces,
+	];
+	const counts = numKept.length > 0 ? ` Kept of ${numTokens}: ${summarise(numKept)} a layer.` : "";
+	const figure = finish(data, {
+		title: "Which tokens survive, layer by layer",
+		caption: `Pale: still in the cache at the end. Coloured: evicted, by the step; step 0 is the end of prefill.${counts} ${describeRun(trace)}`,
+		plotHeight: Math.max(90, 34 * layers.length),
+		layout: {
+			shapes: shapes.map((shape) => ({ ...shape, layer: "above", opacity: 0.35 })),
+			xaxis: { title: { text: "RoPE position", standoff: 6 }, showgrid: false, tickformat: "d" },
+			yaxis: { autorange: "reversed", showgrid: false },
+		},
+	});
+	return figure;
+}
+
+function summarise(counts: number[]): string {
+	const [low, high] = [Math.min(...counts), Math.max(...counts)];
+	return low === high ? String(low) : `${low} to ${high}`;
+}

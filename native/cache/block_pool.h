@@ -6,9 +6,9 @@
 
 namespace octavo {
 
-// Invariants: a block is in the free queue exactly when its reference count is 0; every id is in [0, num_blocks);
-// the free queue is first in, first out, so a freed block's contents stay readable for as long as possible.
-// Not thread-safe: its session owns it.
+// Invariants: a block is in the free queue exactly when its reference count is 0; every id is in [0,
+// num_blocks); the free queue is first in, first out, so a freed block's contents stay readable for as long
+// as possible. Not thread-safe: its session owns it.
 class BlockPool {
  public:
   explicit BlockPool(int num_blocks);
@@ -24,7 +24,13 @@ class BlockPool {
   // One owner less; true when that freed the block. Throws ERR_OCTAVO_BLOCK on a free block.
   bool release(int block_id);
 
+  // Take back the latest call, so that a step that failed leaves even the order of the free queue as it was.
+  // Calls are taken back in reverse order; `freed` is what release returned.
+  void undo_allocate(int block_id);
+  void undo_release(int block_id, bool freed);
+
  private:
+  void require_id(int block_id) const;
   void require_in_use(int block_id, const char* operation) const;
 
   std::vector<int> ref_counts_;

@@ -1,0 +1,74 @@
+// A partial selection is enough, because (score, index) orders candidates totally: no two compare equal.
+#include "evict/choose.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "core/check.h"
+
+namespace octavo {
+
+int64_t require_budget(const PolicyConfig& config, int block_size) {
+  const std::string expected = "Expected a multiple of blockSize (" + std::to_string(block_size) + ")";
+  if (!config.budget) {
+    throw Error("ERR_OCTAVO_BUDGET",
+                expected + " for budget of policy " + config.name + " but received none");
+  }
+  const int64_t budget = *config.budget;
+  if (budget % block_size != 0) {
+    throw Error("ERR_OCTAVO_BUDGET", expected + " for budget but received " + std::to_string(budget));
+  }
+  if (budget < int64_t{3} * block_size) {
+    throw Error("ERR_OCTAVO_BUDGET", "Expected at least three blocks (" + std::to_string(3 * block_size) +
+                                         ") for budget but received " + std::to_string(budget));
+  }
+  return budget;
+}
+
+int64_t last_block_tokens(int64_t num_tokens, int block_size) {
+  const int64_t remainder = num_tokens % block_size;
+  return remainder == 0 ? block_size : remainder;
+}
+
+std::vector<int32_t> index_range(int64_t begin, int64_t end) {
+  std::vector<int32_t> indices(static_cast<size_t>(std::max<int64_t>(0, end - begin)));
+  std::iota(indices.begin(), indices.end(), static_cast<int32_t>(begin));
+  return indices;
+}
+
+Choice choose_lowest(std::vector<int32_t> candidates, std::vector<float> scores, int64_t num_dropped) {
+  const auto num_candidates = static_cast<int64_t>(candidates.size());
+  if (num_dropped < 1 || num_dropped > num_candidates) {
+    throw Error("ERR_OCTAVO_POLICY", "Expected 1 to " + std::to_string(num_candidates) +
+                                         " candidates to drop but received " + std::to_string(num_dropped));
+  }
+  const auto key = [&](int32_t place) {
+    const float score = scores[static_cast<size_t>(place)];
+    return std::isnan(score) ? std::numeric_limits<float>::infinity() : score;
+  };
+  const auto goes_before = [&](int32_t a, int32_t b) {
+    const float key_a = key(a);
+    const float key_b = key(b);
+    return key_a != key_b ? key_a < key_b : a < b;
+  };
+  std::vector<int32_t> places = index_range(0, num_candidates);
+  const auto middle = places.begin() + num_dropped;
+  std::nth_element(places.begin(), middle - 1, places.end(), goes_before);
+
+  Choice choice;
+  choice.score = key(*(middle - 1));
+  choice.runner_up_score = middle == places.end() ? std::numeric_limits<float>::quiet_NaN()
+                                                  : key(*std::min_element(middle, places.end(), goes_before));
+  std::sort(places.begin(), middle);
+  choice.dropped.reserve(static_cast<size_t>(num_dropped));
+  for (auto place = places.begin(); place != middle; ++place) {
+    choice.dropped.push_back(candidates[static_cast<size_t>(*place)]);
+  }
+  choice.candidates = std::move(candidates);
+  choice.candidate_scores = std::move(scores);
+  return choice;
+}
+
+}  // namespace octavo

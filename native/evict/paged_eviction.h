@@ -1,0 +1,30 @@
+// PagedEviction: the prompt's lowest-scoring tokens go before they are paged; in decode the lowest-scoring
+// whole block goes each time the newest block becomes full over budget. Blocks never have holes. Source:
+// arXiv:2509.04377, prefill and decode phases (Algorithm 1). Differs: a prompt shorter than the budget has
+// its blocks scored too, so that they can go in decode.
+#pragma once
+
+#include "evict/policy.h"
+
+namespace octavo {
+
+class PagedEvictionPolicy final : public Policy {
+ public:
+  // Throws ERR_OCTAVO_BUDGET.
+  PagedEvictionPolicy(const PolicyConfig& config, int block_size);
+
+  bool scores_tokens() const override { return true; }
+  TokenScores score_tokens(const TokenNorms& norms) const override;
+  int64_t prompt_tokens_kept(int64_t num_tokens) const override;
+  std::optional<Choice> choose_tokens(const PromptView& prompt) const override;
+  std::optional<Choice> choose_block(const TableView& table) const override;
+
+ private:
+  int64_t budget_;
+  int block_size_;
+  TokenScore score_;
+  Candidates candidates_;
+  TailProtect tail_protect_;
+};
+
+}  // namespace octavo

@@ -1,0 +1,91 @@
+// What an eviction policy is: it scores and chooses, and returns its choice. It never sees the cache, drops
+// nothing and records nothing. To add one: a file with a class, and one line in registry.cpp.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace octavo {
+
+// What a token's score is, from the Euclidean norms of its key and value in each KV head.
+enum class TokenScore {
+  kValueKeyRatio,         // mean over heads of |V| / |K|
+  kValueKeyRatioOfMeans,  // mean |V| / mean |K|
+  kValueNorm,             // mean |V|
+  kInverseKeyNorm,        // mean 1 / |K|
+  kKeyValueNormSum,       // mean of |K| + |V|
+};
+// Which blocks may go in decode: all unprotected ones, or the oldest three of them.
+enum class Candidates { kGlobal, kLocal };
+// Which last tokens of a prompt are protected: those of its last block, or those and one block more.
+enum class TailProtect { kPage, kPageAndRemainder };
+
+struct PolicyConfig {
+  std::string name;
+  std::optional<int64_t> budget;  // KV tokens kept per layer; a multiple of block_size, at least three blocks
+  TokenScore score = TokenScore::kValueKeyRatio;
+  Candidates candidates = Candidates::kGlobal;
+  TailProtect tail_protect = TailProtect::kPage;
+  uint64_t seed = 0;  // random: key of its generator
+};
+
+// Norms of some tokens; |x| of token t and head h stands at [t * token_stride + h * head_stride].
+struct TokenNorms {
+  const float* key;
+  const float* value;
+  int64_t num_tokens;
+  int num_kv_heads;
+  int64_t token_stride;
+  int64_t head_stride;
+};
+
+// Scores, higher is kept. A NaN becomes +infinity, so that its token is kept, and is counted.
+struct TokenScores {
+  std::vector<float> values;  // [num_tokens]
+  int num_nan = 0;
+};
+
+// A layer's prompt right after its attention; token i stands at position i.
+struct PromptView {
+  int layer;
+  int64_t step_index;
+  int64_t num_tokens;
+  const float* scores;  // [num_tokens], or null for a policy that does not score by norms
+};
+
+// A layer's block table when its newest block has just become full.
+struct TableView {
+  int layer;
+  int64_t step_index;
+  int num_blocks;
+  int64_t kv_len;
+  const float* scores;  // [num_blocks] in logical order, or null for a policy that does not score by norms
+};
+
+struct Choice {
+  std::vector<int32_t> dropped;         // ascending: positions of tokens, or one logical block index
+  float score;                          // the highest among what is dropped
+  float runner_up_score;                // the lowest among the candidates that stay; NaN when none does
+  std::vector<int32_t> candidates;      // ascending
+  std::vector<float> candidate_scores;  // in the same order
+};
+
+// Immutable: layers and sessions may share one, on any thread.
+class Policy {
+ public:
+  virtual ~Policy() = default;
+
+  // Whether the session has to supply scores made by score_tokens.
+  virtual bool scores_tokens() const { return false; }
+  virtual TokenScores score_tokens(const TokenNorms& norms) const;
+  // How many tokens of a prompt stay; the session reserves blocks for them.
+  virtual int64_t prompt_tokens_kept(int64_t num_tokens) const = 0;
+  // Prompt tokens to drop, num_tokens - prompt_tokens_kept(num_tokens) of them; none when that is 0.
+  virtual std::optional<Choice> choose_tokens(const PromptView& prompt) const = 0;
+  // The block to drop, if any.
+  virtual std::optional<Choice> choose_block(const TableView& table) const = 0;
+};
+
+}  // namespace octavo

@@ -1,0 +1,51 @@
+// One line a policy.
+#include "evict/registry.h"
+
+#include "core/check.h"
+#include "evict/full.h"
+#include "evict/paged_eviction.h"
+#include "evict/random.h"
+#include "evict/streaming_llm.h"
+
+namespace octavo {
+
+namespace {
+
+using MakePolicy = std::shared_ptr<const Policy> (*)(const PolicyConfig& config, int block_size);
+
+struct Entry {
+  const char* name;
+  MakePolicy make;
+};
+
+template <typename T>
+std::shared_ptr<const Policy> make(const PolicyConfig& config, int block_size) {
+  return std::make_shared<const T>(config, block_size);
+}
+
+constexpr Entry kPolicies[] = {
+    {"full", make<FullPolicy>},
+    {"paged-eviction", make<PagedEvictionPolicy>},
+    {"streaming-llm", make<StreamingLlmPolicy>},
+    {"random", make<RandomPolicy>},
+};
+
+}  // namespace
+
+std::shared_ptr<const Policy> make_policy(const PolicyConfig& config, int block_size) {
+  std::string names;
+  for (const Entry& entry : kPolicies) {
+    if (config.name == entry.name) return entry.make(config, block_size);
+    names += (names.empty() ? "" : ", ") + std::string(entry.name);
+  }
+  throw Error("ERR_OCTAVO_ARGUMENT", "Expected one of " + names + " for policy.name but received \"" +
+                                         config.name.substr(0, 60) + "\"");
+}
+
+std::vector<std::string> policy_names() {
+  std::vector<std::string> names;
+  for (const Entry& entry : kPolicies) names.emplace_back(entry.name);
+  return names;
+}
+
+}  // namespace octavo

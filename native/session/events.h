@@ -1,0 +1,70 @@
+// What a session is asked to do and what it answers: plain values, the C++ side of the contract in addon.ts.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "ops/sampler.h"
+#include "trace/recorder.h"
+
+namespace octavo {
+
+// Which happenings make advance return in the middle of a step, before they take effect.
+struct StopConditions {
+  bool evict = false;
+  bool block_full = false;
+  std::optional<int> layer;  // only in this one
+};
+
+struct AdvanceRequest {
+  int64_t max_steps = 1;
+  std::vector<int32_t> forced_tokens;  // fed, one a step, by the decode steps that begin in this call
+  Sampling sampling;
+  std::vector<int32_t> end_tokens;
+  StopConditions stop;
+};
+
+struct EvictEvent {
+  int64_t step_index;
+  int layer;
+  Phase phase;
+  Granularity granularity;
+  std::optional<int> logical_index;  // of a block
+  std::optional<int> block_id;       // of a block
+  std::vector<int32_t> positions;    // RoPE positions that go
+  float score;
+  float runner_up_score;
+  std::vector<int32_t> candidates;  // logical block indices, or positions for tokens
+  std::vector<float> candidate_scores;
+};
+
+struct BlockFullEvent {
+  int64_t step_index;
+  int layer;
+  int logical_index;
+  int block_id;
+};
+
+using Event = std::variant<EvictEvent, BlockFullEvent>;
+
+enum class StopReason { kSteps, kEndToken, kEvent, kCancelled };
+
+struct AdvanceResult {
+  StopReason reason;
+  int64_t num_steps;         // completed by this call
+  std::optional<int> token;  // the end token
+  std::optional<Event> event;
+};
+
+// The block table of one layer, as copies in logical order.
+struct LayerState {
+  std::vector<int32_t> block_ids, filled;
+  std::vector<float> scores;  // NaN where a block has none
+  std::vector<int32_t> ref_counts;
+  int64_t kv_len;
+  int num_free_blocks;
+};
+
+}  // namespace octavo

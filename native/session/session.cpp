@@ -1,0 +1,267 @@
+// The loop over steps. All that can be checked is checked before a step begins; what only shows while it runs
+// (NaN) takes the step back. Rows reach the trace when a step completes, so a step taken back leaves none.
+#include "session/session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "core/check.h"
+#include "evict/registry.h"
+#include "session/distribution.h"
+#include "session/stopwatch.h"
+
+namespace octavo {
+
+namespace {
+
+void require_tokens(const std::vector<int32_t>& tokens, int vocab_size) {
+  for (size_t index = 0; index < tokens.size(); ++index) {
+    if (tokens[index] < 0 || tokens[index] >= vocab_size) {
+      throw Error("ERR_OCTAVO_TOKEN", "Expected token ids from 0 to " + std::to_string(vocab_size - 1) +
+                                          " but received " + std::to_string(tokens[index]) + " at index " +
+                                          std::to_string(index));
+    }
+  }
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& config)
+    : model_(std::move(model)), config_(config) {
+  if (config.block_size < 1 || config.block_size > 256) {
+    throw Error("ERR_OCTAVO_ARGUMENT",
+                "Expected 1 to 256 for blockSize but received " + std::to_string(config.block_size));
+  }
+  policy_ = make_policy(config.policy, config.block_size);
+  const LlamaConfig& model_config = model_->config();
+  const KvCacheShape shape{.num_blocks = config.num_blocks,
+                           .num_kv_heads = model_config.num_kv_heads,
+                           .block_size = config.block_size,
+                           .head_dim = model_config.head_dim};
+  layers_.reserve(static_cast<size_t>(model_config.num_layers));
+  for (int layer = 0; layer < model_config.num_layers; ++layer) {
+    layers_.push_back({.cache = KvCache(shape)});
+  }
+  logits_ = Tensor::zeros(DType::kF32, {model_config.vocab_size});
+  next_logits_.resize(static_cast<size_t>(model_config.vocab_size));
+}
+
+void Session::prefill(std::vector<int32_t> tokens) {
+  if (next_step_index_ > 0 || step_) {
+    throw Error("ERR_OCTAVO_PREFILL", "Expected an empty session for prefill but this one has seen " +
+                                          std::to_string(num_tokens()) + " tokens; feed more with steps");
+  }
+  if (tokens.empty())
+    throw Error("ERR_OCTAVO_TOKEN", "Expected at least one token for prefill but received none");
+  require_tokens(tokens, model_config().vocab_size);
+  require_position(static_cast<int64_t>(tokens.size()));
+  prompt_ = std::move(tokens);
+}
+
+AdvanceResult Session::advance(const AdvanceRequest& request, const std::atomic<bool>& cancelled) {
+  check_request(request);
+  AdvanceResult result{.reason = StopReason::kSteps, .num_steps = 0, .token = {}, .event = {}};
+  size_t num_forced_used = 0;
+  while (result.num_steps < request.max_steps) {
+    if (cancelled.load(std::memory_order_relaxed)) {
+      result.reason = StopReason::kCancelled;
+      return result;
+    }
+    if (!step_) begin_step(request, num_forced_used);
+    try {
+      result.event = run_step(request.stop, cancelled);
+      if (result.event) {
+        result.reason = StopReason::kEvent;
+        return result;
+      }
+      if (step_->layer < model_config().num_layers) continue;  // cancelled
+      const bool sampled = step_->phase == Phase::kDecode && !step_->forced;
+      const int32_t token = step_->tokens.back();
+      complete_step();
+      ++result.num_steps;
+      if (sampled && std::count(request.end_tokens.begin(), request.end_tokens.end(), token) > 0) {
+        result.reason = StopReason::kEndToken;
+        result.token = token;
+        return result;
+      }
+    } catch (...) {
+      roll_back_step();
+      throw;
+    }
+  }
+  return result;
+}
+
+const Tensor& Session::logits() const {
+  if (next_step_index_ == 0) {
+    throw Error("ERR_OCTAVO_PREFILL", "Expected a completed step before logits but there was none");
+  }
+  return logits_;
+}
+
+const KvCache& Session::layer_cache(int layer) const {
+  if (layer < 0 || layer >= static_cast<int>(layers_.size())) {
+    throw Error("ERR_OCTAVO_ARGUMENT", "Expected a layer from 0 to " + std::to_string(layers_.size() - 1) +
+                                           " but received " + std::to_string(layer));
+  }
+  return layers_[static_cast<size_t>(layer)].cache;
+}
+
+LayerState Session::layer_state(int layer) const {
+  const KvCache& cache = layer_cache(layer);
+  LayerState state{.block_ids = cache.table().block_ids(),
+                   .filled = {},
+                   .scores = {},
+                   .ref_counts = {},
+                   .kv_len = cache.table().kv_len(),
+                   .num_free_blocks = cache.pool().num_free()};
+  for (int logical_index = 0; logical_index < cache.table().num_blocks(); ++logical_index) {
+    const int32_t block_id = cache.table().block_id(logical_index);
+    state.filled.push_back(cache.table().filled(logical_index));
+    state.scores.push_back(cache.score(block_id));
+    state.ref_counts.push_back(cache.pool().ref_count(block_id));
+  }
+  return state;
+}
+
+void Session::check_request(const AdvanceRequest& request) const {
+  if (request.max_steps < 0) {
+    throw Error("ERR_OCTAVO_ARGUMENT",
+                "Expected at least 0 for maxSteps but received " + std::to_string(request.max_steps));
+  }
+  check_sampling(request.sampling);
+  require_tokens(request.forced_tokens, model_config().vocab_size);
+  if (request.stop.layer) layer_cache(*request.stop.layer);
+}
+
+void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used) {
+  Step step;
+  step.index = next_step_index_;
+  step.phase = prompt_.empty() ? Phase::kDecode : Phase::kPrefill;
+  step.tokens = prompt_;
+  step.first_position = static_cast<int64_t>(tokens_.size());
+  if (step.phase == Phase::kDecode && next_step_index_ == 0) {
+    throw Error("ERR_OCTAVO_PREFILL", "Expected a prefill before the first step but the session is empty");
+  }
+  const int64_t num_new_tokens = step.phase == Phase::kPrefill ? static_cast<int64_t>(prompt_.size()) : 1;
+  require_position(num_new_tokens);
+  require_blocks(num_new_tokens);
+  int64_t num_listed = num_new_tokens;  // values that one list column may gain in this step
+  for (const Layer& layer : layers_) num_listed += layer.cache.table().allocated_tokens() + num_new_tokens;
+  recorder_.require_room(num_listed);
+
+  if (step.phase == Phase::kDecode) {
+    step.forced = num_forced_used < request.forced_tokens.size();
+    const int32_t token = step.forced
+                              ? request.forced_tokens[num_forced_used]
+                              : sample_token(logits_.f32(), model_config().vocab_size, request.sampling,
+                                             config_.seed, static_cast<uint32_t>(step.index));
+    step.tokens = {token};
+    step.token_logprob = static_cast<float>(logits_.f32()[token] - log_sum_exp_);
+  } else {
+    step.token_logprob = std::numeric_limits<float>::quiet_NaN();
+  }
+
+  const LlamaConfig& config = model_config();
+  const auto num_tokens = static_cast<size_t>(num_new_tokens);
+  activations_.hidden.resize(num_tokens * config.hidden_size);
+  activations_.query.resize(num_tokens * config.num_query_heads * config.head_dim);
+  activations_.key.resize(num_tokens * config.num_kv_heads * config.head_dim);
+  activations_.value.resize(num_tokens * config.num_kv_heads * config.head_dim);
+  activations_.attention.resize(activations_.query.size());
+  activations_.positions.resize(num_tokens);
+  for (size_t token = 0; token < num_tokens; ++token) {
+    activations_.positions[token] = step.first_position + static_cast<int64_t>(token);
+  }
+  for (Layer& layer : layers_) {
+    layer.cache.begin_step();
+    layer.num_nan_scores_before_step = layer.num_nan_scores;
+  }
+  if (step.forced) ++num_forced_used;
+  step_ = std::move(step);
+}
+
+void Session::require_position(int64_t num_new_tokens) const {
+  const int64_t needed = static_cast<int64_t>(tokens_.size()) + num_new_tokens;
+  if (needed > model_config().max_positions) {
+    throw Error("ERR_OCTAVO_POSITION", "Expected at most maxPositions (" +
+                                           std::to_string(model_config().max_positions) + ") tokens but " +
+                                           std::to_string(needed) + " would have been seen");
+  }
+}
+
+void Session::require_blocks(int64_t num_new_tokens) const {
+  const bool is_prefill = !prompt_.empty();
+  const int64_t num_kept = is_prefill ? policy_->prompt_tokens_kept(num_new_tokens) : num_new_tokens;
+  for (size_t layer = 0; layer < layers_.size(); ++layer) {
+    const BlockTable& table = layers_[layer].cache.table();
+    const BlockPool& pool = layers_[layer].cache.pool();
+    const int64_t slots_missing = num_kept - (table.allocated_tokens() - table.kv_len());
+    const int64_t blocks_missing = (slots_missing + table.block_size() - 1) / table.block_size();
+    if (blocks_missing > pool.num_free()) {
+      throw Error("ERR_OCTAVO_POOL_EXHAUSTED",
+                  "Expected " + std::to_string(blocks_missing) + " free blocks for this step in layer " +
+                      std::to_string(layer) + " but " + std::to_string(pool.num_blocks() - pool.num_free()) +
+                      " of its " + std::to_string(pool.num_blocks()) +
+                      " are in use; give a larger numBlocks or a policy with a smaller budget");
+    }
+  }
+}
+
+std::optional<Event> Session::run_step(const StopConditions& stop, const std::atomic<bool>& cancelled) {
+  const Stopwatch stopwatch(step_->total_us);
+  if (step_->layer == 0 && step_->stage == Stage::kProject) {
+    model_->embed(step_->tokens.data(), static_cast<int64_t>(step_->tokens.size()),
+                  activations_.hidden.data());
+  }
+  while (step_->layer < model_config().num_layers) {
+    std::optional<Event> event = step_->phase == Phase::kPrefill ? prefill_layer(stop) : decode_layer(stop);
+    if (event) return event;
+    if (cancelled.load(std::memory_order_relaxed)) break;
+  }
+  return std::nullopt;
+}
+
+void Session::complete_step() {
+  const LlamaConfig& config = model_config();
+  Distribution distribution{};
+  {
+    const Stopwatch stopwatch(step_->total_us);
+    const float* last_hidden = activations_.hidden.data() + activations_.hidden.size() - config.hidden_size;
+    model_->logits(last_hidden, workspace_, next_logits_.data());
+    for (int token = 0; token < config.vocab_size; ++token) {
+      if (!std::isfinite(next_logits_[static_cast<size_t>(token)])) {
+        throw Error("ERR_OCTAVO_NAN", "Expected finite logits but that of token " + std::to_string(token) +
+                                          " is " + std::to_string(next_logits_[static_cast<size_t>(token)]) +
+                                          " after position " + std::to_string(activations_.positions.back()) +
+                                          "; the step was taken back");
+      }
+    }
+    distribution = distribution_of(next_logits_.data(), config.vocab_size);
+  }
+  tokens_.insert(tokens_.end(), step_->tokens.begin(), step_->tokens.end());
+  record_step(static_cast<float>(distribution.entropy));
+  std::memcpy(logits_.data, next_logits_.data(), logits_.size_bytes());
+  log_sum_exp_ = distribution.log_sum_exp;
+  num_tokens_.store(static_cast<int64_t>(tokens_.size()), std::memory_order_relaxed);
+  prompt_.clear();
+  ++next_step_index_;
+  if (step_->phase ==
+      Phase::kPrefill) {  // a long prompt's activations are not kept for the single tokens to come
+    activations_ = {};
+    workspace_ = {};
+  }
+  step_.reset();
+}
+
+void Session::roll_back_step() {
+  for (Layer& layer : layers_) {
+    layer.cache.roll_back();
+    layer.num_nan_scores = layer.num_nan_scores_before_step;
+  }
+  step_.reset();
+}
+
+}  // namespace octavo

@@ -1,0 +1,49 @@
+// A step under way: all that advance needs to go on from where a stop left it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "evict/policy.h"
+#include "trace/recorder.h"
+
+namespace octavo {
+
+// Where in a layer the step stands; what the stage names has yet to happen.
+enum class Stage {
+  kProject,    // project, and in decode cache the token
+  kBlockFull,  // decode: announce the full block, score it, choose
+  kEvict,      // announce the choice, drop it
+  kFinish,     // decode: attend; prefill: page the survivors; then the rest of the layer
+};
+
+// Activations of the tokens being fed, and of one layer; kept from step to step to spare the allocations.
+struct Activations {
+  std::vector<float> hidden;     // [num_tokens, hidden_size]
+  std::vector<float> query;      // [num_tokens, num_query_heads, head_dim]
+  std::vector<float> key;        // [num_tokens, num_kv_heads, head_dim]
+  std::vector<float> value;      // [num_tokens, num_kv_heads, head_dim]
+  std::vector<float> attention;  // [num_tokens, num_query_heads, head_dim]
+  std::vector<int64_t> positions;
+};
+
+struct Step {
+  int64_t index = 0;
+  Phase phase = Phase::kDecode;
+  std::vector<int32_t> tokens;
+  int64_t first_position = 0;
+  bool forced = false;
+  float token_logprob = 0;
+
+  int layer = 0;
+  Stage stage = Stage::kProject;
+  bool announced = false;           // the stage's event went out; it takes effect when the step goes on
+  std::optional<Choice> choice;     // between its making and its effect
+  std::vector<float> token_scores;  // [num_tokens] of this layer's prompt, for policies that score
+  std::vector<EvictionRow> evictions;
+
+  double total_us = 0, attention_us = 0, score_us = 0, evict_us = 0;
+};
+
+}  // namespace octavo

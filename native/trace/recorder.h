@@ -1,0 +1,181 @@
+// The trace of one session: a struct of arrays for each table, with the names and order of
+// sdk/trace/schema.ts. It holds whole steps only, and is moved out without a copy.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace octavo {
+
+// Lists of variable length: list i is values[offsets[i]] to values[offsets[i + 1]].
+template <typename T>
+struct ListColumn {
+  std::vector<int32_t> offsets = {0};
+  std::vector<T> values;
+
+  void push_back(const std::vector<T>& list) {
+    values.insert(values.end(), list.begin(), list.end());
+    offsets.push_back(static_cast<int32_t>(values.size()));
+  }
+};
+
+// Codes into the `values` of the schema's text columns.
+enum class Phase : uint8_t { kPrefill = 0, kDecode = 1 };
+enum class Granularity : uint8_t { kToken = 0, kBlock = 1 };
+
+struct StepColumns {
+  std::vector<int32_t> step_index;
+  std::vector<uint8_t> phase;
+  std::vector<int32_t> token_id, position_index, num_tokens;
+  std::vector<uint8_t> forced;
+  std::vector<float> token_logprob, entropy;
+  std::vector<double> total_us, attention_us, score_us, evict_us;
+
+  // Calls visit(name, column) for each column, in the schema's order.
+  template <typename Visit>
+  void visit(Visit&& visit) {
+    visit("step_index", step_index);
+    visit("phase", phase);
+    visit("token_id", token_id);
+    visit("position_index", position_index);
+    visit("num_tokens", num_tokens);
+    visit("forced", forced);
+    visit("token_logprob", token_logprob);
+    visit("entropy", entropy);
+    visit("total_us", total_us);
+    visit("attention_us", attention_us);
+    visit("score_us", score_us);
+    visit("evict_us", evict_us);
+  }
+};
+
+struct BlockColumns {
+  std::vector<int32_t> step_index, layer_index, logical_index, block_id, filled;
+  std::vector<float> score;
+  ListColumn<int32_t> positions;
+
+  template <typename Visit>
+  void visit(Visit&& visit) {
+    visit("step_index", step_index);
+    visit("layer_index", layer_index);
+    visit("logical_index", logical_index);
+    visit("block_id", block_id);
+    visit("filled", filled);
+    visit("score", score);
+    visit("positions", positions);
+  }
+};
+
+struct EvictionColumns {
+  std::vector<int32_t> eviction_id, step_index, layer_index;
+  std::vector<uint8_t> phase, granularity;
+  std::vector<int32_t> logical_index, block_id;
+  std::vector<uint8_t> freed;
+  std::vector<float> score, runner_up_score;
+  ListColumn<int32_t> positions, candidates;
+  ListColumn<float> candidate_scores;
+
+  template <typename Visit>
+  void visit(Visit&& visit) {
+    visit("eviction_id", eviction_id);
+    visit("step_index", step_index);
+    visit("layer_index", layer_index);
+    visit("phase", phase);
+    visit("granularity", granularity);
+    visit("logical_index", logical_index);
+    visit("block_id", block_id);
+    visit("freed", freed);
+    visit("score", score);
+    visit("runner_up_score", runner_up_score);
+    visit("positions", positions);
+    visit("candidates", candidates);
+    visit("candidate_scores", candidate_scores);
+  }
+};
+
+struct MemoryColumns {
+  std::vector<int32_t> step_index, layer_index, live_tokens, allocated_tokens, num_blocks, num_free_blocks;
+  std::vector<double> live_bytes, allocated_bytes;
+  std::vector<float> fragmentation;
+  std::vector<int32_t> num_nan_scores;
+
+  template <typename Visit>
+  void visit(Visit&& visit) {
+    visit("step_index", step_index);
+    visit("layer_index", layer_index);
+    visit("live_tokens", live_tokens);
+    visit("allocated_tokens", allocated_tokens);
+    visit("num_blocks", num_blocks);
+    visit("num_free_blocks", num_free_blocks);
+    visit("live_bytes", live_bytes);
+    visit("allocated_bytes", allocated_bytes);
+    visit("fragmentation", fragmentation);
+    visit("num_nan_scores", num_nan_scores);
+  }
+};
+
+struct TraceTables {
+  StepColumns steps;
+  BlockColumns blocks;
+  EvictionColumns evictions;
+  MemoryColumns memory;
+};
+
+// Rows as the session hands them over.
+struct StepRow {
+  int32_t step_index;
+  Phase phase;
+  int32_t token_id, position_index, num_tokens;
+  bool forced;
+  float token_logprob, entropy;
+  double total_us, attention_us, score_us, evict_us;
+};
+
+struct BlockRow {
+  int32_t step_index, layer_index, logical_index, block_id;
+  float score;
+  const int32_t* positions;  // [filled]
+  int32_t filled;
+};
+
+struct EvictionRow {
+  int32_t step_index, layer_index;
+  Phase phase;
+  Granularity granularity;
+  int32_t logical_index, block_id;  // -1 for tokens, which have neither
+  bool freed;
+  float score, runner_up_score;
+  std::vector<int32_t> positions, candidates;
+  std::vector<float> candidate_scores;
+};
+
+struct MemoryRow {
+  int32_t step_index, layer_index;
+  int64_t live_tokens, allocated_tokens;
+  int32_t num_blocks, num_free_blocks;
+  double bytes_per_token;
+  int32_t num_nan_scores;
+};
+
+// Not thread-safe: its session owns it.
+class Recorder {
+ public:
+  void record(const StepRow& row);
+  void record(const BlockRow& row);
+  // Numbers the row.
+  void record(const EvictionRow& row);
+  void record(const MemoryRow& row);
+
+  // Throws ERR_OCTAVO_TRACE when num_values more list values in a column would pass the 2^31 that Arrow's
+  // offsets can count; taking the trace mends it.
+  void require_room(int64_t num_values) const;
+
+  // Moves out the rows since the last take. Eviction numbers run on.
+  TraceTables take();
+
+ private:
+  TraceTables tables_;
+  int32_t next_eviction_id_ = 0;
+};
+
+}  // namespace octavo

@@ -82,7 +82,7 @@ function mapOverTime(trace: Trace, layers: number[], allSteps: number[], note: s
 				name: "evicted",
 				legendgroup: "evicted",
 				showlegend: i === 0,
-				marker: { symbol: "x", size: 7, color: colors.evicted },
+				marker: { symbol: "x", size: 9, color: colors.evicted },
 				hovertemplate: "evicted in step %{x}: block %{y}<br>%{text}<extra></extra>",
 			},
 		];
@@ -93,7 +93,7 @@ function mapOverTime(trace: Trace, layers: number[], allSteps: number[], note: s
 		caption: `Row: physical block. Colour: mean RoPE position of its tokens; blank: free. Step 0 is the prefill.${thinned}${note} ${describeRun(trace)}`,
 		plotHeight: height,
 		layout: {
-			...layout({ x: "step", y: "block", reversed: true, integer: true }),
+			...layout({ x: "step", y: "block", reversed: true, numColumns: 1 + (steps.at(-1) ?? 0), numRows: numBlocks }),
 			coloraxis: colorAxis(maxPosition, "mean<br>position"),
 		},
 	});
@@ -129,7 +129,7 @@ function mapAtStep(trace: Trace, layers: number[], step: number, note: string): 
 		caption: `Row: place in the block table, with its physical block. Cell: slot, with the RoPE position of its token; blank: not filled.${note} ${describeRun(trace)}`,
 		plotHeight: height,
 		layout: {
-			...layout({ x: "slot", y: "", reversed: true, integer: true }),
+			...layout({ x: "slot", y: "", reversed: true, numColumns: numSlots }),
 			coloraxis: colorAxis(maxPosition, "position"),
 		},
 	});
@@ -146,6 +146,6 @@ function colorAxis(max: number, title: string): object {
 		colorscale: scale,
 		cmin: 0,
 		cmax: Math.max(1, max),
-		colorbar: { title: { text: title, side: "top" }, thickness: 12, outlinewidth: 0 },
+		colorbar: { title: { text: title, side: "top" }, thickness: 12, outlinewidth: 0, nticks: 5 },
 	};
 }

@@ -67,7 +67,11 @@ export function blockScores(trace: Trace, options: BlockScoresOptions): Figure {
 				name: eviction ? name : "block",
 				x: own.map((bar) => bar.label),
 				y: own.map((bar) => round(bar.score) ?? 0),
-				text: own.map((bar) => (Number.isFinite(bar.score) ? "" : "no score")),
+				text: own.map((bar) =>
+					Number.isFinite(bar.score) ? (bars.length <= 24 ? formatScore(bar.score) : "") : "no score",
+				),
+				textposition: "outside",
+				cliponaxis: false,
 				hovertext: own.map((bar) => bar.text),
 				hovertemplate: "%{hovertext}<extra></extra>",
 				marker: { color, pattern: { shape, fillmode: "overlay", size: 6, solidity: 0.25 } },

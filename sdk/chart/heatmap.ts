@@ -4,7 +4,7 @@
 import { received } from "../errors.js";
 import type { Figure } from "./figure.js";
 import { checkNames, fail } from "./options.js";
-import { finish, round, scale } from "./theme.js";
+import { finish, round, scale, wholeTicks } from "./theme.js";
 
 /** What `chart.heatmap` draws. */
 export interface TensorLike {
@@ -74,12 +74,12 @@ export function heatmap(tensor: TensorLike, options: HeatmapOptions = {}): Figur
 			caption: options.caption ?? `Shape [${shape.join(", ")}]. Blank cells are not finite.`,
 			plotHeight: Math.min(480, Math.max(120, 14 * numRows)),
 			layout: {
-				xaxis: { title: { text: names.at(-1) ?? "", standoff: 6 }, showgrid: false, tickformat: "d" },
+				xaxis: { title: { text: names.at(-1) ?? "", standoff: 6 }, showgrid: false, ...wholeTicks(numColumns) },
 				yaxis: {
 					title: { text: names.slice(0, -1).join(" × ") },
 					autorange: "reversed",
 					showgrid: false,
-					tickformat: "d",
+					...wholeTicks(numRows),
 				},
 			},
 		},

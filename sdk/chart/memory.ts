@@ -5,7 +5,7 @@ import type { Trace } from "../trace/trace.js";
 import type { Figure, PlotlyTrace } from "./figure.js";
 import { checkNames, checkOneOf, fail } from "./options.js";
 import { extent } from "./rows.js";
-import { colors, describeRun, finish, round } from "./theme.js";
+import { colors, describeRun, finish, round, wholeTicks } from "./theme.js";
 
 /** Options of `chart.memory`. */
 export interface MemoryOptions {
@@ -81,7 +81,7 @@ export function memory(trace: Trace, options: MemoryOptions = {}): Figure {
 		caption: `Tokens a layer after each step. Fragmentation is 1 − live / allocated: ${average.toFixed(1)} % on average. ${describeRun(trace)}`,
 		plotHeight: 360,
 		layout: {
-			xaxis: { title: { text: "step", standoff: 6 }, anchor: "y2", showgrid: false, tickformat: "d" },
+			xaxis: { title: { text: "step", standoff: 6 }, anchor: "y2", showgrid: false, ...wholeTicks(steps.at(-1)! + 1) },
 			yaxis: { title: { text: "tokens a layer" }, domain: [0.36, 1], rangemode: "tozero" },
 			yaxis2: { title: { text: "fragmentation, %" }, domain: [0, 0.26], rangemode: "tozero" },
 		},

@@ -1,13 +1,17 @@
 // Panels one above the other, one a layer, over one x axis.
 
+import { wholeTicks } from "./theme.js";
+
 /** How the axes of panels are labelled. */
 export interface PanelAxes {
 	x: string;
 	y: string;
 	/** The first row stands at the top. */
 	reversed?: boolean;
-	/** Ticks at whole numbers only. */
-	integer?: boolean;
+	/** Columns, counted from 0. */
+	numColumns: number;
+	/** Rows, counted from 0; absent where rows have names. */
+	numRows?: number;
 }
 
 const gap = 34;
@@ -24,14 +28,14 @@ export function panels(layers: readonly number[], panelHeight: number) {
 	return {
 		height,
 		axes: axisNames.map((suffix) => ({ xaxis: "x", yaxis: `y${suffix}` })),
-		layout({ x, y, reversed = false, integer = false }: PanelAxes): Record<string, unknown> {
-			const whole = integer ? { tickformat: "d" } : {};
+		layout({ x, y, reversed = false, numColumns, numRows }: PanelAxes): Record<string, unknown> {
 			const layout: Record<string, unknown> = {
 				xaxis: {
 					title: { text: x, standoff: 6 },
 					anchor: `y${axisNames.at(-1)}`,
 					showgrid: false,
-					...whole,
+					range: [-0.5, numColumns - 0.5],
+					...wholeTicks(numColumns),
 				},
 				annotations: layers.map((layer, i) => ({
 					text: `layer ${layer}`,
@@ -50,7 +54,7 @@ export function panels(layers: readonly number[], panelHeight: number) {
 					domain: [Math.max(0, topOf(i) - panelHeight / height), topOf(i)],
 					showgrid: false,
 					...(reversed ? { autorange: "reversed" } : {}),
-					...whole,
+					...(numRows ? wholeTicks(numRows) : {}),
 				};
 			});
 			return layout;

@@ -6,7 +6,7 @@ import type { Figure } from "./figure.js";
 import { markShapes } from "./marks.js";
 import { checkMarks, checkNames, chooseLayers, type PositionMark } from "./options.js";
 import { evictionRows, extent } from "./rows.js";
-import { colors, describeRun, finish, scale } from "./theme.js";
+import { colors, describeRun, finish, scale, wholeTicks } from "./theme.js";
 
 /** Options of `chart.survival`. */
 export interface SurvivalOptions {
@@ -38,6 +38,7 @@ export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
 	const names = layers.map((layer) => `layer ${layer}`);
 	const kept = evicted.map((strip) => strip.map((step) => (step === null ? 1 : null)));
 	const numKept = kept.map((strip) => strip.filter((one) => one === 1).length);
+	const plotHeight = Math.max(90, 34 * layers.length);
 	const shared = {
 		type: "heatmap",
 		x: positions,
@@ -46,7 +47,7 @@ export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
 		xgap: numTokens <= 200 ? 1 : 0,
 		hoverongaps: false,
 	};
-	const { shapes, traces } = markShapes(marks, "y");
+	const { shapes, traces } = markShapes(marks, { y0: 1.02, y1: 1.02 + 10 / plotHeight, opacity: 0.9 });
 	const data = [
 		{
 			...shared,
@@ -65,7 +66,7 @@ export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
 			colorscale: scale,
 			zmin: 0,
 			zmax: Math.max(1, steps.at(-1) ?? 1),
-			colorbar: { title: { text: "evicted<br>in step", side: "top" }, thickness: 12, outlinewidth: 0 },
+			colorbar: { title: { text: "evicted<br>in step", side: "top" }, thickness: 12, outlinewidth: 0, nticks: 4 },
 			hovertemplate: "%{y}, position %{x}: evicted in step %{z}<extra></extra>",
 		},
 		...traces,
@@ -73,11 +74,13 @@ export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
 	const counts = numKept.length > 0 ? ` Kept of ${numTokens}: ${summarise(numKept)} a layer.` : "";
 	const figure = finish(data, {
 		title: "Which tokens survive, layer by layer",
-		caption: `Pale: still in the cache at the end. Coloured: evicted, by the step; step 0 is the end of prefill.${counts} ${describeRun(trace)}`,
-		plotHeight: Math.max(90, 34 * layers.length),
+		caption: `Faint: still in the cache at the end. Coloured: evicted, by the step; step 0 is the end of prefill.${counts} ${describeRun(trace)}`,
+		plotHeight,
 		layout: {
-			shapes: shapes.map((shape) => ({ ...shape, layer: "above", opacity: 0.35 })),
-			xaxis: { title: { text: "RoPE position", standoff: 6 }, showgrid: false, tickformat: "d" },
+			shapes,
+			// Above the bands of the marks.
+			legend: { orientation: "h", x: 0, y: 1 + 16 / plotHeight, xanchor: "left", yanchor: "bottom" },
+			xaxis: { title: { text: "RoPE position", standoff: 6 }, showgrid: false, ...wholeTicks(numTokens) },
 			yaxis: { autorange: "reversed", showgrid: false },
 		},
 	});

@@ -39,6 +39,14 @@ export function round(value: number): number | null {
 	return Number.isFinite(value) ? Number(value.toPrecision(6)) : null;
 }
 
+/** Ticks of an axis that counts: at most about a dozen, at whole numbers. */
+export function wholeTicks(count: number): { tick0: number; dtick: number } {
+	const raw = Math.max(1, count / 12);
+	const power = 10 ** Math.floor(Math.log10(raw));
+	const factor = [1, 2, 5, 10].find((each) => each * power >= raw)!;
+	return { tick0: 0, dtick: factor * power };
+}
+
 /** Positions as runs: `0–7, 12, 20–23`; cut after eight runs. */
 export function formatPositions(positions: ArrayLike<number>): string {
 	const runs: string[] = [];

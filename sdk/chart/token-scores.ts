@@ -6,7 +6,7 @@ import type { Figure, PlotlyTrace } from "./figure.js";
 import { markShapes } from "./marks.js";
 import { checkMarks, checkNames, checkOneOf, distinct, fail, type PositionMark } from "./options.js";
 import { evictionRows } from "./rows.js";
-import { colors, describeRun, finish, round } from "./theme.js";
+import { colors, describeRun, finish, round, wholeTicks } from "./theme.js";
 
 /** Options of `chart.tokenScores`. */
 export interface TokenScoresOptions {
@@ -34,6 +34,7 @@ export function tokenScores(trace: Trace, options: TokenScoresOptions = {}): Fig
 		const chosen = [...eviction.candidates.keys()].filter((i) => dropped.has(eviction.candidates[i]!) !== keep);
 		return {
 			type: "bar",
+			width: 0.9,
 			name: `${name} (${chosen.length})`,
 			x: chosen.map((i) => eviction.candidates[i]!),
 			y: chosen.map((i) => round(eviction.candidateScores[i]!)),
@@ -42,22 +43,22 @@ export function tokenScores(trace: Trace, options: TokenScoresOptions = {}): Fig
 		};
 	};
 	const data = [bars("kept", colors.kept, "", true), bars("dropped", colors.evicted, "/", false)];
-	const finite = Array.from(eviction.candidateScores).filter(Number.isFinite);
-	const { shapes, traces } = markShapes(marks, "y");
+	const lastPosition = (trace.table("steps").getChild("position_index")!.get(0) ?? 0) as number;
+	const { shapes, traces } = markShapes(marks);
 	return finish([...data, ...traces], {
 		title: `Scores of the prompt's tokens in layer ${layer}, and which were dropped`,
 		caption: `${dropped.size} of the ${eviction.candidates.length} candidates were dropped: those with the lowest scores, the older first on ties. Positions without a bar are protected. ${describeRun(trace)}`,
 		plotHeight: 300,
 		layout: {
 			barmode: "overlay",
-			bargap: 0.1,
 			shapes,
-			xaxis: { title: { text: "RoPE position in the prompt", standoff: 6 }, showgrid: false, rangemode: "tozero" },
-			yaxis: {
-				title: { text: "score (higher is kept)" },
-				// Norm ratios lie far from zero and close together: bars start a little below the lowest.
-				...(finite.length > 0 && Math.min(...finite) > 0 ? { range: [0, 1.05 * Math.max(...finite)] } : {}),
+			xaxis: {
+				title: { text: "RoPE position in the prompt", standoff: 6 },
+				showgrid: false,
+				...wholeTicks(lastPosition + 1),
+				range: [-0.5, lastPosition + 0.5],
 			},
+			yaxis: { title: { text: "score (higher is kept)" }, rangemode: "tozero" },
 		},
 	});
 }

@@ -192,11 +192,7 @@ export interface LayerState {
 /** Columns of one trace table since the last take, by the column names of sdk/trace/schema.ts; list columns as offsets and values. */
 export type NativeColumns = Record<
 	string,
-	| Int32Array
-	| Float32Array
-	| Float64Array
-	| Uint8Array
-	| { offsets: Int32Array; values: Int32Array | Float32Array }
+	Int32Array | Float32Array | Float64Array | Uint8Array | { offsets: Int32Array; values: Int32Array | Float32Array }
 >;
 
 export interface NativeTrace {
@@ -217,7 +213,9 @@ export interface NativeSession {
 	cancel(): void;
 	/** Tokens seen, which is the next RoPE index. */
 	readonly numTokens: number;
-	/** All tokens: the prompt, then forced and sampled ones. */
+	/** Whether a stop or a cancel left a step under way, which the next `advance` goes on with. */
+	readonly insideStep: boolean;
+	/** All tokens of completed steps: the prompt, then forced and sampled ones. */
 	tokens(): Int32Array;
 	/** f32 [vocab_size]: logits after the last completed step. A view: the next step overwrites it. */
 	logits(): NativeTensor;

@@ -9,9 +9,10 @@ export type OctavoErrorCode = `ERR_OCTAVO_${string}`;
  *
  * @example
  * ```ts
- * import { OctavoError, policies } from "octavo";
+ * import { loadModel, OctavoError, policies } from "octavo";
+ * const model = await loadModel();
  * try {
- *   policies.pagedEviction({ budget: 100 });
+ *   model.session({ blockSize: 16, policy: policies.pagedEviction({ budget: 100 }) });
  * } catch (error) {
  *   console.log((error as OctavoError).code);   // ERR_OCTAVO_BUDGET
  * }
@@ -35,4 +36,21 @@ export function received(value: unknown): string {
 	if (Array.isArray(value)) return `an array of length ${value.length}`;
 	if (typeof value === "object" && value !== null) return `an instance of ${value.constructor?.name ?? "Object"}`;
 	return String(value);
+}
+
+/** Turns an error of the native engine into an `OctavoError`; others come back as they are. */
+export function fromNative(error: unknown): unknown {
+	if (error instanceof OctavoError || !(error instanceof Error)) return error;
+	const { code } = error as NodeJS.ErrnoException;
+	if (!code?.startsWith("ERR_OCTAVO_")) return error;
+	return new OctavoError(code as OctavoErrorCode, error.message, { cause: error });
+}
+
+/** Calls the native engine, so that its errors arrive as `OctavoError`. */
+export function native<T>(call: () => T): T {
+	try {
+		return call();
+	} catch (error) {
+		throw fromNative(error);
+	}
 }

@@ -1,0 +1,121 @@
+// A layer's cache as it stands: its block table, its blocks, and the memory behind them. Table and counts are of the
+// moment of the call; keys and values are the engine's own memory and change as the session goes on.
+
+import type { Table } from "apache-arrow";
+import type { LayerState, NativeSession } from "../../native/addon.js";
+import { native, OctavoError, received } from "../errors.js";
+import { Tensor } from "../tensor.js";
+import { type BlockTableTypes, makeBlockTable } from "../trace/block-table.js";
+
+const cacheAxes = ["block", "kv_head", "slot", "head_dim"];
+
+/** One block of a layer's table. */
+export interface BlockView {
+	layer: number;
+	/** Place in the block table. */
+	logicalIndex: number;
+	/** Physical block. */
+	blockId: number;
+	/** Live slots; slots beyond hold zeros or what the block held before. */
+	filled: number;
+	/** The policy's score, higher is kept; NaN while it has none. */
+	score: number;
+	/** Sequences that hold the block. */
+	refCount: number;
+	/** RoPE positions of the live slots. */
+	positions: Int32Array;
+	/** Names of the tokens in the live slots. */
+	text: string;
+	/** f32 [num_kv_heads, block_size, head_dim], after RoPE; no copy. */
+	keys: Tensor;
+	/** f32 [num_kv_heads, block_size, head_dim]; no copy. */
+	values: Tensor;
+}
+
+/** One layer's cache. */
+export class LayerView {
+	/** Index of the layer. */
+	readonly index: number;
+	/** f32 [num_blocks, num_kv_heads, block_size, head_dim], after RoPE: all physical blocks; no copy. */
+	readonly keys: Tensor;
+	/** f32 [num_blocks, num_kv_heads, block_size, head_dim]: all physical blocks; no copy. */
+	readonly values: Tensor;
+	/** i32 [num_blocks, block_size]: RoPE position in each slot, -1 in slots never filled; no copy. */
+	readonly positions: Tensor;
+	readonly #state: LayerState;
+	readonly #text: (positions: Int32Array) => string;
+
+	/** Made by `session.layer`. */
+	constructor(session: NativeSession, index: number, text: (positions: Int32Array) => string) {
+		this.index = index;
+		const cache = native(() => session.layerCache(index));
+		this.keys = Tensor.fromNative(cache.keys, cacheAxes);
+		this.values = Tensor.fromNative(cache.values, cacheAxes);
+		this.positions = Tensor.fromNative(cache.positions, ["block", "slot"]);
+		this.#state = native(() => session.layerState(index));
+		this.#text = text;
+	}
+
+	/** Blocks in the table. */
+	get numBlocks(): number {
+		return this.#state.blockIds.length;
+	}
+
+	/** Live slots: the tokens that attention reads. */
+	get kvLen(): number {
+		return this.#state.kvLen;
+	}
+
+	/** Blocks left in the layer's pool. */
+	get numFreeBlocks(): number {
+		return this.#state.numFreeBlocks;
+	}
+
+	/**
+	 * One block.
+	 *
+	 * @param logicalIndex place in the block table, from 0 to `numBlocks - 1`
+	 * @throws {OctavoError} ERR_OCTAVO_BLOCK for a place outside the table
+	 */
+	block(logicalIndex: number): BlockView {
+		const blockId = this.#state.blockIds[logicalIndex];
+		if (blockId === undefined) {
+			const range =
+				this.numBlocks === 0 ? "no block, as the table is empty," : `a block from 0 to ${this.numBlocks - 1}`;
+			throw new OctavoError(
+				"ERR_OCTAVO_BLOCK",
+				`Expected ${range} in layer ${this.index} but received ${received(logicalIndex)}`,
+			);
+		}
+		const filled = this.#state.filled[logicalIndex]!;
+		const positions = (this.positions.at(blockId).data as Int32Array).slice(0, filled);
+		return {
+			layer: this.index,
+			logicalIndex,
+			blockId,
+			filled,
+			score: this.#state.scores[logicalIndex]!,
+			refCount: this.#state.refCounts[logicalIndex]!,
+			positions,
+			text: this.#text(positions),
+			keys: this.keys.at(blockId),
+			values: this.values.at(blockId),
+		};
+	}
+
+	/** All blocks, in logical order. */
+	get blocks(): BlockView[] {
+		return Array.from({ length: this.numBlocks }, (_, i) => this.block(i));
+	}
+
+	/** The block table as an Arrow table, a row a block. */
+	get blockTable(): Table<BlockTableTypes> {
+		return makeBlockTable(this.blocks);
+	}
+
+	/** Shows the block table. */
+	[Symbol.for("Jupyter.display")](): unknown {
+		const table = this.blockTable as unknown as Record<symbol, () => unknown>;
+		return table[Symbol.for("Jupyter.display")]!();
+	}
+}

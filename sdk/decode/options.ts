@@ -1,0 +1,126 @@
+// Options of a session and of its runs, in one place with their checks and defaults.
+
+import type { AdvanceRequest, SessionSpec } from "../../native/addon.js";
+import { OctavoError, received } from "../errors.js";
+import type { ModelConfig } from "../model/config.js";
+import type { Tokenizer } from "../model/tokenizer.js";
+import { anything, boolean, checkOptions, instanceOf, integer } from "../options.js";
+import { checkBudgetFits } from "./policies/budget.js";
+import { full, type Policy } from "./policies/index.js";
+import { checkSampling, type SamplingOptions } from "./sampling.js";
+
+/** Options of `model.session`. */
+export interface SessionOptions {
+	/** Slots per block, from 1 to 256. Default 16. */
+	blockSize?: number;
+	/** Physical blocks in each layer's pool. Default: what the policy can need, two more, and no more than the model's positions fill. */
+	numBlocks?: number;
+	/** What is evicted. Default `policies.full()`. */
+	policy?: Policy;
+	/** Key of every random choice, from 0 to 2^53 - 1. Default 0. */
+	seed?: number;
+	/** Records the trace's `blocks` table: a row a block, layer and step. Default true. */
+	recordBlocks?: boolean;
+}
+
+/** Options of one step. */
+export interface StepOptions {
+	/** Default: greedy. */
+	sampling?: SamplingOptions;
+	/** Stops at the next layer; the session can go on. The promise rejects with the signal's reason. */
+	signal?: AbortSignal;
+}
+
+/** Options of `steps` and `run`. */
+export interface RunOptions extends StepOptions {
+	/** Tokens to decode; from 0. Default 256. */
+	maxTokens?: number;
+	/** Sampling one of these ends the run after its step. Default: those of the model. */
+	endTokens?: readonly number[];
+}
+
+/** Checked options of a run. */
+export type CheckedRun = Pick<AdvanceRequest, "sampling"> & {
+	maxTokens: number;
+	endTokens: Int32Array;
+	signal: AbortSignal | undefined;
+};
+
+const policyNames = ["full", "paged-eviction", "streaming-llm", "random"];
+
+/**
+ * Checks session options against a model.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_OPTION naming the option; ERR_OCTAVO_BUDGET for a budget that does not fit the block size
+ */
+export function checkSession(options: unknown, { maxPositions }: ModelConfig): SessionSpec {
+	const given = checkOptions("session()", options, {
+		blockSize: integer(1, 256, 16),
+		numBlocks: integer(0, 2 ** 31 - 1, 0),
+		policy: anything,
+		seed: integer(0, Number.MAX_SAFE_INTEGER, 0),
+		recordBlocks: boolean(true),
+	});
+	const { blockSize } = given;
+	const policy = (given.policy ?? full()) as Policy;
+	if (!policyNames.includes(policy?.name)) {
+		throw new OctavoError(
+			"ERR_OCTAVO_OPTION",
+			`Expected a policy made by policies.… for policy but received ${received(policy)}`,
+		);
+	}
+	if (policy.budget !== undefined) checkBudgetFits(policy.budget, blockSize);
+	const allBlocks = Math.ceil(maxPositions / blockSize);
+	// A cache grows to one block above its budget before it is cut; `page+remainder` keeps up to one block more.
+	const mayNeed = policy.budget === undefined ? allBlocks : policy.budget / blockSize + 4;
+	const numBlocks = given.numBlocks || Math.min(allBlocks, mayNeed);
+	return { blockSize, numBlocks, policy, seed: given.seed, recordBlocks: given.recordBlocks };
+}
+
+const stepChecks = { sampling: checkSampling, signal: instanceOf(AbortSignal) };
+
+/** Checks the options of a step. */
+export function checkStep(owner: string, options: unknown): Pick<CheckedRun, "sampling" | "signal"> {
+	return checkOptions(owner, options, stepChecks);
+}
+
+/** Checks the options of a run. */
+export function checkRun(owner: string, options: unknown, endTokens: readonly number[]): CheckedRun {
+	return checkOptions(owner, options, {
+		...stepChecks,
+		maxTokens: integer(0, 2 ** 31 - 1, 256),
+		endTokens: (value: unknown, name: string) => toTokens(value ?? endTokens, name),
+	});
+}
+
+/** Tokens, or text for a model with a vocabulary. */
+export type Prompt = string | Int32Array | readonly number[];
+
+/**
+ * Tokens as the engine takes them.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_TOKENIZER for text where there is no vocabulary; ERR_OCTAVO_TOKEN for what is no list of
+ * token ids, which the engine checks against the vocabulary
+ */
+export function promptTokens(prompt: unknown, tokenizer: Tokenizer | undefined): Int32Array {
+	if (typeof prompt !== "string") return toTokens(prompt, "tokens");
+	if (tokenizer) return tokenizer.encode(prompt);
+	const expected = "token ids, as the model's folder has no vocabulary.json,";
+	throw new OctavoError("ERR_OCTAVO_TOKENIZER", `Expected ${expected} but received text`);
+}
+
+function toTokens(value: unknown, name: string): Int32Array {
+	if (value instanceof Int32Array) return value;
+	if (Array.isArray(value)) {
+		const wrong = value.findIndex((token) => !Number.isInteger(token) || token < 0 || token >= 2 ** 31);
+		if (wrong < 0) return Int32Array.from(value);
+		throw new OctavoError(
+			"ERR_OCTAVO_TOKEN",
+			`Expected a token id for ${name}[${wrong}] but received ${received(value[wrong])}`,
+		);
+	}
+	throw new OctavoError(
+		"ERR_OCTAVO_TOKEN",
+		`Expected an array of token ids for ${name} but received ${received(value)}`,
+	);
+}

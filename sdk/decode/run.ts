@@ -1,0 +1,120 @@
+// What a session is asked to do, as generators that yield requests to the engine and take its results. One text then
+// serves the synchronous and the asynchronous forms, which so cannot drift apart.
+
+import type { AdvanceRequest, AdvanceResult, BlockFullEvent, EvictEvent, NativeSession } from "../../native/addon.js";
+import type { Breakpoint, Breakpoints } from "../debug/breakpoints.js";
+import { fromNative, native } from "../errors.js";
+import type { CheckedRun } from "./options.js";
+import type { Step } from "./step.js";
+
+/** After a step: its token was fed. */
+export interface TokenEvent {
+	kind: "token";
+	stepIndex: number;
+	token: number;
+	step: Step;
+}
+
+/** Kinds of breakpoints of a session, with their events. */
+export interface SessionEvents {
+	/** Before tokens or a block are dropped. */
+	evict: EvictEvent;
+	/** Right after the newest block of a layer became full, before any eviction it triggers. */
+	"block-full": BlockFullEvent;
+	/** After each decoded token. */
+	token: TokenEvent;
+}
+
+/** Why a run ended. */
+export type RunResult =
+	/** `maxTokens` were decoded. */
+	| { reason: "max-tokens"; numSteps: number }
+	/** An end token was sampled, and fed. */
+	| { reason: "end-token"; numSteps: number; token: number }
+	/** A breakpoint held. For `evict` and `block-full` the session stands inside a step, which the next call goes on with. */
+	| { reason: "breakpoint"; numSteps: number; event: SessionEvents[keyof SessionEvents]; breakpoint: Breakpoint };
+
+/** Requests to the engine, and what they come to. */
+export type Work<T> = Generator<AdvanceRequest, T, AdvanceResult>;
+
+/** Runs work on the calling thread. */
+export function runSync<T>(session: NativeSession, work: Work<T>): T {
+	let next = work.next();
+	while (!next.done) {
+		const request = next.value;
+		next = work.next(native(() => session.advance(request)));
+	}
+	return next.value;
+}
+
+/** Runs work off the main thread; an aborted signal rejects with its reason and leaves the session able to go on. */
+export async function runAsync<T>(session: NativeSession, work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
+	signal?.throwIfAborted();
+	const cancel = () => session.cancel();
+	signal?.addEventListener("abort", cancel);
+	try {
+		let next = work.next();
+		while (!next.done) {
+			const result = await session.advanceAsync(next.value);
+			next = work.next(result);
+			if (!next.done || result.reason === "cancelled") signal?.throwIfAborted();
+		}
+		return next.value;
+	} catch (error) {
+		throw fromNative(error);
+	} finally {
+		signal?.removeEventListener("abort", cancel);
+	}
+}
+
+/** What work needs of its session. */
+export interface RunContext {
+	breakpoints: Breakpoints<SessionEvents>;
+	/** Moves recorded rows into the trace; returns the steps completed since the last call. */
+	drain(): Step[];
+	/** Where the engine stopped inside a step. */
+	stoppedAt: EvictEvent | BlockFullEvent | undefined;
+}
+
+/** Completes steps, passing over breakpoints; returns the last one and whether an end token ended it. */
+export function* completeSteps(context: RunContext, request: AdvanceRequest): Work<{ steps: Step[]; ended: boolean }> {
+	let left = request.maxSteps;
+	let result: AdvanceResult;
+	do {
+		result = yield { ...request, maxSteps: left };
+		left -= result.numSteps;
+	} while (left > 0 && result.reason !== "end-token");
+	context.stoppedAt = undefined;
+	return { steps: context.drain(), ended: result.reason === "end-token" };
+}
+
+/** Decodes until a breakpoint or an end. */
+export function* runToStop(context: RunContext, { maxTokens, sampling, endTokens }: CheckedRun): Work<RunResult> {
+	const { breakpoints } = context;
+	// Token conditions need the record of each step; without them the engine runs freely.
+	const eachStep = breakpoints.has("token");
+	let numSteps = 0;
+	while (numSteps < maxTokens) {
+		const stop = { evict: breakpoints.has("evict"), blockFull: breakpoints.has("block-full") };
+		const maxSteps = eachStep ? 1 : maxTokens - numSteps;
+		const result = yield { maxSteps, sampling, endTokens, stop };
+		numSteps += result.numSteps;
+		if (result.reason === "cancelled") continue;
+		const event = result.reason === "event" ? result.event : undefined;
+		context.stoppedAt = event;
+		if (event) {
+			const breakpoint =
+				event.kind === "evict" ? breakpoints.match("evict", event) : breakpoints.match("block-full", event);
+			if (breakpoint) return { reason: "breakpoint", numSteps, event, breakpoint };
+			continue;
+		}
+		if (eachStep) {
+			const step = context.drain().at(-1)!;
+			const token: TokenEvent = { kind: "token", stepIndex: step.index, token: step.token, step };
+			const breakpoint = breakpoints.match("token", token);
+			if (breakpoint) return { reason: "breakpoint", numSteps, event: token, breakpoint };
+		}
+		if (result.reason === "end-token") return { reason: "end-token", numSteps, token: result.token };
+	}
+	return { reason: "max-tokens", numSteps };
+}

@@ -1,0 +1,249 @@
+// A decoding session: one sequence, its paged cache and its trace. Every way to advance it, a step at a time or a native
+// run, awaited or not, records the same rows.
+
+import { setImmediate } from "node:timers/promises";
+import type { AdvanceRequest, BlockFullEvent, EvictEvent, NativeSession, SamplingSpec } from "../../native/addon.js";
+import type { Breakpoint } from "../debug/breakpoints.js";
+import type { Steppable } from "../debug/steppable.js";
+import { native, OctavoError } from "../errors.js";
+import type { Tokenizer } from "../model/tokenizer.js";
+import { Tensor } from "../tensor.js";
+import type { TraceMetadata } from "../trace/arrow-schema.js";
+import type { Trace } from "../trace/trace.js";
+import { Driver } from "./driver.js";
+import { LayerView } from "./layer-view.js";
+import { checkRun, checkStep, type Prompt, promptTokens, type RunOptions, type StepOptions } from "./options.js";
+import { completeSteps, type RunResult, runToStop, type SessionEvents, type Work } from "./run.js";
+import { type TokenCandidate, topTokens } from "./sampling.js";
+import type { Step } from "./step.js";
+
+// A step as short as this costs less than handing it to another thread; `steps` then takes it on this one, and lets
+// other work in every so often.
+const shortStepUs = 1_000;
+const turnMs = 8;
+
+/** What a session needs of its model. */
+export interface SessionModel {
+	tokenizer: Tokenizer | undefined;
+	endTokens: readonly number[];
+	numLayers: number;
+	metadata: TraceMetadata;
+}
+
+/**
+ * Decodes one sequence, step by step.
+ *
+ * @example
+ * ```ts
+ * import { loadModel, policies, tasks } from "octavo";
+ * const model = await loadModel();
+ * const session = model.session({ blockSize: 8, policy: policies.pagedEviction({ budget: 32 }), seed: 7 });
+ * await session.prefill(tasks.recall({ seed: 1 }).context);
+ * session.breakOn("evict", (event) => event.layer === 3);
+ * const stop = await session.run({ maxTokens: 64 });
+ * if (stop.reason === "breakpoint" && stop.event.kind === "evict") {
+ *   const block = session.layer(3).block(stop.event.logicalIndex!);   // still there: the stop is before the eviction
+ *   console.log(block.keys.shape);   // [ 2, 8, 32 ]
+ * }
+ * session.close();
+ * ```
+ */
+export class Session implements Steppable<Step, SessionEvents, RunOptions, RunResult, StepOptions> {
+	readonly #driver: Driver;
+	readonly #model: SessionModel;
+	readonly #name = (token: number): string => this.#model.tokenizer?.name(token) ?? `#${token}`;
+
+	/** Made by `model.session`. */
+	constructor(session: NativeSession, model: SessionModel) {
+		this.#model = model;
+		this.#driver = new Driver(session, model.metadata, this.#name);
+	}
+
+	/** The record of the run up to now; stays readable after `close`. */
+	get trace(): Trace {
+		return this.#driver.trace;
+	}
+
+	/**
+	 * Computes the prompt, as step 0. Only on an empty session; passes over breakpoints.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_TOKENIZER for text where the model has no vocabulary; ERR_OCTAVO_TOKEN,
+	 * ERR_OCTAVO_POSITION, ERR_OCTAVO_POOL_EXHAUSTED for a prompt that is empty, unknown or too long
+	 */
+	async prefill(prompt: Prompt, options: Pick<StepOptions, "signal"> = {}): Promise<Step> {
+		const { sampling, signal } = checkStep("prefill()", options);
+		return this.#driver.async(this.#prefill(prompt, sampling), signal);
+	}
+
+	/** `prefill` on the calling thread. */
+	prefillSync(prompt: Prompt): Step {
+		return this.#driver.sync(this.#prefill(prompt, checkStep("prefillSync()", {}).sampling));
+	}
+
+	/**
+	 * Samples a token and computes it; completes a step that a breakpoint stopped in. Passes over breakpoints.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_PREFILL before prefill; ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED, ERR_OCTAVO_POSITION,
+	 * ERR_OCTAVO_POOL_EXHAUSTED, ERR_OCTAVO_NAN, each leaving the session as before the step
+	 */
+	async step(options: StepOptions = {}): Promise<Step> {
+		const { sampling, signal } = checkStep("step()", options);
+		return this.#driver.async(this.#step({ sampling }), signal);
+	}
+
+	/** `step` on the calling thread. */
+	stepSync(options: Omit<StepOptions, "signal"> = {}): Step {
+		const { sampling } = checkStep("stepSync()", options);
+		return this.#driver.sync(this.#step({ sampling }));
+	}
+
+	/**
+	 * Feeds given tokens in place of sampled ones, one a step. Passes over breakpoints.
+	 *
+	 * @returns a step for each token
+	 */
+	async feed(tokens: Prompt, options: Pick<StepOptions, "signal"> = {}): Promise<Step[]> {
+		const { sampling, signal } = checkStep("feed()", options);
+		return this.#driver.async(this.#feed(promptTokens(tokens, this.#model.tokenizer), sampling), signal);
+	}
+
+	/** `feed` on the calling thread. */
+	feedSync(tokens: Prompt): Step[] {
+		return this.#driver.sync(
+			this.#feed(promptTokens(tokens, this.#model.tokenizer), checkStep("feedSync()", {}).sampling),
+		);
+	}
+
+	/** Steps one by one until `maxTokens` or an end token; passes over breakpoints. Leave the loop at will and go on later. */
+	async *steps(options: RunOptions = {}): AsyncGenerator<Step, void, undefined> {
+		const { maxTokens, sampling, endTokens, signal } = checkRun("steps()", options, this.#model.endTokens);
+		let lastUs = Number.POSITIVE_INFINITY;
+		let turnStart = performance.now();
+		for (let i = 0; i < maxTokens; i++) {
+			signal?.throwIfAborted();
+			if (performance.now() - turnStart > turnMs) {
+				await setImmediate();
+				turnStart = performance.now();
+			}
+			const work = completeSteps(this.#driver, { maxSteps: 1, sampling, endTokens });
+			const { steps, ended } = lastUs < shortStepUs ? this.#driver.sync(work) : await this.#driver.async(work, signal);
+			const step = steps.at(-1)!;
+			lastUs = step.us;
+			yield step;
+			if (ended) return;
+		}
+	}
+
+	/** Decodes natively until a breakpoint holds, `maxTokens` are done or an end token is sampled. */
+	async run(options: RunOptions = {}): Promise<RunResult> {
+		const checked = checkRun("run()", options, this.#model.endTokens);
+		return this.#driver.async(runToStop(this.#driver, checked), checked.signal);
+	}
+
+	/** `run` on the calling thread. */
+	runSync(options: Omit<RunOptions, "signal"> = {}): RunResult {
+		return this.#driver.sync(runToStop(this.#driver, checkRun("runSync()", options, this.#model.endTokens)));
+	}
+
+	/**
+	 * Stops `run` at a happening: `evict` before it takes effect, `block-full` before any eviction it triggers, `token`
+	 * after a step.
+	 *
+	 * @param condition stops only where this holds. Default: always
+	 * @throws {OctavoError} ERR_OCTAVO_BREAKPOINT for an unknown kind
+	 */
+	breakOn<K extends keyof SessionEvents>(kind: K, condition?: (event: SessionEvents[K]) => boolean): Breakpoint {
+		return this.#driver.breakpoints.add(kind, condition);
+	}
+
+	/** Where a breakpoint stopped the session inside a step; undefined between steps. */
+	get stoppedAt(): EvictEvent | BlockFullEvent | undefined {
+		return this.#driver.stoppedAt;
+	}
+
+	/**
+	 * One layer's cache, now; also while stopped at a breakpoint.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_LAYER for a layer that the model does not have
+	 */
+	layer(index: number): LayerView {
+		const { numLayers } = this.#model;
+		if (!Number.isInteger(index) || index < 0 || index >= numLayers) {
+			throw new OctavoError("ERR_OCTAVO_LAYER", `Expected a layer from 0 to ${numLayers - 1} but received ${index}`);
+		}
+		const tokens = this.tokens;
+		// The token of a step under way is cached before it counts as seen.
+		const nameAt = (position: number) => (position < tokens.length ? this.#name(tokens[position]!) : "(new)");
+		return new LayerView(this.#driver.native, index, (positions) => Array.from(positions, nameAt).join(" "));
+	}
+
+	/** Tokens of completed steps: the prompt, then fed and sampled ones. A copy. */
+	get tokens(): Int32Array {
+		return native(() => this.#driver.native.tokens());
+	}
+
+	/** Tokens seen, which is the next RoPE position. */
+	get numTokens(): number {
+		return native(() => this.#driver.native.numTokens);
+	}
+
+	/** f32 [vocab_size] after the last step; a view that the next step overwrites. */
+	get logits(): Tensor {
+		return Tensor.fromNative(
+			native(() => this.#driver.native.logits()),
+			["token"],
+		);
+	}
+
+	/**
+	 * The likeliest next tokens.
+	 *
+	 * @param k how many. Default 5
+	 */
+	topTokens(k = 5): TokenCandidate[] {
+		return topTokens(this.logits.toFloat32(), k, this.#name);
+	}
+
+	/** Text of tokens. Default: of the whole sequence. */
+	text(tokens: Iterable<number> = this.tokens): string {
+		return Array.from(tokens, this.#name).join(" ");
+	}
+
+	/**
+	 * Gives all blocks back. The trace and tensors in hand stay; other calls throw ERR_OCTAVO_CLOSED.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_BUSY while a step is under way
+	 */
+	close(): void {
+		this.#driver.close();
+	}
+
+	/** `close`, for `using`. */
+	[Symbol.dispose](): void {
+		this.close();
+	}
+
+	/** Shows where the session stands. */
+	[Symbol.for("Jupyter.display")](): Record<string, string> {
+		const { model, policy, blockSize } = this.#model.metadata;
+		const state = this.#driver.closed ? "closed" : `${this.numTokens} tokens`;
+		return { "text/plain": `Session of ${model}: ${state}, policy ${policy}, blocks of ${blockSize}` };
+	}
+
+	*#prefill(prompt: Prompt, sampling: SamplingSpec): Work<Step> {
+		const tokens = promptTokens(prompt, this.#model.tokenizer);
+		native(() => this.#driver.native.prefill(tokens));
+		return yield* this.#step({ sampling });
+	}
+
+	*#feed(tokens: Int32Array, sampling: SamplingSpec): Work<Step[]> {
+		if (tokens.length === 0) return [];
+		if (this.#driver.native.insideStep) yield* this.#step({ sampling });
+		const request = { maxSteps: tokens.length, forcedTokens: tokens, sampling };
+		return (yield* completeSteps(this.#driver, request)).steps.slice(-tokens.length);
+	}
+
+	*#step(request: Pick<AdvanceRequest, "sampling" | "endTokens">): Work<Step> {
+		return (yield* completeSteps(this.#driver, { ...request, maxSteps: 1 })).steps.at(-1)!;
+	}
+}

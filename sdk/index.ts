@@ -1,0 +1,25 @@
+// Everything that a notebook cell imports from "octavo".
+
+export type { EngineInfo, LlamaSpec } from "../native/addon.js";
+export * as chart from "./chart/index.js";
+export type { Breakpoint } from "./debug/breakpoints.js";
+export type { Steppable } from "./debug/steppable.js";
+export type { BlockView, LayerView } from "./decode/layer-view.js";
+export type { Prompt, RunOptions, SessionOptions, StepOptions } from "./decode/options.js";
+export * as policies from "./decode/policies/index.js";
+export type { Policy } from "./decode/policies/policy.js";
+export type { RunResult, SessionEvents, TokenEvent } from "./decode/run.js";
+export type { SamplingOptions, TokenCandidate } from "./decode/sampling.js";
+export type { Session } from "./decode/session.js";
+export type { Eviction, Step } from "./decode/step.js";
+export { engineInfo, setNumThreads } from "./engine.js";
+export { OctavoError, type OctavoErrorCode } from "./errors.js";
+export { loadModel, Model, randomModel } from "./load-model.js";
+export type { ModelConfig } from "./model/config.js";
+export * as tasks from "./model/tasks/index.js";
+export { Tokenizer } from "./model/tokenizer.js";
+export { Tensor, type TensorData, type TensorDType, type TensorStats } from "./tensor.js";
+export type { TraceMetadata, TraceTypes } from "./trace/arrow-schema.js";
+export { type TraceTableName, traceSchema } from "./trace/schema.js";
+export { type TableViewOptions, tableToHtml, tableToText } from "./trace/table-view.js";
+export { Trace, type TraceTables } from "./trace/trace.js";

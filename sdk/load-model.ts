@@ -1,0 +1,156 @@
+// Opens models: where a folder, the native engine and sessions meet. Nothing below this file knows all three.
+
+import { readFileSync } from "node:fs";
+import type { LlamaSpec, NativeModel } from "../native/addon.js";
+import { loadAddon } from "../native/load.js";
+import { checkSession, type SessionOptions } from "./decode/options.js";
+import { Session } from "./decode/session.js";
+import { describeEngine } from "./engine.js";
+import { native, OctavoError, received } from "./errors.js";
+import { presetFolder, readCheckpoint } from "./model/checkpoint.js";
+import type { ModelConfig } from "./model/config.js";
+import type { Tokenizer } from "./model/tokenizer.js";
+import { Tensor } from "./tensor.js";
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+	version: string;
+};
+
+interface ModelParts {
+	name: string;
+	config: ModelConfig;
+	tokenizer?: Tokenizer;
+}
+
+/**
+ * A model in memory: its shape, its weights, and the sessions it makes.
+ *
+ * @example
+ * ```ts
+ * import { loadModel } from "octavo";
+ * const model = await loadModel();
+ * console.log(model.config.numLayers, model.weight("model.embed_tokens.weight").shape);   // 4 [ 256, 128 ]
+ * using session = model.session({ seed: 7 });
+ * const step = await session.prefill("BOS f144 REC k20 k21 k22 f150 QRY k20");
+ * console.log(step.numTokens, session.topTokens(1)[0]?.text);   // 9 k21
+ * ```
+ */
+export class Model {
+	/** Name of its folder or preset. */
+	readonly name: string;
+	readonly config: Readonly<ModelConfig>;
+	/** Absent where the model has no vocabulary. */
+	readonly tokenizer: Tokenizer | undefined;
+	readonly #native: NativeModel;
+
+	/** Made by `loadModel` and `randomModel`. */
+	constructor(model: NativeModel, { name, config, tokenizer }: ModelParts) {
+		this.name = name;
+		this.config = Object.freeze(config);
+		this.tokenizer = tokenizer;
+		this.#native = model;
+	}
+
+	/** Number of parameters. */
+	get numParameters(): number {
+		return native(() => this.#native.numParameters);
+	}
+
+	/** Bytes of all weights. */
+	get sizeBytes(): number {
+		return native(() => this.#native.sizeBytes);
+	}
+
+	/** Names of the weights, as in the file. */
+	get weightNames(): string[] {
+		return native(() => this.#native.weightNames());
+	}
+
+	/**
+	 * One weight; no copy, and read-only: the memory is the mapped file.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_MODEL_WEIGHTS for an unknown name
+	 */
+	weight(name: string): Tensor {
+		return native(() => {
+			const weight = this.#native.weight(name);
+			const axes = name.includes("embed") || name.includes("lm_head") ? ["token", "feature"] : ["output", "input"];
+			return Tensor.fromNative(weight, weight.shape.length === 2 ? axes : ["feature"]);
+		});
+	}
+
+	/**
+	 * Begins a sequence with a cache of its own.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_OPTION naming the option; ERR_OCTAVO_BUDGET for a budget that is no multiple of
+	 * `blockSize` or less than three blocks; ERR_OCTAVO_MEMORY for a pool that does not fit
+	 */
+	session(options: SessionOptions = {}): Session {
+		const spec = checkSession(options, this.config);
+		const session = native(() => this.#native.createSession(spec));
+		const { name: policy, ...policyOptions } = spec.policy;
+		const { numLayers, endTokens } = this.config;
+		const { blockSize, numBlocks, seed } = spec;
+		return new Session(session, {
+			tokenizer: this.tokenizer,
+			endTokens,
+			numLayers,
+			metadata: {
+				...{ version, created: new Date().toISOString(), model: this.name },
+				...{ policy, policyOptions, blockSize, numBlocks, numLayers, seed, engine: describeEngine() },
+			},
+		});
+	}
+
+	/** Frees the weights once the last session and view is gone. Later calls throw ERR_OCTAVO_CLOSED. */
+	close(): void {
+		native(() => this.#native.dispose());
+	}
+
+	/** `close`, for `using`. */
+	[Symbol.dispose](): void {
+		this.close();
+	}
+
+	/** Shows name, shape and size. */
+	[Symbol.for("Jupyter.display")](): Record<string, string> {
+		const { numLayers, hiddenSize, numQueryHeads, numKvHeads, headDim, vocabSize } = this.config;
+		const shape = `${numLayers} layers, hidden ${hiddenSize}, ${numQueryHeads} query and ${numKvHeads} KV heads of ${headDim}, vocabulary ${vocabSize}`;
+		return { "text/plain": `Model ${this.name}: ${shape}, ${this.numParameters.toLocaleString("en-US")} parameters` };
+	}
+}
+
+/**
+ * Opens a model of the Llama architecture.
+ *
+ * @param folder in Hugging Face layout: config.json, model.safetensors or shards with an index, optionally
+ * generation_config.json and vocabulary.json (names of tokens). Default: recall-tiny, which comes with the package
+ * @throws {OctavoError} ERR_OCTAVO_MODEL_CONFIG, ERR_OCTAVO_MODEL_FILE, ERR_OCTAVO_MODEL_WEIGHTS naming what does not
+ * fit; ERR_OCTAVO_NATIVE when the engine has not been built
+ */
+export async function loadModel(folder: string = presetFolder("recall-tiny")): Promise<Model> {
+	if (typeof folder !== "string" || folder === "") {
+		throw new OctavoError(
+			"ERR_OCTAVO_MODEL_FILE",
+			`Expected a path of a model folder but received ${received(folder)}`,
+		);
+	}
+	const { name, config, weights, tokenizer } = await readCheckpoint(folder);
+	const model = native(() => loadAddon().openModel(shapeOf(config), weights));
+	return new Model(model, { name, config, ...(tokenizer && { tokenizer }) });
+}
+
+/**
+ * Makes a model of a given shape with seeded random weights, for benchmarks and tests.
+ *
+ * @param seed from 0 to 2^53 - 1. Default 0
+ * @throws {OctavoError} ERR_OCTAVO_MODEL_CONFIG for a shape that is none
+ */
+export function randomModel(shape: LlamaSpec, seed = 0): Model {
+	const model = native(() => loadAddon().randomModel(shape, seed));
+	return new Model(model, { name: "random", config: { ...shape, endTokens: [] } });
+}
+
+function shapeOf({ bosToken: _bos, endTokens: _end, ...shape }: ModelConfig): LlamaSpec {
+	return shape;
+}

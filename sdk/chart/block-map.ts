@@ -87,7 +87,7 @@ function mapOverTime(trace: Trace, layers: number[], allSteps: number[], note: s
 			},
 		];
 	});
-	const thinned = stride > 1 ? ` Every ${stride}th step is drawn.` : "";
+	const thinned = stride > 1 ? ` One step in ${stride} is drawn.` : "";
 	return finish(data, {
 		title: "Which tokens live in each block, step by step",
 		caption: `Row: physical block. Colour: mean RoPE position of its tokens; blank: free. Step 0 is the prefill.${thinned}${note} ${describeRun(trace)}`,

@@ -4,7 +4,7 @@
 import type { Trace } from "../trace/trace.js";
 import type { Figure } from "./figure.js";
 import { markShapes } from "./marks.js";
-import { checkMarks, checkNames, chooseLayers, type PositionMark } from "./options.js";
+import { checkMarks, checkNames, chooseLayers, fail, type PositionMark } from "./options.js";
 import { evictionRows, extent } from "./rows.js";
 import { colors, describeRun, finish, scale, wholeTicks } from "./theme.js";
 
@@ -26,6 +26,7 @@ export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
 	checkNames("survival", options, ["layer", "mark"]);
 	const marks = checkMarks(options.mark);
 	const { layers: available, steps } = extent(trace, "memory");
+	if (steps.length === 0) fail("a trace with at least one step", "an empty one");
 	const layers = chooseLayers(options.layer ?? available, available, "the trace's layers");
 	const lastPositions = trace.table("steps").getChild("position_index")!.toArray() as Int32Array;
 	const numTokens = 1 + (lastPositions.at(-1) ?? -1);

@@ -1,0 +1,179 @@
+// Errors as a notebook shows them: the cell's own lines instead of the generated ones, the lines around the place, and
+// library frames folded into a count.
+
+import { SourceMap } from "node:module";
+import { inspect } from "node:util";
+import type { ErrorContent } from "../protocol/messages.js";
+
+/** A TypeScript diagnostic; line and character count from 0. */
+export interface Diagnostic {
+	start: { line: number; character: number };
+	end: { line: number; character: number };
+	messageText: string;
+	code: number;
+	fileName?: string;
+}
+
+interface CellSource {
+	label: string;
+	lines: string[];
+	sourceToModule: SourceMap | undefined;
+	moduleToOutput: SourceMap | undefined;
+	/** Characters before the output's first line, put there by the wrapper. */
+	offset: number;
+}
+
+interface Place {
+	cell: CellSource;
+	/** Counts from 1. */
+	line: number;
+	/** Counts from 1. */
+	column: number;
+}
+
+const red = (text: string) => `\u001b[31m${text}\u001b[39m`;
+const cyan = (text: string) => `\u001b[36m${text}\u001b[39m`;
+const dim = (text: string) => `\u001b[2m${text}\u001b[22m`;
+const contextLines = 2;
+
+/** Remembers what every cell was made from, and explains errors by it. */
+export class ErrorExplainer {
+	readonly #cells = new Map<string, CellSource>();
+
+	/**
+	 * Notes a cell that is about to run.
+	 *
+	 * @param name the script name that the cell's frames carry
+	 * @param label how the cell is called in tracebacks
+	 */
+	add(
+		name: string,
+		label: string,
+		code: string,
+		maps: { sourceToModule?: string; moduleToOutput?: string },
+		offset: number,
+	): void {
+		const parse = (map: string | undefined) => (map === undefined ? undefined : new SourceMap(JSON.parse(map)));
+		this.#cells.set(name, {
+			label,
+			lines: code.split("\n"),
+			sourceToModule: parse(maps.sourceToModule),
+			moduleToOutput: parse(maps.moduleToOutput),
+			offset,
+		});
+	}
+
+	/** Explains a thrown value. */
+	explain(thrown: unknown): ErrorContent {
+		if (!(thrown instanceof Error) && !isErrorLike(thrown)) {
+			const text = inspect(thrown, { depth: 2 });
+			return { ename: "Thrown", evalue: text, traceback: [red(`Thrown: ${text}`)] };
+		}
+		const ename = safeText(thrown, "name") || "Error";
+		const message = safeText(thrown, "message");
+		const code = safeText(thrown, "code");
+		const title = /^ERR_/.test(code) ? `${ename} [${code}]` : ename;
+		const traceback = [`${red(title)}: ${message}`, ...this.#stack(safeText(thrown, "stack"))];
+		const cause = (thrown as Error).cause;
+		if (cause instanceof Error)
+			traceback.push(dim(`Caused by ${safeText(cause, "name")}: ${safeText(cause, "message")}`));
+		return { ename, evalue: /^ERR_/.test(code) ? `[${code}] ${message}` : message, traceback };
+	}
+
+	/** Explains why a cell did not compile. */
+	explainDiagnostics(code: string, label: string, diagnostics: readonly Diagnostic[]): ErrorContent {
+		const lines = code.split("\n");
+		const syntax = diagnostics.every((diagnostic) => diagnostic.code < 2000);
+		const ename = syntax ? "SyntaxError" : "TypeScriptError";
+		const first = diagnostics[0]!;
+		const place = (at: Diagnostic) => `${at.fileName ?? label}:${at.start.line + 1}:${at.start.character + 1}`;
+		const traceback = diagnostics.flatMap((diagnostic) => [
+			`${red(ename)} ${dim(`TS${diagnostic.code}`)}: ${diagnostic.messageText}`,
+			dim(`    at ${place(diagnostic)}`),
+			...(diagnostic.fileName === undefined
+				? frame(lines, diagnostic.start.line + 1, diagnostic.start.character + 1, underlined(diagnostic))
+				: []),
+		]);
+		return { ename, evalue: `${place(first)} - ${first.messageText}`, traceback };
+	}
+
+	/** The stack's frames; those of cells in place, the others folded, and the code around the innermost cell frame. */
+	#stack(stack: string): string[] {
+		const out: string[] = [];
+		let folded = 0;
+		let innermost: Place | undefined;
+		let last: string | undefined;
+		for (const line of stack.split("\n").filter((text) => /^\s+at /.test(text))) {
+			const place = this.#place(line);
+			if (!place) {
+				folded++;
+				continue;
+			}
+			if (folded > 0) out.push(dim(`    … ${folded} library frame${folded > 1 ? "s" : ""}`));
+			folded = 0;
+			innermost ??= place;
+			const name = /^\s+at (?:async )?(?!async\b)([^\s(]+) \(/.exec(line)?.[1];
+			const where = `${place.cell.label}:${place.line}:${place.column}`;
+			const shown = `    at ${name && !/^(eval|Object\.<anonymous>)$/.test(name) ? `${name} (${cyan(where)})` : cyan(where)}`;
+			if (shown !== last) out.push(shown);
+			last = shown;
+		}
+		if (innermost) out.push(...frame(innermost.cell.lines, innermost.line, innermost.column, 1));
+		else if (stack !== "" && folded > 0) out.push(dim(`    … ${folded} library frame${folded > 1 ? "s" : ""}`));
+		return out;
+	}
+
+	#place(frameLine: string): Place | undefined {
+		const match = /\(?([\w.-]+):(\d+):(\d+)\)?$/.exec(frameLine);
+		const cell = match && this.#cells.get(match[1]!);
+		if (!cell) return undefined;
+		let line = Number(match[2]) - 1;
+		let column = Number(match[3]) - 1 - (line === 0 ? cell.offset : 0);
+		for (const map of [cell.moduleToOutput, cell.sourceToModule]) {
+			const entry = map?.findEntry(line, Math.max(0, column));
+			if (entry && "originalLine" in entry) {
+				line = entry.originalLine;
+				column = entry.originalColumn;
+			}
+		}
+		// tslab puts one line before the cell's own first.
+		return { cell, line: Math.min(Math.max(line, 1), cell.lines.length), column: column + 1 };
+	}
+}
+
+/** Length to underline, in UTF-16 units; one line at most. */
+function underlined({ start, end }: Diagnostic): number {
+	return start.line === end.line ? Math.max(1, end.character - start.character) : 1;
+}
+
+/** Lines of code around a place, the place marked. */
+function frame(lines: readonly string[], line: number, column: number, length: number): string[] {
+	const first = Math.max(1, line - contextLines);
+	const last = Math.min(lines.length, line + contextLines);
+	const width = String(last).length;
+	const out = [""];
+	for (let number = first; number <= last; number++) {
+		const text = (lines[number - 1] ?? "").slice(0, 160);
+		out.push(`${number === line ? red(">") : " "} ${dim(`${String(number).padStart(width)} |`)} ${text}`);
+		if (number !== line) continue;
+		const indent = text.slice(0, column - 1).replace(/[^\t]/g, " ");
+		out.push(`  ${" ".repeat(width)} ${dim("|")} ${indent}${red("^".repeat(Math.min(length, 120)))}`);
+	}
+	return out;
+}
+
+function isErrorLike(value: unknown): value is Error {
+	return (
+		typeof value === "object" && value !== null && safeText(value, "stack") !== "" && safeText(value, "message") !== ""
+	);
+}
+
+/** A property as text; what a hostile getter does is not worth losing the error for. */
+function safeText(value: object, key: string): string {
+	try {
+		const text = (value as Record<string, unknown>)[key];
+		return typeof text === "string" ? text : "";
+	} catch {
+		return "";
+	}
+}

@@ -1,0 +1,204 @@
+// Runs cells with tslab's converter and executor; the only file that imports tslab. Declarations are kept here rather
+// than in the executor: a cell that throws keeps what it had declared, and a variable that it did not get to keeps the
+// value of before.
+
+import { createRequire } from "node:module";
+import type { ErrorContent } from "../protocol/messages.js";
+import { type Compilation, type Compiler, tuneCompiler } from "./compiler.js";
+import { type Diagnostic, ErrorExplainer } from "./errors.js";
+import { Imports, type Module } from "./imports.js";
+import { Interrupted, type Interrupts } from "./interrupts.js";
+import { describeCompletions, describeInfo, type QuickInfo, type TslabCompletions } from "./language.js";
+import type { CompleteResult, InspectResult, IsCompleteResult } from "./protocol.js";
+
+interface Converted {
+	output?: string;
+	declOutput?: string;
+	diagnostics: Diagnostic[];
+	hasToplevelAwait?: boolean;
+	lastExpressionVar?: string;
+	sideOutputs?: { path: string; data: string }[];
+}
+
+interface Converter {
+	convert(declarations: string, code: string): Converted;
+	inspect(declarations: string, code: string, position: number): QuickInfo | undefined;
+	complete(declarations: string, code: string, position: number): TslabCompletions;
+	addModule(name: string, code: string, meta?: unknown): Diagnostic[];
+	close(): void;
+}
+
+interface Executor {
+	execute(code: string): Promise<boolean>;
+	interrupt(): void;
+	locals: Record<string, unknown>;
+}
+
+/** What running a cell gave. */
+export interface Outcome {
+	error?: ErrorContent;
+	/** Value of the last expression. */
+	value?: unknown;
+}
+
+/** Thrown inside to leave with an error that is already explained. */
+class Explained extends Error {
+	readonly content: ErrorContent;
+
+	constructor(content: ErrorContent) {
+		super(content.evalue);
+		this.content = content;
+	}
+}
+
+/** One notebook's cells: their declarations, variables and errors. */
+export class Evaluator {
+	readonly explainer = new ErrorExplainer();
+	readonly #interrupts: Interrupts;
+	readonly #compiler: Compiler;
+	readonly #converter: Converter;
+	readonly #executor: Executor;
+	readonly #imports: Imports;
+	readonly #isCompleteCode: (code: string) => { completed: boolean; indent?: string };
+	readonly #metadata: (code: string) => { module?: string; mode?: string };
+	#declarations = "";
+	#prepared: Converted | undefined;
+	#thrown: { value: unknown } | undefined;
+	#printed: string[] = [];
+	#scripts = 0;
+
+	/** @param folder the notebook's folder, from which imports resolve */
+	constructor(folder: string, interrupts: Interrupts) {
+		this.#interrupts = interrupts;
+		const require = createRequire(import.meta.url);
+		const tslabRequire = createRequire(require.resolve("tslab"));
+		this.#compiler = tuneCompiler(tslabRequire.resolve("@tslab/typescript-for-tslab"), folder);
+		const { createConverter, isCompleteCode } = require("tslab/dist/converter.js");
+		const { createExecutor } = require("tslab/dist/executor.js");
+		this.#metadata = require("tslab/dist/metadata.js").getCodeMetadata;
+		this.#isCompleteCode = isCompleteCode;
+		this.#converter = createConverter({});
+		const prepared = {
+			convert: () => this.#prepared ?? { diagnostics: [] },
+			addModule: (name: string, code: string, meta: unknown) => this.#converter.addModule(name, code, meta),
+		};
+		this.#executor = createExecutor(
+			folder,
+			{ node: prepared, browser: prepared, close() {} },
+			{
+				log() {},
+				error: (first: unknown, ...rest: unknown[]) => {
+					if (rest.length > 0) this.#printed.push(`${rest.slice(0, 3).join("")}: ${rest[3]}`);
+					else this.#thrown = { value: first };
+				},
+			},
+		);
+		const tslab = (globalThis as unknown as { __tslab__: { require: (id: string) => Module } }).__tslab__;
+		this.#imports = new Imports(folder, tslab.require);
+		tslab.require = (id) => this.#imports.require(id);
+		const helpers = {
+			wait: (value: unknown) => interrupts.wait(value),
+			iterate: (value: AsyncIterable<unknown>) => interrupts.iterate(value),
+			import: (specifier: unknown) => this.#imports.import(specifier),
+		};
+		Object.defineProperty(globalThis, "__octavo__", { value: helpers });
+	}
+
+	/** Converts something small, so that the first cell finds a warm compiler. */
+	warmUp(): void {
+		this.#convert("const octavoWarm: string = `${1}`; octavoWarm");
+	}
+
+	/**
+	 * Runs a cell.
+	 *
+	 * @param label how tracebacks call it
+	 */
+	async execute(code: string, label: string): Promise<Outcome> {
+		let lastName: string | undefined;
+		const before = { ...this.#executor.locals };
+		try {
+			await this.#interrupts.run(async (begin) => {
+				if (this.#metadata(code).module) {
+					begin();
+					await this.#run(code);
+					if (this.#printed.length > 0) throw new Error(this.#printed.join("\n"));
+					return;
+				}
+				const [converted, compilation] = this.#convert(code);
+				if (converted.diagnostics.length > 0) {
+					throw new Explained(this.explainer.explainDiagnostics(code, label, converted.diagnostics));
+				}
+				await this.#imports.preload(compilation.imports);
+				lastName = converted.lastExpressionVar;
+				this.#prepared = this.#scripted(converted, compilation, code, label);
+				this.#declarations = converted.declOutput ?? "";
+				begin();
+				await this.#run(code);
+			});
+			const value = lastName === undefined ? undefined : this.#executor.locals[lastName];
+			return { value };
+		} catch (error) {
+			if (error instanceof Interrupted) this.#executor.interrupt();
+			this.#restore(before);
+			return { error: error instanceof Explained ? error.content : this.explainer.explain(error) };
+		} finally {
+			if (lastName !== undefined) delete this.#executor.locals[lastName];
+			this.#prepared = undefined;
+		}
+	}
+
+	/** Completions at a position, in UTF-16 units. */
+	complete(code: string, position: number): CompleteResult {
+		return describeCompletions(this.#converter.complete(this.#declarations, code, position), code, position);
+	}
+
+	/** What is known of the name at a position, in UTF-16 units. */
+	inspect(code: string, position: number): InspectResult {
+		const info = this.#converter.inspect(this.#declarations, code, position);
+		// Right behind a name, or behind its opening bracket, the name is still what the user asks about.
+		return describeInfo(info ?? this.#converter.inspect(this.#declarations, code, Math.max(0, position - 1)));
+	}
+
+	/** Whether a cell can run as it stands. */
+	isComplete(code: string): IsCompleteResult {
+		const { completed, indent } = this.#isCompleteCode(code);
+		return completed ? { status: "complete" } : { status: "incomplete", indent: indent ?? "" };
+	}
+
+	#convert(code: string): [Converted, Compilation] {
+		this.#compiler.take();
+		this.#compiler.expectConversion();
+		const converted = this.#converter.convert(this.#declarations, code);
+		const compilation = this.#compiler.take();
+		converted.hasToplevelAwait = compilation.awaits;
+		return [converted, compilation];
+	}
+
+	/** Names the script, so that its frames can be told from others. */
+	#scripted(converted: Converted, compilation: Compilation, code: string, label: string): Converted {
+		const name = `octavo-cell-${++this.#scripts}`;
+		const wrapper = converted.hasToplevelAwait
+			? "(async function(exports, require) { "
+			: "(function(exports, require) { ";
+		this.explainer.add(name, label, code, compilation, wrapper.length);
+		const { lastExpressionVar: _, ...rest } = converted;
+		// The executor appends its closing line after this text: the comment must not be the last line.
+		return { ...rest, output: `${converted.output ?? ""}\n//# sourceURL=${name}\n` };
+	}
+
+	async #run(code: string): Promise<void> {
+		this.#thrown = undefined;
+		this.#printed = [];
+		await this.#executor.execute(code);
+		const thrown = this.#thrown as { value: unknown } | undefined;
+		if (thrown) throw thrown.value;
+	}
+
+	/** Gives variables that a failed cell declared but never reached their values of before. */
+	#restore(before: Record<string, unknown>): void {
+		for (const [name, value] of Object.entries(before)) {
+			if (this.#executor.locals[name] === undefined) this.#executor.locals[name] = value;
+		}
+	}
+}

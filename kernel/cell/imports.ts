@@ -1,0 +1,102 @@
+// Loads what cells import. A real import() comes first, so that a cell and octavo's own code share one copy of a package
+// that has both module kinds; CommonJS packages are then taken through require, which gives all of their names.
+
+import { builtinModules, createRequire } from "node:module";
+import { isAbsolute, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { constants, Script } from "node:vm";
+import { packageRoot } from "./packages.js";
+
+/** A module's exports, of whichever kind. */
+export type Module = object;
+
+/** Imports on behalf of cells in one folder. */
+export class Imports {
+	readonly #folder: string;
+	readonly #require: NodeJS.Require;
+	readonly #tslabRequire: (id: string) => Module;
+	readonly #importHere: (specifier: string) => Promise<Module>;
+	readonly #loaded = new Map<string, Module>();
+
+	/**
+	 * @param folder the notebook's folder
+	 * @param tslabRequire tslab's own require, which knows the TypeScript files beside the notebook
+	 */
+	constructor(folder: string, tslabRequire: (id: string) => Module) {
+		this.#folder = folder;
+		this.#tslabRequire = tslabRequire;
+		this.#require = createRequire(join(folder, "cell.js"));
+		this.#importHere = new Script("(specifier) => import(specifier)", {
+			filename: join(folder, "cell.js"),
+			importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+		}).runInThisContext();
+	}
+
+	/** Loads the packages that a cell imports statically, before the cell runs. */
+	async preload(specifiers: readonly string[]): Promise<void> {
+		for (const specifier of specifiers) {
+			if (isBuiltin(specifier) || isFile(specifier) || specifier === "tslab") continue;
+			this.#loaded.set(specifier, await this.#package(specifier, true));
+		}
+	}
+
+	/** The `require` that converted cells call for their static imports. */
+	require(specifier: string): Module {
+		const loaded = this.#loaded.get(specifier);
+		if (loaded) return loaded;
+		try {
+			return this.#tslabRequire(specifier);
+		} catch (error) {
+			if (isFile(specifier) || (error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
+			return createRequire(join(packageRoot, "package.json"))(specifier);
+		}
+	}
+
+	/** The `import()` that converted cells call. */
+	async import(specifier: unknown): Promise<Module> {
+		const text = String(specifier);
+		if (isBuiltin(text) || /^(?:file|data|node):/.test(text)) return this.#importHere(text);
+		if (!isFile(text)) return this.#package(text, false);
+		if (/\.m?js$|\.cjs$|\.json$/.test(text)) {
+			return this.#importHere(pathToFileURL(resolve(this.#folder, text)).href);
+		}
+		const exports = this.#tslabRequire(text);
+		return (exports as { __esModule?: boolean }).__esModule ? exports : { ...exports, default: exports };
+	}
+
+	/** @param legacy give what CommonJS code generated from a static import expects: `__esModule` on ES modules */
+	async #package(specifier: string, legacy: boolean): Promise<Module> {
+		const module = await this.#importPackage(specifier);
+		if (!legacy) return module;
+		try {
+			const path = this.#require.resolve(specifier);
+			const cached = this.#require.cache[path];
+			if (cached && (module as { default?: unknown }).default === cached.exports) return cached.exports;
+		} catch {
+			// An ES module that CommonJS cannot even resolve.
+		}
+		return new Proxy(module, {
+			get: (target, key) => (key === "__esModule" ? true : Reflect.get(target, key)),
+		});
+	}
+
+	async #importPackage(specifier: string): Promise<Module> {
+		if (specifier === "octavo") return import(pathToFileURL(join(packageRoot, "dist", "sdk", "index.js")).href);
+		try {
+			return await this.#importHere(specifier);
+		} catch (error) {
+			const { code, message } = error as NodeJS.ErrnoException;
+			const missing = code === "ERR_MODULE_NOT_FOUND" && message.includes(`'${specifier.split("/")[0]}`);
+			if (!missing) throw error;
+		}
+		return import(specifier);
+	}
+}
+
+function isBuiltin(specifier: string): boolean {
+	return specifier.startsWith("node:") || builtinModules.includes(specifier);
+}
+
+function isFile(specifier: string): boolean {
+	return /^\.{1,2}(?:\/|$)/.test(specifier) || isAbsolute(specifier);
+}

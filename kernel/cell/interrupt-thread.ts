@@ -1,0 +1,62 @@
+// The worker's second thread: waits for interrupts from the front process, and terminates a cell that does not yield,
+// through the inspector. It also ends the process when the front process is gone, whatever the cell is doing.
+
+import { Session } from "node:inspector";
+import { Socket } from "node:net";
+import { type MessagePort, workerData } from "node:worker_threads";
+import { codeState, type InterruptMessage, slot } from "./interrupts.js";
+import { interruptDescriptor } from "./protocol.js";
+
+/** What the main thread hands over. */
+export interface InterruptThreadData {
+	shared: Int32Array;
+	port: MessagePort;
+}
+
+/** Time that a running cell has to yield before it is terminated, in milliseconds. */
+const cellYieldMs = 12;
+/** The same for code that runs when no cell does, such as a timer's callback. */
+const backgroundYieldMs = 1000;
+
+const { shared, port } = workerData as InterruptThreadData;
+const session = new Session();
+session.connectToMainThread();
+
+let working = false;
+const commands = new Socket({ fd: interruptDescriptor, readable: true, writable: false });
+commands.on("data", () => {
+	Atomics.add(shared, slot.requested, 1);
+	if (!working) void interrupt();
+});
+commands.on("end", () => process.kill(process.pid, "SIGKILL"));
+commands.on("error", () => process.kill(process.pid, "SIGKILL"));
+
+async function interrupt(): Promise<void> {
+	working = true;
+	while (!handled()) {
+		say("ask");
+		const patience = Atomics.load(shared, slot.active) === 1 ? cellYieldMs : backgroundYieldMs;
+		const end = performance.now() + patience;
+		while (!handled() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 2));
+		if (handled()) break;
+		const before = Atomics.compareExchange(shared, slot.state, codeState.user, codeState.terminating);
+		if (before === codeState.user) await terminate();
+	}
+	working = false;
+}
+
+function handled(): boolean {
+	return Atomics.load(shared, slot.handled) === Atomics.load(shared, slot.requested);
+}
+
+function say(message: InterruptMessage): void {
+	port.postMessage(message);
+}
+
+/** Ends what the main thread runs, or what it runs next: the message sent along makes sure that there is a next. */
+async function terminate(): Promise<void> {
+	const terminated = new Promise((resolve) => session.post("Runtime.terminateExecution", resolve));
+	say("ask");
+	await terminated;
+	say("terminated");
+}

@@ -1,0 +1,135 @@
+// Interrupts of a cell, on the main thread. A cell that awaits is rejected here; one that never returns is terminated
+// by interrupt-thread.ts. After an interrupt every await of cell code fails until the next cell starts, so that a loop
+// which catches errors comes to an end too: it then spins without yielding, and the thread terminates it.
+
+import type { MessagePort } from "node:worker_threads";
+
+/** Slots of the memory shared with the interrupt thread. */
+export const slot = { state: 0, requested: 1, handled: 2, active: 3 } as const;
+/** States: the kernel's own code, never terminated; user code; user code that is being terminated. */
+export const codeState = { own: 0, user: 1, terminating: 2 } as const;
+/** What the interrupt thread says: please interrupt what awaits; what ran has been terminated. */
+export type InterruptMessage = "ask" | "terminated";
+
+/** Key of the global AbortSignal that is aborted when the running cell is interrupted; long native calls listen to it. */
+export const interruptSignal = Symbol.for("octavo.interrupt");
+
+/** What awaiting cell code is rejected with. */
+export class Interrupted extends Error {
+	override readonly name = "Interrupted";
+
+	constructor() {
+		super("The cell was interrupted.");
+	}
+}
+
+interface Run {
+	reject(error: Interrupted): void;
+}
+
+/** Runs cells so that they can be interrupted. */
+export class Interrupts {
+	readonly #shared: Int32Array;
+	readonly #waiting = new Set<(error: Interrupted) => void>();
+	#failing = false;
+	#abort = new AbortController();
+	#run: Run | undefined;
+
+	constructor(shared: Int32Array, port: MessagePort) {
+		this.#shared = shared;
+		port.on("message", (message: InterruptMessage) => this.#interrupt(message));
+		Object.defineProperty(globalThis, interruptSignal, { configurable: true, get: () => this.#abort.signal });
+	}
+
+	/** Awaits for cell code: rejects at an interrupt, whatever `value` does. */
+	wait<T>(value: T | PromiseLike<T>): T | PromiseLike<T> {
+		if (this.#failing) throw new Interrupted();
+		if (typeof (value as PromiseLike<T> | null | undefined)?.then !== "function") return value;
+		return new Promise<T>((resolve, reject) => {
+			this.#waiting.add(reject);
+			(value as PromiseLike<T>).then(
+				(result) => {
+					this.#waiting.delete(reject);
+					resolve(result);
+				},
+				(error) => {
+					this.#waiting.delete(reject);
+					reject(error);
+				},
+			);
+		});
+	}
+
+	/** Iterates for a `for await` of cell code: each step can be interrupted. */
+	iterate<T>(source: AsyncIterable<T> | Iterable<T>): AsyncIterable<T> {
+		const asynchronous = (source as AsyncIterable<T> | null | undefined)?.[Symbol.asyncIterator];
+		// Left to JavaScript: synchronous iterables, and the error for what is no iterable.
+		if (typeof asynchronous !== "function") return source as AsyncIterable<T>;
+		const inner = asynchronous.call(source);
+		const step = (result: Promise<IteratorResult<T>>) => this.wait(result) as Promise<IteratorResult<T>>;
+		const guarded: AsyncIterator<T> = { next: () => step(inner.next()) };
+		if (inner.return) guarded.return = (value) => inner.return!(value);
+		return { [Symbol.asyncIterator]: () => guarded };
+	}
+
+	/**
+	 * Runs a cell; rejects with {@link Interrupted} when it is interrupted, even if `cell` never settles.
+	 *
+	 * @param cell calls `begin` right before user code starts; what it does before that is never terminated
+	 */
+	async run<T>(cell: (begin: () => void) => Promise<T>): Promise<T> {
+		this.#failing = false;
+		if (this.#abort.signal.aborted) this.#abort = new AbortController();
+		Atomics.store(this.#shared, slot.active, 1);
+		try {
+			return await new Promise<T>((resolve, reject) => {
+				const run: Run = { reject };
+				this.#run = run;
+				const begin = () => {
+					const asked = Atomics.load(this.#shared, slot.requested) !== Atomics.load(this.#shared, slot.handled);
+					if (asked || this.#run !== run) throw new Interrupted();
+					Atomics.store(this.#shared, slot.state, codeState.user);
+				};
+				// A termination unwinds to the event loop: the cell gets a callback of its own to lose.
+				setImmediate(() => cell(begin).then(resolve, reject));
+			});
+		} finally {
+			this.#run = undefined;
+			this.enter();
+			Atomics.store(this.#shared, slot.active, 0);
+		}
+	}
+
+	/** Says that the kernel's own code runs; waits for a termination that is on its way. */
+	enter(): void {
+		const before = Atomics.compareExchange(this.#shared, slot.state, codeState.user, codeState.own);
+		// The termination ends this loop, and the thread's "terminated" does what is left to do.
+		while (before === codeState.terminating);
+	}
+
+	/** Says that only user code, such as a timer's callback, runs from now on. */
+	leave(): void {
+		Atomics.store(this.#shared, slot.state, codeState.user);
+	}
+
+	#interrupt(message: InterruptMessage): void {
+		if (message === "terminated") Atomics.store(this.#shared, slot.state, codeState.user);
+		else if (Atomics.load(this.#shared, slot.state) === codeState.terminating) return;
+		const requested = Atomics.load(this.#shared, slot.requested);
+		if (this.#run && !this.#failing) {
+			this.#failing = true;
+			this.#abort.abort(new Interrupted());
+		}
+		const waiting = [...this.#waiting];
+		this.#waiting.clear();
+		for (const reject of waiting) reject(new Interrupted());
+		// Rejected code runs first; if it never yields, the thread finds no answer and terminates it.
+		setImmediate(() => {
+			this.enter();
+			Atomics.store(this.#shared, slot.handled, requested);
+			this.leave();
+			this.#run?.reject(new Interrupted());
+			this.#run = undefined;
+		});
+	}
+}

@@ -1,0 +1,77 @@
+// Finds the packages that a cell imports: first where the notebook lies, then among those that octavo came with. For the
+// type checker the latter appear below the notebook's own node_modules (a view of paths, nothing is written), so that
+// the types it derives keep a name such as "apache-arrow" instead of a path of this installation.
+
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Folder of the octavo package: the nearest one above this file with octavo's package.json. */
+export const packageRoot = findPackageRoot();
+
+function findPackageRoot(): string {
+	let folder = dirname(fileURLToPath(import.meta.url));
+	while (!isOctavo(join(folder, "package.json"))) {
+		const parent = dirname(folder);
+		if (parent === folder) throw new Error(`Expected octavo's package.json above ${fileURLToPath(import.meta.url)}`);
+		folder = parent;
+	}
+	return folder;
+}
+
+function isOctavo(path: string): boolean {
+	return existsSync(path) && JSON.parse(readFileSync(path, "utf8")).name === "octavo";
+}
+
+/** Gives a folder and all folders above it, nearest first. */
+function* ancestors(folder: string): Generator<string> {
+	for (let at = folder; ; at = dirname(at)) {
+		yield at;
+		if (dirname(at) === at) return;
+	}
+}
+
+/** Shows octavo and the packages that it came with below a notebook's `node_modules`, for reading only. */
+export class PackageView {
+	readonly #folder: string;
+	readonly #known = new Map<string, string | undefined>();
+
+	/** @param folder the notebook's folder */
+	constructor(folder: string) {
+		this.#folder = join(folder, "node_modules");
+	}
+
+	/** Gives the real path behind a path of the view; any other path comes back unchanged. */
+	real(path: string): string {
+		if (!path.startsWith(this.#folder)) return path;
+		const rest = relative(this.#folder, path);
+		if (rest === "") return existsSync(path) ? path : join(packageRoot, "node_modules");
+		const parts = rest.split("/");
+		const name = parts.slice(0, parts[0]!.startsWith("@") ? 2 : 1).join("/");
+		const home = this.#home(name);
+		return home === undefined ? path : join(home, rest.slice(name.length));
+	}
+
+	/** Folder of a package that the notebook itself cannot see; undefined when it can, or when nobody has it. */
+	#home(name: string): string | undefined {
+		if (!this.#known.has(name)) this.#known.set(name, this.#find(name));
+		return this.#known.get(name);
+	}
+
+	#find(name: string): string | undefined {
+		if (name === "octavo") return packageRoot;
+		for (const folder of ancestors(dirname(this.#folder))) {
+			if (existsSync(join(folder, "node_modules", name))) return undefined;
+		}
+		for (const folder of ancestors(packageRoot)) {
+			const home = join(folder, "node_modules", name);
+			if (existsSync(home)) return home;
+		}
+		return undefined;
+	}
+
+	/** Forgets what was not found, so that a package installed meanwhile is seen. */
+	refresh(): void {
+		for (const [name, home] of this.#known) if (name !== "octavo" && home === undefined) this.#known.delete(name);
+	}
+}

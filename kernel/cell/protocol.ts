@@ -1,0 +1,113 @@
+// What the front process and the cell worker say to each other. The worker writes frames to file descriptor 3 with
+// synchronous writes, so that output leaves even a cell that never returns; it reads requests from descriptor 4, and
+// its interrupt thread reads descriptor 5.
+
+import { writeSync } from "node:fs";
+import type { ErrorContent } from "../protocol/messages.js";
+
+/** Descriptor of the worker's frames to the front process. */
+export const outputDescriptor = 3;
+/** Descriptor of the front process's requests, one JSON value a line. */
+export const requestDescriptor = 4;
+/** Descriptor on which each byte is one interrupt, and whose end says that the front process is gone. */
+export const interruptDescriptor = 5;
+
+/** MIME bundle with its metadata. */
+export interface Bundle {
+	data: Record<string, unknown>;
+	metadata: Record<string, unknown>;
+}
+
+/** A request to the worker. */
+export type WorkerRequest = { id: number } & (
+	| {
+			method: "execute";
+			code: string;
+			count: number;
+			silent: boolean;
+			cell: string;
+			expressions: Record<string, string>;
+			mark: string;
+	  }
+	| { method: "complete" | "inspect"; code: string; cursor: number; detail?: number }
+	| { method: "isComplete"; code: string }
+);
+
+/** Result of an `execute`. */
+export interface ExecuteResult {
+	error?: ErrorContent;
+	result?: Bundle;
+	expressions: Record<string, unknown>;
+}
+
+/** Result of a `complete`; positions in UTF-16 units. */
+export interface CompleteResult {
+	start: number;
+	end: number;
+	matches: { text: string; type: string; signature?: string }[];
+}
+
+/** Result of an `inspect`, absent fields where nothing is known. */
+export interface InspectResult {
+	signature?: string;
+	documentation?: string;
+}
+
+/** Result of an `isComplete`. */
+export interface IsCompleteResult {
+	status: "complete" | "incomplete" | "invalid";
+	indent?: string;
+}
+
+/** A frame from the worker, beside the text of streams. */
+export type WorkerEvent =
+	| { type: "ready" }
+	| { type: "reply"; id: number; result?: unknown; failure?: string }
+	| { type: "display"; bundle: Bundle; displayId?: string; update?: boolean }
+	| { type: "clear"; wait: boolean };
+
+/** Kinds of frames on the wire. */
+export const frameKind = { stdout: 1, stderr: 2, event: 3 } as const;
+
+/** Writes one frame: length of the payload (4 bytes, little endian), kind (1 byte), payload in UTF-8. */
+export function writeFrame(kind: number, text: string): void {
+	const length = Buffer.byteLength(text);
+	const frame = Buffer.allocUnsafe(5 + length);
+	frame.writeUInt32LE(length, 0);
+	frame[4] = kind;
+	frame.write(text, 5);
+	for (let at = 0; at < frame.length; ) at += writeSync(outputDescriptor, frame, at);
+}
+
+/** Cuts a byte stream into frames. */
+export class FrameReader {
+	readonly #deliver: (kind: number, text: string) => void;
+	#parts: Buffer[] = [];
+	#length = 0;
+
+	constructor(deliver: (kind: number, text: string) => void) {
+		this.#deliver = deliver;
+	}
+
+	/** Takes the next bytes. */
+	push(bytes: Buffer): void {
+		this.#parts.push(bytes);
+		this.#length += bytes.length;
+		if (this.#length < this.#needed()) return;
+		let rest = Buffer.concat(this.#parts, this.#length);
+		while (rest.length >= 5) {
+			const end = 5 + rest.readUInt32LE(0);
+			if (rest.length < end) break;
+			this.#deliver(rest[4]!, rest.toString("utf8", 5, end));
+			rest = rest.subarray(end);
+		}
+		this.#parts = [rest];
+		this.#length = rest.length;
+	}
+
+	/** Bytes of the first frame; a large frame is joined once, not once a chunk. */
+	#needed(): number {
+		const first = this.#parts[0]!;
+		return first.length >= 4 ? 5 + first.readUInt32LE(0) : 5;
+	}
+}

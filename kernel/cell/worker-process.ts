@@ -1,0 +1,223 @@
+// The front process's handle on the cell worker: starts it, sends it requests, tells it to interrupt, and starts a new
+// one when it dies. What a cell or native code writes to descriptors 1 and 2 arrives here too; a mark that the worker
+// writes there at a cell's end says when everything has come.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import type { Readable, Writable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
+import { fileURLToPath } from "node:url";
+import type { StreamName } from "../protocol/outlet.js";
+import { FrameReader, frameKind, type WorkerEvent, type WorkerRequest } from "./protocol.js";
+
+const workerPath = fileURLToPath(new URL("./worker.js", import.meta.url));
+/** Without the first flag Node 20 aborts when the inspector terminates a callback; the second silences require(esm). */
+const workerFlags = ["--no-force-async-hooks-checks", "--disable-warning=ExperimentalWarning"];
+/** Longest wait for the marks on descriptors 1 and 2, in milliseconds: a cell may have closed or replaced them. */
+const markMs = 500;
+/** Longest wait for the last output of a worker that ended, in milliseconds. */
+const lastOutputMs = 250;
+/** Text of its stderr kept to tell why it ended, in UTF-16 units. */
+const stderrKept = 4096;
+
+type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
+/** A request without what this class fills in. */
+export type Request = WithoutId<WorkerRequest>;
+
+/** Rejection of requests that a dying worker left unanswered. */
+export class WorkerDied extends Error {
+	override readonly name = "KernelWorkerDied";
+
+	constructor(cause: string) {
+		super(`${cause}. The worker was started again: variables of earlier cells are gone.`);
+	}
+}
+
+/** What the worker sends beside replies. */
+export interface WorkerListener {
+	stream(name: StreamName, text: string): void;
+	event(event: WorkerEvent): void;
+}
+
+interface Pending {
+	resolve(value: unknown): void;
+	reject(error: Error): void;
+}
+
+/** A worker process that is always there: one that dies is replaced. */
+export class WorkerProcess {
+	readonly #listener: WorkerListener;
+	#child!: ChildProcess;
+	#pending = new Map<number, Pending>();
+	#nextId = 1;
+	#stopping = false;
+	#stderrTail = "";
+	#marks: MarkedStream[] = [];
+
+	constructor(listener: WorkerListener) {
+		this.#listener = listener;
+		this.#start();
+	}
+
+	/** Process id of the worker. */
+	get pid(): number | undefined {
+		return this.#child.pid;
+	}
+
+	/** Sends a request; rejects with {@link WorkerDied} when the worker dies before it answers. */
+	request<Result>(request: Request): Promise<Result> {
+		const id = this.#nextId++;
+		return new Promise<Result>((resolve, reject) => {
+			this.#pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
+			this.#pipe(4).write(`${JSON.stringify({ ...request, id })}\n`);
+		});
+	}
+
+	/** Runs a cell and waits until all of its output has arrived. */
+	async execute<Result>(
+		request: Omit<WithoutId<Extract<WorkerRequest, { method: "execute" }>>, "mark">,
+	): Promise<Result> {
+		const mark = `\u0000${randomBytes(12).toString("hex")}\u0000`;
+		const marks = this.#marks.map((stream) => stream.until(mark));
+		const result = await this.request<Result>({ ...request, mark });
+		await Promise.all(marks.map((seen) => seen(markMs)));
+		return result;
+	}
+
+	/** Stops the running cell; its variables stay. */
+	interrupt(): void {
+		this.#pipe(5).write("i");
+	}
+
+	/** Kills the worker for good. */
+	async stop(): Promise<void> {
+		this.#stopping = true;
+		if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+		const exited = new Promise((resolve) => this.#child.once("exit", resolve));
+		this.#child.kill("SIGKILL");
+		await exited;
+	}
+
+	#pipe(descriptor: number): Writable {
+		return (this.#child.stdio as unknown as Writable[])[descriptor]!;
+	}
+
+	#start(): void {
+		const child = spawn(process.execPath, [...workerFlags, workerPath], {
+			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe"],
+			// A group of its own: Ctrl-C in a terminal reaches the front process alone, which interrupts in its own way.
+			detached: true,
+		});
+		this.#child = child;
+		this.#stderrTail = "";
+		const out = new MarkedStream(child.stdout!, (text) => this.#listener.stream("stdout", text));
+		const err = new MarkedStream(child.stderr!, (text) => {
+			this.#stderrTail = (this.#stderrTail + text).slice(-stderrKept);
+			this.#listener.stream("stderr", text);
+		});
+		this.#marks = [out, err];
+		const reader = new FrameReader((kind, text) => this.#receive(kind, text));
+		(child.stdio[3] as Readable).on("data", (bytes: Buffer) => reader.push(bytes));
+		// Writes to a worker that has just died fail; its death is handled below.
+		for (const descriptor of [4, 5]) this.#pipe(descriptor).on("error", () => {});
+		child.once("exit", (code, signal) => {
+			// What it wrote last may still be in the pipes; a grandchild that holds them must not keep us waiting.
+			const died = () => {
+				clearTimeout(timer);
+				child.removeListener("close", died);
+				if (child === this.#child) this.#died(code, signal);
+			};
+			const timer = setTimeout(died, lastOutputMs);
+			child.once("close", died);
+		});
+		child.once("error", (error) => process.stderr.write(`octavo: the worker did not start: ${error.message}\n`));
+	}
+
+	#receive(kind: number, text: string): void {
+		if (kind !== frameKind.event) {
+			this.#listener.stream(kind === frameKind.stdout ? "stdout" : "stderr", text);
+			return;
+		}
+		const event = JSON.parse(text) as WorkerEvent;
+		if (event.type !== "reply") {
+			this.#listener.event(event);
+			return;
+		}
+		const pending = this.#pending.get(event.id);
+		this.#pending.delete(event.id);
+		if (event.failure === undefined) pending?.resolve(event.result);
+		else pending?.reject(new Error(event.failure));
+	}
+
+	#died(code: number | null, signal: NodeJS.Signals | null): void {
+		if (this.#stopping) return;
+		const outOfMemory = /JavaScript heap out of memory/.test(this.#stderrTail);
+		const how = outOfMemory
+			? "The cell worker ran out of memory (V8 heap limit)"
+			: signal
+				? `The cell worker was ended by signal ${signal}`
+				: `The cell worker ended with exit code ${code}`;
+		const died = new WorkerDied(how);
+		const pending = [...this.#pending.values()];
+		this.#pending = new Map();
+		this.#start();
+		if (pending.length === 0) this.#listener.stream("stderr", `${died.message}\n`);
+		for (const { reject } of pending) reject(died);
+	}
+}
+
+/** One of the worker's raw output streams. */
+class MarkedStream {
+	readonly #decoder = new StringDecoder("utf8");
+	readonly #deliver: (text: string) => void;
+	#mark = "";
+	#held = "";
+	#seen: (() => void) | undefined;
+
+	constructor(stream: Readable, deliver: (text: string) => void) {
+		this.#deliver = deliver;
+		stream.on("data", (bytes: Buffer) => this.#push(this.#decoder.write(bytes)));
+		stream.once("close", () => {
+			this.#deliver(this.#held + this.#decoder.end());
+			this.#held = "";
+			this.#seen?.();
+		});
+	}
+
+	/** Starts to look for a mark; the given function waits until it came or some milliseconds passed. */
+	until(mark: string): (milliseconds: number) => Promise<void> {
+		this.#mark = mark;
+		const seen = new Promise<void>((resolve) => {
+			this.#seen = resolve;
+		});
+		return async (milliseconds) => {
+			const timer = setTimeout(() => this.#seen?.(), milliseconds);
+			await seen;
+			clearTimeout(timer);
+			this.#deliver(this.#held);
+			this.#held = "";
+			this.#mark = "";
+			this.#seen = undefined;
+		};
+	}
+
+	#push(text: string): void {
+		if (this.#mark === "") {
+			this.#deliver(text);
+			return;
+		}
+		const joined = this.#held + text;
+		const at = joined.indexOf(this.#mark);
+		if (at >= 0) {
+			this.#held = "";
+			this.#deliver(joined.slice(0, at) + joined.slice(at + this.#mark.length));
+			this.#seen?.();
+			return;
+		}
+		// A mark may be cut in two by the pipe: hold back what could be its beginning.
+		const start = joined.lastIndexOf("\u0000");
+		const hold = start >= 0 && this.#mark.startsWith(joined.slice(start)) ? start : joined.length;
+		this.#deliver(joined.slice(0, hold));
+		this.#held = joined.slice(hold);
+	}
+}

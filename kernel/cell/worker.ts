@@ -1,0 +1,128 @@
+// The cell worker, a process of its own: takes requests from the front process one after the other, runs cells, and
+// sends what they put out. It ends when the front process does.
+
+import { writeSync } from "node:fs";
+import { Socket } from "node:net";
+import { MessageChannel, Worker } from "node:worker_threads";
+import { createDisplay } from "../display/index.js";
+import { Evaluator } from "./evaluator.js";
+import { installGlobals } from "./globals.js";
+import type { InterruptThreadData } from "./interrupt-thread.js";
+import { Interrupted, Interrupts, slot } from "./interrupts.js";
+import { captureStreams, Outbox } from "./outbox.js";
+import { type ExecuteResult, requestDescriptor, type WorkerRequest } from "./protocol.js";
+
+const reallyExit = process.exit.bind(process);
+const outbox = new Outbox();
+const display = createDisplay();
+const interrupts = startInterrupts();
+const evaluator = new Evaluator(process.cwd(), interrupts);
+
+captureStreams(outbox);
+guardProcess();
+installGlobals(
+	(value, { id, update = false }) =>
+		outbox.later(
+			display.toMimeBundle(value).then((bundle) => ({
+				type: "display",
+				bundle,
+				...(id === undefined ? {} : { displayId: id }),
+				update,
+			})),
+		),
+	(wait) => outbox.event({ type: "clear", wait }),
+);
+evaluator.warmUp();
+listen();
+interrupts.leave();
+outbox.event({ type: "ready" });
+
+function startInterrupts(): Interrupts {
+	const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(slot).length));
+	const { port1, port2 } = new MessageChannel();
+	const workerData: InterruptThreadData = { shared, port: port2 };
+	const thread = new Worker(new URL("./interrupt-thread.js", import.meta.url), { workerData, transferList: [port2] });
+	thread.unref();
+	return new Interrupts(shared, port1);
+}
+
+/** Keeps user code from ending the process by accident, and shows errors that nobody caught. */
+function guardProcess(): void {
+	process.exit = (code) => {
+		throw new Error(`process.exit(${code ?? ""}) does not end the kernel; restart or shut it down from the notebook.`);
+	};
+	const show = (what: string) => (error: unknown) => {
+		if (error instanceof Interrupted) return;
+		const { traceback } = evaluator.explainer.explain(error);
+		process.stderr.write(`${what}: ${traceback.join("\n")}\n`);
+	};
+	process.on("uncaughtException", show("Uncaught in the background"));
+	process.on("unhandledRejection", show("Unhandled rejection"));
+}
+
+function listen(): void {
+	const requests = new Socket({ fd: requestDescriptor, readable: true, writable: false });
+	let rest = "";
+	requests.setEncoding("utf8");
+	requests.on("data", (text: string) => {
+		const lines = (rest + text).split("\n");
+		rest = lines.pop()!;
+		for (const line of lines) void answer(JSON.parse(line) as WorkerRequest);
+	});
+	requests.on("end", () => reallyExit(0));
+	requests.on("error", () => reallyExit(1));
+}
+
+async function answer(request: WorkerRequest): Promise<void> {
+	interrupts.enter();
+	try {
+		const result = request.method === "execute" ? await execute(request) : language(request);
+		outbox.event({ type: "reply", id: request.id, result });
+	} catch (error) {
+		outbox.event({ type: "reply", id: request.id, failure: (error as Error).stack ?? String(error) });
+	} finally {
+		interrupts.leave();
+	}
+}
+
+function language(request: Exclude<WorkerRequest, { method: "execute" }>): unknown {
+	switch (request.method) {
+		case "complete":
+			return evaluator.complete(request.code, request.cursor);
+		case "inspect":
+			return evaluator.inspect(request.code, request.cursor);
+		case "isComplete":
+			return evaluator.isComplete(request.code);
+	}
+}
+
+async function execute(request: Extract<WorkerRequest, { method: "execute" }>): Promise<ExecuteResult> {
+	display.beginCell(request.cell);
+	const outcome = await evaluator.execute(request.code, `cell [${request.count}]`);
+	const result: ExecuteResult = { expressions: {} };
+	if (outcome.error) {
+		result.error = outcome.error;
+		if (outcome.error.ename === "Interrupted") outbox.abandon();
+	} else {
+		if (outcome.value !== undefined && !request.silent) result.result = await display.toMimeBundle(outcome.value);
+		for (const [name, code] of Object.entries(request.expressions)) {
+			result.expressions[name] = await expression(String(code));
+		}
+	}
+	await outbox.flushed();
+	// Native code writes to the descriptors themselves: the mark says that nothing of this cell is still in the pipe.
+	for (const descriptor of [1, 2]) {
+		try {
+			writeSync(descriptor, request.mark);
+		} catch {
+			// The cell closed it.
+		}
+	}
+	return result;
+}
+
+async function expression(code: string): Promise<Record<string, unknown>> {
+	const { error, value } = await evaluator.execute(code, "user expression");
+	if (error) return { status: "error", ...error };
+	return { status: "ok", ...(await display.toMimeBundle(value)) };
+}

@@ -1,0 +1,93 @@
+// execute_request: runs a cell in the worker, and reports its result or error.
+
+import type { ExecuteResult } from "../cell/protocol.js";
+import type { WorkerProcess } from "../cell/worker-process.js";
+import { WorkerDied } from "../cell/worker-process.js";
+import { type ErrorContent, parseExecuteRequest, type ReplyContent } from "../protocol/messages.js";
+import type { Outlet } from "../protocol/outlet.js";
+import type { Answer, Handler } from "../protocol/router.js";
+import type { Message } from "../wire/frames.js";
+import type { History } from "./history.js";
+
+/** Counts and runs cells. */
+export class Executions {
+	readonly #worker: WorkerProcess;
+	readonly #outlet: Outlet;
+	readonly #history: History;
+	#count = 0;
+	#current: Message | undefined;
+	#silent = false;
+
+	constructor(worker: WorkerProcess, outlet: Outlet, history: History) {
+		this.#worker = worker;
+		this.#outlet = outlet;
+		this.#history = history;
+	}
+
+	/** The request whose outputs arrive now: the running cell's, or the last one's for what it left in the background. */
+	get current(): Message | undefined {
+		return this.#current;
+	}
+
+	/** True while a silent cell runs: nothing of it is broadcast. */
+	get silent(): boolean {
+		return this.#silent;
+	}
+
+	/** The reply of a cell that is not run because one before it failed. */
+	readonly aborted = (): ReplyContent => ({ status: "aborted", execution_count: this.#count });
+
+	/** Handles `execute_request`. */
+	readonly handle: Handler = async (request) => {
+		const asked = parseExecuteRequest(request.content);
+		if (asked.store_history) this.#count++;
+		const count = this.#count;
+		this.#current = request;
+		this.#silent = asked.silent;
+		if (!asked.silent) this.#outlet.publish("execute_input", { code: asked.code, execution_count: count }, request);
+		if (asked.store_history) this.#history.add(count, asked.code);
+		const cellId = request.metadata.cellId;
+		const outcome = await this.#run({
+			code: asked.code,
+			count,
+			silent: asked.silent,
+			cell: typeof cellId === "string" ? cellId : asked.code,
+			expressions: asked.user_expressions,
+		});
+		this.#silent = false;
+		if (outcome.error) {
+			if (!asked.silent) this.#outlet.publish("error", { ...outcome.error }, request);
+			return {
+				content: { status: "error", execution_count: count, ...outcome.error, user_expressions: {}, payload: [] },
+				abortQueue: asked.stop_on_error,
+			} satisfies Answer;
+		}
+		if (outcome.result) {
+			const { data, metadata } = outcome.result;
+			this.#outlet.publish("execute_result", { execution_count: count, data, metadata }, request);
+		}
+		const user_expressions = outcome.expressions;
+		return { content: { status: "ok", execution_count: count, user_expressions, payload: [] } };
+	};
+
+	async #run(cell: {
+		code: string;
+		count: number;
+		silent: boolean;
+		cell: string;
+		expressions: Record<string, string>;
+	}) {
+		try {
+			return await this.#worker.execute<ExecuteResult>({ method: "execute", ...cell });
+		} catch (error) {
+			const name = error instanceof WorkerDied ? error.name : "KernelError";
+			const { message } = error as Error;
+			const content: ErrorContent = {
+				ename: name,
+				evalue: message,
+				traceback: [`\u001b[31m${name}\u001b[39m: ${message}`],
+			};
+			return { error: content, expressions: {} } satisfies ExecuteResult;
+		}
+	}
+}

@@ -1,0 +1,79 @@
+// One running kernel: sockets, worker and handlers tied together, and the ways in which it ends.
+
+import type { WorkerEvent } from "./cell/protocol.js";
+import { WorkerProcess } from "./cell/worker-process.js";
+import { commHandlers } from "./handlers/comm.js";
+import { controlHandlers } from "./handlers/control.js";
+import { Executions } from "./handlers/execute.js";
+import { History } from "./handlers/history.js";
+import { languageHandlers } from "./handlers/language.js";
+import { Outlet } from "./protocol/outlet.js";
+import { Router } from "./protocol/router.js";
+import type { ConnectionInfo } from "./wire/connection.js";
+import { KernelSockets } from "./wire/sockets.js";
+
+/** How often a kernel looks whether the Jupyter process that started it still lives, in milliseconds. */
+const parentCheckMs = 1000;
+
+/** Serves a connection until a shutdown request, a signal, or the end of the parent process. */
+export async function startKernel(connection: ConnectionInfo): Promise<void> {
+	const sockets = new KernelSockets(connection);
+	const outlet = new Outlet(sockets);
+	const history = new History();
+	const worker = new WorkerProcess({
+		stream(name, text) {
+			if (!executions.silent) outlet.stream(name, text, executions.current);
+		},
+		event(event) {
+			if (!executions.silent) publish(event);
+		},
+	});
+	const executions = new Executions(worker, outlet, history);
+
+	function publish(event: WorkerEvent): void {
+		if (event.type === "clear") outlet.publish("clear_output", { wait: event.wait }, executions.current);
+		if (event.type !== "display") return;
+		const { bundle, displayId, update } = event;
+		const transient = displayId === undefined ? {} : { display_id: displayId };
+		const type = update ? "update_display_data" : "display_data";
+		outlet.publish(type, { data: bundle.data, metadata: bundle.metadata, transient }, executions.current);
+	}
+
+	let ending: Promise<void> | undefined;
+	const shutdown = () => {
+		ending ??= (async () => {
+			await worker.stop();
+			outlet.flushStream();
+			await sockets.close();
+			process.exit(0);
+		})();
+		return ending;
+	};
+
+	const router = new Router(
+		outlet,
+		new Map([
+			["execute_request", executions.handle],
+			["history_request", history.handle],
+			...languageHandlers(worker),
+			...controlHandlers(worker, outlet, shutdown),
+			...commHandlers(outlet),
+		]),
+		executions.aborted,
+	);
+	process.on("SIGINT", () => worker.interrupt());
+	process.on("SIGTERM", () => void shutdown());
+	process.on("SIGHUP", () => void shutdown());
+	watchParent(shutdown);
+	await sockets.open((channel, message) => router.accept(channel, message));
+	outlet.status("starting");
+}
+
+/** Ends the kernel when its Jupyter process dies without a shutdown request. */
+function watchParent(shutdown: () => Promise<void>): void {
+	const parent = Number(process.env.JPY_PARENT_PID);
+	if (!Number.isInteger(parent) || parent <= 1 || process.ppid !== parent) return;
+	setInterval(() => {
+		if (process.ppid !== parent) void shutdown();
+	}, parentCheckMs).unref();
+}

@@ -1,0 +1,243 @@
+// A Jupyter client on raw ZeroMQ frames, for tests of the kernel: it signs and parses by itself and shares no code with
+// the kernel, so that an error there cannot hide here.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHmac, randomBytes, randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Dealer, Request, Subscriber } from "zeromq";
+
+/** A message as a test looks at it. */
+export interface Received {
+	channel: "shell" | "control" | "iopub";
+	type: string;
+	parentId: string;
+	// biome-ignore lint/suspicious/noExplicitAny: contents differ by type, and tests look at any part of them.
+	content: any;
+	metadata: Record<string, unknown>;
+	header: Record<string, string>;
+}
+
+/** Everything that came of one request. */
+export interface Exchange {
+	/** Content of the reply. */
+	// biome-ignore lint/suspicious/noExplicitAny: contents differ by type.
+	reply: any;
+	/** iopub messages of the request, from busy to idle. */
+	iopub: Received[];
+	/** Text of stdout and stderr. */
+	stdout: string;
+	stderr: string;
+}
+
+/** How a test kernel is started. */
+export interface KernelOptions {
+	/** Working folder; default: a new one below the system's temporary folder. */
+	folder?: string;
+	/** Key of the signatures; default random. */
+	key?: string;
+	/** Command to start; `{connection_file}` is filled in. */
+	argv?: string[];
+	env?: NodeJS.ProcessEnv;
+}
+
+const mainPath = join(import.meta.dirname, "..", "..", "kernel", "main.js");
+const defaultTimeoutMs = 30_000;
+
+async function freePorts(count: number): Promise<number[]> {
+	const servers = await Promise.all(
+		Array.from({ length: count }, async () => {
+			const server = createServer();
+			await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+			return server;
+		}),
+	);
+	const ports = servers.map((server) => (server.address() as { port: number }).port);
+	await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+	return ports;
+}
+
+/** A running kernel with a client's four sockets. */
+export class KernelClient {
+	readonly session = randomUUID();
+	readonly folder: string;
+	readonly process: ChildProcess;
+	readonly messages: Received[] = [];
+	/** What the front process wrote to its stderr. */
+	notes = "";
+	readonly shell = new Dealer({ linger: 0, receiveHighWaterMark: 0, sendHighWaterMark: 0 });
+	readonly control = new Dealer({ linger: 0 });
+	readonly #iopub = new Subscriber({ linger: 0, receiveHighWaterMark: 0 });
+	readonly #heartbeat = new Request({ linger: 0 });
+	readonly #key: string;
+	readonly #temporary: string;
+	readonly #watchers = new Set<() => void>();
+
+	private constructor(process: ChildProcess, folder: string, temporary: string, key: string) {
+		this.process = process;
+		this.folder = folder;
+		this.#temporary = temporary;
+		this.#key = key;
+		process.stderr!.on("data", (bytes) => {
+			this.notes += bytes;
+		});
+	}
+
+	/** Starts a kernel and connects; settles once it has answered kernel_info and its iopub is heard. */
+	static async start(options: KernelOptions = {}): Promise<KernelClient> {
+		const temporary = mkdtempSync(join(tmpdir(), "octavo-test-"));
+		const folder = options.folder ?? temporary;
+		const key = options.key ?? randomBytes(16).toString("hex");
+		const [shell_port, control_port, iopub_port, stdin_port, hb_port] = await freePorts(5);
+		const file = join(temporary, "connection.json");
+		const ports = { shell_port, control_port, iopub_port, stdin_port, hb_port };
+		const connection = { transport: "tcp", ip: "127.0.0.1", ...ports, key, signature_scheme: "hmac-sha256" };
+		writeFileSync(file, JSON.stringify(connection));
+		const argv = options.argv ?? [process.execPath, mainPath, "kernel", "--connection-file", "{connection_file}"];
+		const [command, ...rest] = argv.map((part) => part.replace("{connection_file}", file));
+		const env = { ...process.env, ...options.env };
+		const child = spawn(command!, rest, { cwd: folder, env, stdio: ["ignore", "ignore", "pipe"] });
+		const client = new KernelClient(child, folder, temporary, key);
+		client.shell.connect(`tcp://127.0.0.1:${shell_port}`);
+		client.control.connect(`tcp://127.0.0.1:${control_port}`);
+		client.#iopub.connect(`tcp://127.0.0.1:${iopub_port}`);
+		client.#iopub.subscribe();
+		client.#heartbeat.connect(`tcp://127.0.0.1:${hb_port}`);
+		void client.#listen("shell", client.shell);
+		void client.#listen("control", client.control);
+		void client.#listen("iopub", client.#iopub);
+		// A subscription takes effect some time after the connection: ask until an answer is heard on iopub too.
+		for (;;) {
+			const id = client.send("kernel_info_request", {});
+			await client.reply(id);
+			const heard = () => client.messages.some((message) => message.channel === "iopub" && message.parentId === id);
+			try {
+				await client.until(heard, 200);
+				break;
+			} catch {
+				// Not yet heard.
+			}
+		}
+		return client;
+	}
+
+	/** Gives the frames of a signed request. */
+	frames(type: string, content: unknown, key = this.#key, metadata: unknown = {}): { id: string; frames: Buffer[] } {
+		const id = randomUUID();
+		const date = new Date().toISOString();
+		const header = { msg_id: id, msg_type: type, session: this.session, username: "test", date, version: "5.3" };
+		const parts = [header, {}, metadata, content].map((part) => Buffer.from(JSON.stringify(part)));
+		const hmac = createHmac("sha256", key);
+		for (const part of parts) hmac.update(part);
+		const signature = this.#key === "" ? "" : hmac.digest("hex");
+		return { id, frames: [Buffer.from("<IDS|MSG>"), Buffer.from(signature), ...parts] };
+	}
+
+	/** Sends a request and gives its id. */
+	send(type: string, content: unknown, channel: "shell" | "control" = "shell", metadata: unknown = {}): string {
+		const { id, frames } = this.frames(type, content, undefined, metadata);
+		void this[channel].send(frames);
+		return id;
+	}
+
+	/** Waits for a reply and gives its content. */
+	async reply(id: string, timeoutMs = defaultTimeoutMs): Promise<Received["content"]> {
+		const find = () => this.messages.find((message) => message.parentId === id && message.channel !== "iopub");
+		await this.until(() => find() !== undefined, timeoutMs);
+		return find()!.content;
+	}
+
+	/** Waits for a reply and for idle. */
+	async exchange(id: string, timeoutMs = defaultTimeoutMs): Promise<Exchange> {
+		const reply = await this.reply(id, timeoutMs);
+		const own = () => this.messages.filter((message) => message.channel === "iopub" && message.parentId === id);
+		await this.until(
+			() => own().some(({ type, content }) => type === "status" && content.execution_state === "idle"),
+			timeoutMs,
+		);
+		const iopub = own();
+		const text = (name: string) =>
+			iopub
+				.filter(({ type, content }) => type === "stream" && content.name === name)
+				.map(({ content }) => content.text)
+				.join("");
+		return { reply, iopub, stdout: text("stdout"), stderr: text("stderr") };
+	}
+
+	/** Runs a cell. */
+	execute(code: string, options: Record<string, unknown> = {}, timeoutMs = defaultTimeoutMs): Promise<Exchange> {
+		return this.exchange(this.send("execute_request", { code, ...executeDefaults, ...options }), timeoutMs);
+	}
+
+	/** Asks something and gives the reply's content. */
+	ask(type: string, content: unknown, channel: "shell" | "control" = "shell"): Promise<Received["content"]> {
+		return this.reply(this.send(type, content, channel));
+	}
+
+	/** Gives the time of one heartbeat in milliseconds. */
+	async beat(): Promise<number> {
+		const start = performance.now();
+		const ping = randomBytes(8);
+		await this.#heartbeat.send(ping);
+		const [pong] = await this.#heartbeat.receive();
+		if (!pong?.equals(ping)) throw new Error("The heartbeat came back changed");
+		return performance.now() - start;
+	}
+
+	/** Waits until a condition holds; looks after each message. */
+	async until(condition: () => boolean, timeoutMs = defaultTimeoutMs): Promise<void> {
+		if (condition()) return;
+		await new Promise<void>((resolve, reject) => {
+			const stop = () => {
+				clearTimeout(timer);
+				this.#watchers.delete(look);
+			};
+			const look = () => {
+				if (!condition()) return;
+				stop();
+				resolve();
+			};
+			const timer = setTimeout(() => {
+				stop();
+				reject(new Error(`Nothing came within ${timeoutMs} ms. The kernel's notes: ${this.notes || "none"}`));
+			}, timeoutMs);
+			this.#watchers.add(look);
+		});
+	}
+
+	/** Ends the kernel, whatever it does, and removes what the test wrote. */
+	async stop(): Promise<void> {
+		if (this.process.exitCode === null && this.process.signalCode === null) {
+			const exited = new Promise((resolve) => this.process.once("exit", resolve));
+			this.send("shutdown_request", { restart: false }, "control");
+			const timer = setTimeout(() => this.process.kill("SIGKILL"), 3000);
+			await exited;
+			clearTimeout(timer);
+		}
+		for (const socket of [this.shell, this.control, this.#iopub, this.#heartbeat]) socket.close();
+		rmSync(this.#temporary, { recursive: true, force: true });
+	}
+
+	async #listen(channel: Received["channel"], socket: AsyncIterable<Buffer[]>): Promise<void> {
+		for await (const frames of socket) {
+			const at = frames.findIndex((frame) => frame.toString() === "<IDS|MSG>");
+			const parts = frames.slice(at + 2, at + 6);
+			const hmac = createHmac("sha256", this.#key);
+			for (const part of parts) hmac.update(part);
+			if (this.#key !== "" && hmac.digest("hex") !== frames[at + 1]!.toString()) throw new Error("Wrong signature");
+			const [header, parent, metadata, content] = parts.map((part) => JSON.parse(part.toString()));
+			this.messages.push({ channel, type: header.msg_type, parentId: parent.msg_id ?? "", content, metadata, header });
+			for (const look of [...this.#watchers]) look();
+		}
+	}
+}
+
+const executeDefaults = {
+	silent: false,
+	store_history: true,
+	user_expressions: {},
+	allow_stdin: false,
+	stop_on_error: true,
+};

@@ -55,7 +55,14 @@ async function main() {
 	const fresh = !existsSync(join(buildFolder, "CMakeCache.txt"));
 	const configured = await run(
 		"cmake",
-		["-S", sourceFolder, "-B", buildFolder, `-DOCTAVO_WITH_CUDA=${args.includes("--cuda") ? "ON" : "OFF"}`, ...passedOn],
+		[
+			"-S",
+			sourceFolder,
+			"-B",
+			buildFolder,
+			`-DOCTAVO_WITH_CUDA=${args.includes("--cuda") ? "ON" : "OFF"}`,
+			...passedOn,
+		],
 		(line) => fresh && /^-- (GEMM|CUDA|Addon)/.test(line),
 	);
 	if (configured.status !== 0) {

@@ -1,0 +1,150 @@
+// Vectors for *_simd.cpp files, by the compiler's vector extension: the same source becomes AVX-512, AVX2 or
+// the architecture's base vectors, depending on OCTAVO_SIMD_BYTES. Everything is static: no symbol leaves the
+// file.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__F16C__)
+#include <immintrin.h>
+#endif
+
+namespace octavo::OCTAVO_SIMD {
+namespace {
+
+constexpr int kLanes = OCTAVO_SIMD_BYTES / 4;        // fp32 numbers in a Vec
+constexpr int kDoubleLanes = OCTAVO_SIMD_BYTES / 8;  // fp64 numbers in a DoubleVec
+
+using Vec __attribute__((vector_size(OCTAVO_SIMD_BYTES))) = float;
+using IntVec __attribute__((vector_size(OCTAVO_SIMD_BYTES))) = int32_t;
+using UintVec __attribute__((vector_size(OCTAVO_SIMD_BYTES))) = uint32_t;
+using DoubleVec __attribute__((vector_size(OCTAVO_SIMD_BYTES))) = double;
+using Vec4 __attribute__((vector_size(16))) = float;
+
+// The same with any alignment, for loads and stores.
+using LooseVec __attribute__((vector_size(OCTAVO_SIMD_BYTES), aligned(4), may_alias)) = float;
+using LooseDoubleVec __attribute__((vector_size(OCTAVO_SIMD_BYTES), aligned(8), may_alias)) = double;
+using LooseHalfVec __attribute__((vector_size(OCTAVO_SIMD_BYTES / 2), aligned(4), may_alias)) = float;
+using LooseShortVec __attribute__((vector_size(OCTAVO_SIMD_BYTES / 2), aligned(2), may_alias)) = uint16_t;
+using LooseVec4 __attribute__((vector_size(16), aligned(4), may_alias)) = float;
+
+inline Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
+inline void store(float* to, Vec value) { *reinterpret_cast<LooseVec*>(to) = value; }
+inline DoubleVec load(const double* from) { return *reinterpret_cast<const LooseDoubleVec*>(from); }
+inline void store(double* to, DoubleVec value) { *reinterpret_cast<LooseDoubleVec*>(to) = value; }
+inline void store4(float* to, Vec4 value) { *reinterpret_cast<LooseVec4*>(to) = value; }
+
+inline Vec splat(float value) { return value - Vec{}; }
+inline DoubleVec splat(double value) { return value - DoubleVec{}; }
+
+// kDoubleLanes fp32 numbers, widened.
+inline DoubleVec load_widened(const float* from) {
+  return __builtin_convertvector(*reinterpret_cast<const LooseHalfVec*>(from), DoubleVec);
+}
+
+struct Bf16 {
+  uint16_t bits;
+};
+struct F16 {
+  uint16_t bits;
+};
+
+inline float widen(float value) { return value; }
+inline float widen(Bf16 value) { return __builtin_bit_cast(float, static_cast<uint32_t>(value.bits) << 16); }
+inline float widen(F16 value) {
+  const uint32_t magnitude = static_cast<uint32_t>(value.bits & 0x7FFF) << 13;
+  const uint32_t sign = static_cast<uint32_t>(value.bits & 0x8000) << 16;
+  // Exact for normal and subnormal numbers; infinity and NaN get the all-ones exponent.
+  uint32_t bits = __builtin_bit_cast(uint32_t, __builtin_bit_cast(float, magnitude) * 0x1p112f);
+  if ((value.bits & 0x7C00) == 0x7C00) bits = magnitude | 0x7F800000;
+  return __builtin_bit_cast(float, bits | sign);
+}
+
+inline Vec load_widened_vec(const float* from) { return load(from); }
+inline Vec load_widened_vec(const Bf16* from) {
+  return (Vec)(__builtin_convertvector(*reinterpret_cast<const LooseShortVec*>(from), UintVec) << 16);
+}
+inline Vec load_widened_vec(const F16* from) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+#elif defined(__F16C__)
+  return (Vec)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#else
+  const UintVec half = __builtin_convertvector(*reinterpret_cast<const LooseShortVec*>(from), UintVec);
+  const UintVec magnitude = (half & 0x7FFF) << 13;
+  const UintVec scaled = (UintVec)((Vec)magnitude * 0x1p112f);
+  const UintVec special = (UintVec)((half & 0x7C00) == 0x7C00);
+  return (Vec)((scaled & ~special) | ((magnitude | 0x7F800000) & special) | ((half & 0x8000) << 16));
+#endif
+}
+
+// Sums groups of lanes that are four apart.
+inline Vec4 fold_to_four(Vec value) {
+#if OCTAVO_SIMD_BYTES == 64
+  using Vec8 __attribute__((vector_size(32))) = float;
+  const Vec8 eight = __builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7) +
+                     __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15);
+  return __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
+         __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+#elif OCTAVO_SIMD_BYTES == 32
+  return __builtin_shufflevector(value, value, 0, 1, 2, 3) +
+         __builtin_shufflevector(value, value, 4, 5, 6, 7);
+#else
+  return value;
+#endif
+}
+
+// The sums of four vectors, in their order.
+inline Vec4 sum_each(Vec first, Vec second, Vec third, Vec fourth) {
+  const Vec4 a = fold_to_four(first), b = fold_to_four(second), c = fold_to_four(third),
+             d = fold_to_four(fourth);
+  const Vec4 ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Vec4 cd = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+}
+
+inline float sum(Vec value) {
+  const Vec4 four = fold_to_four(value);
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+inline double sum(DoubleVec value) {
+  double total = 0;
+  for (int i = 0; i < kDoubleLanes; ++i) total += value[i];
+  return total;
+}
+
+inline float max_lane(Vec value) {
+  float largest = value[0];
+  for (int i = 1; i < kLanes; ++i) largest = value[i] > largest ? value[i] : largest;
+  return largest;
+}
+
+// e^x with a relative error below 1.5e-7; 0 below -87.3, +infinity above 88.7, NaN for NaN.
+inline Vec exponential(Vec x) {
+  constexpr float kLowest = -87.33654f, kHighest = 88.72283f;
+  const Vec clamped_low = x < kLowest ? splat(kLowest) : x;
+  const Vec clamped = clamped_low > kHighest ? splat(kHighest) : clamped_low;
+  // x = n·ln 2 + r with |r| <= ln 2 / 2. Adding and subtracting 1.5·2^23 rounds to the nearest integer.
+  const Vec shifted = clamped * 1.44269504f + 12582912.0f;
+  const Vec n = shifted - 12582912.0f;
+  const Vec r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
+  Vec p = splat(1.98412698e-4f);
+  p = p * r + 1.38888889e-3f;
+  p = p * r + 8.33333333e-3f;
+  p = p * r + 4.16666667e-2f;
+  p = p * r + 1.66666667e-1f;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  // 2^n in two factors: n reaches 128, where one exponent field would overflow.
+  const IntVec exponent = (IntVec)shifted - 0x4B400000;  // the integer n, from the bits of the shifted number
+  const IntVec half = exponent >> 1;
+  const Vec scaled = p * (Vec)((half + 127) << 23) * (Vec)((exponent - half + 127) << 23);
+  const Vec low_cut = x < kLowest ? splat(0.0f) : scaled;
+  const Vec high_cut = x > kHighest ? splat(__builtin_inff()) : low_cut;
+  return x == x ? high_cut : x;
+}
+
+}  // namespace
+}  // namespace octavo::OCTAVO_SIMD

@@ -1,0 +1,65 @@
+// Chooses the product. oneDNN runs one thread a call, on slices that our own pool hands out: two thread pools
+// in one process would fight for the cores. The slices have a fixed size, so results do not depend on the
+// number of threads.
+#include "ops/gemm.h"
+
+#ifdef OCTAVO_ONEDNN
+#include <dnnl.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <string>
+
+#include "core/check.h"
+#include "core/cpu_info.h"
+#include "core/thread_pool.h"
+#include "ops/widen.h"
+#endif
+
+namespace octavo {
+
+#ifdef OCTAVO_ONEDNN
+
+namespace {
+
+constexpr int64_t kColumnsPerTask = 128;
+constexpr int64_t kRowsPerTask = 256;
+
+void gemm_onednn(const float* input, const Tensor& weight, int64_t num_rows, float* output) {
+  const int64_t out = weight.shape[0], in = weight.shape[1];
+  const int64_t num_column_tasks = (out + kColumnsPerTask - 1) / kColumnsPerTask;
+  const int64_t num_row_tasks = (num_rows + kRowsPerTask - 1) / kRowsPerTask;
+  const double cost = static_cast<double>(num_rows) * out * in;
+  parallel_for_worthwhile(num_column_tasks * num_row_tasks, cost, [&](int64_t begin, int64_t end, int) {
+    thread_local std::vector<float> widened;
+    omp_set_num_threads(1);  // of this thread's calls only
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t column = task / num_row_tasks * kColumnsPerTask,
+                    row = task % num_row_tasks * kRowsPerTask;
+      const int64_t columns = std::min(kColumnsPerTask, out - column),
+                    rows = std::min(kRowsPerTask, num_rows - row);
+      const dnnl_status_t status = dnnl_sgemm('N', 'T', rows, columns, in, 1.0f, input + row * in, in,
+                                              widened_rows(weight, column, columns, widened), in, 0.0f,
+                                              output + row * out + column, out);
+      if (status != dnnl_success)
+        throw Error("ERR_OCTAVO_GEMM", "oneDNN refused a product of " + std::to_string(rows) + " x " +
+                                           std::to_string(columns) + " x " + std::to_string(in) +
+                                           " (status " + std::to_string(static_cast<int>(status)) + ")");
+    }
+  });
+}
+
+}  // namespace
+
+#endif
+
+void gemm_cpu(const float* input, const Tensor& weight, int64_t num_rows, float* output) {
+  if (num_rows == 1) return gemv_cpu(input, weight, output);
+#ifdef OCTAVO_ONEDNN
+  // A forced portable level means no special instructions at all, also not oneDNN's.
+  if (simd_level() == best_simd_level()) return gemm_onednn(input, weight, num_rows, output);
+#endif
+  gemm_plain_cpu(input, weight, num_rows, output);
+}
+
+}  // namespace octavo

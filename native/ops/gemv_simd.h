@@ -1,0 +1,24 @@
+// Rows of a matrix-vector product, for each element type of the weights.
+#pragma once
+
+#include <cstdint>
+
+#include "core/simd.h"
+
+namespace octavo {
+
+struct GemvKernels {
+  // Rows [row_begin, row_end). A row's sum does not depend on the range it is computed in.
+  using Rows = void (*)(const float* input,  // [in]
+                        const void* weight,  // [out, in]
+                        int64_t in, int64_t row_begin, int64_t row_end,
+                        float* output);  // [out]
+  Rows f32, bf16, f16;
+  // Numbers as fp32.
+  using Widen = void (*)(const void* from, int64_t count, float* to);
+  Widen widen_bf16, widen_f16;
+};
+
+OCTAVO_DECLARE_SIMD(GemvKernels, gemv_kernels);
+
+}  // namespace octavo

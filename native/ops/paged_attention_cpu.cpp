@@ -1,0 +1,82 @@
+// Flash decoding: (KV head, split of the slots) pairs run in parallel, so that two KV heads still use every
+// core; the splits of a head are then combined in their order.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "ops/paged_attention.h"
+#include "ops/paged_attention_simd.h"
+
+namespace octavo {
+
+void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, const float* key_cache,
+                         const float* value_cache, const int32_t* block_table, int64_t kv_len, float scale,
+                         float* output) {
+  const int group_size = shape.num_query_heads / shape.num_kv_heads;
+  const int64_t num_query_heads = shape.num_query_heads, head_dim = shape.head_dim;
+  if (kv_len <= 0) return std::fill_n(output, num_query_heads * head_dim, 0.0f), void();
+  const int64_t num_splits = (kv_len + kSlotsPerSplit - 1) / kSlotsPerSplit;
+  const PagedAttentionKernels& kernels = OCTAVO_PICK_SIMD(paged_attention_kernels);
+
+  thread_local std::vector<float> maxima_memory;
+  thread_local std::vector<double> sums_memory, weighted_memory;
+  const size_t num_partials = static_cast<size_t>(num_splits * num_query_heads);
+  if (maxima_memory.size() < num_partials) {
+    maxima_memory.resize(num_partials);
+    sums_memory.resize(num_partials);
+  }
+  if (weighted_memory.size() < num_partials * head_dim) weighted_memory.resize(num_partials * head_dim);
+  // Plain pointers: a thread_local named in the body would be the helper's own.
+  float* const maxima = maxima_memory.data();       // [num_splits, num_query_heads]
+  double* const sums = sums_memory.data();          // [num_splits, num_query_heads]
+  double* const weighted = weighted_memory.data();  // [num_splits, num_query_heads, head_dim]
+
+  const double cost = static_cast<double>(kv_len) * num_query_heads * head_dim;
+  parallel_for_worthwhile(shape.num_kv_heads * num_splits, cost, [&](int64_t begin, int64_t end, int) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t kv_head = task / num_splits, split_index = task % num_splits;
+      const int64_t first_slot = split_index * kSlotsPerSplit;
+      const int64_t first_head = kv_head * group_size, partial = split_index * num_query_heads + first_head;
+      const PagedSplit split = {
+          .query = query + first_head * head_dim,
+          .key_cache = key_cache,
+          .value_cache = value_cache,
+          .block_table = block_table,
+          .group_size = group_size,
+          .num_kv_heads = shape.num_kv_heads,
+          .head_dim = shape.head_dim,
+          .block_size = shape.block_size,
+          .kv_head = static_cast<int>(kv_head),
+          .first_slot = first_slot,
+          .num_slots = static_cast<int>(std::min<int64_t>(kSlotsPerSplit, kv_len - first_slot)),
+          .kv_len = kv_len,
+          .scale = scale};
+      kernels.attend(split, maxima + partial, sums + partial, weighted + partial * head_dim);
+    }
+  });
+
+  const double combine_cost = static_cast<double>(num_splits) * num_query_heads * head_dim * 2;
+  parallel_for_worthwhile(num_query_heads, combine_cost, [&](int64_t begin, int64_t end, int) {
+    for (int64_t head = begin; head < end; ++head) {
+      float maximum = maxima[head];
+      for (int64_t split = 1; split < num_splits; ++split)
+        maximum = std::max(maximum, maxima[split * num_query_heads + head]);
+      double* const total = weighted + head * head_dim;  // the first split's, reused
+      double sum = 0;
+      for (int64_t split = 0; split < num_splits; ++split) {
+        const int64_t partial = split * num_query_heads + head;
+        const double factor = std::exp(static_cast<double>(maxima[partial]) - static_cast<double>(maximum));
+        const double* const part = weighted + partial * head_dim;
+        sum += factor * sums[partial];
+        if (split == 0)
+          for (int64_t i = 0; i < head_dim; ++i) total[i] *= factor;
+        else
+          for (int64_t i = 0; i < head_dim; ++i) total[i] += factor * part[i];
+      }
+      for (int64_t i = 0; i < head_dim; ++i) output[head * head_dim + i] = static_cast<float>(total[i] / sum);
+    }
+  });
+}
+
+}  // namespace octavo

@@ -1,0 +1,38 @@
+// One split of paged attention: the query heads of one KV head over a run of slots.
+#pragma once
+
+#include <cstdint>
+
+#include "core/simd.h"
+
+namespace octavo {
+
+// Slots a split covers. Splits and the tiles inside them are counted in slots, not in blocks or threads: the
+// result has the same bits for every block size, placement of blocks and number of threads.
+constexpr int kSlotsPerSplit = 256;
+
+struct PagedSplit {
+  const float* query;          // [group_size, head_dim], the heads that share this KV head
+  const float* key_cache;      // [num_blocks, num_kv_heads, block_size, head_dim]
+  const float* value_cache;    // [num_blocks, num_kv_heads, block_size, head_dim]
+  const int32_t* block_table;  // logical to physical
+  int group_size, num_kv_heads, head_dim, block_size;
+  int kv_head;
+  int64_t first_slot;  // logical
+  int num_slots;       // at most kSlotsPerSplit
+  int64_t kv_len;      // live slots; those after this split are only prefetched
+  float scale;
+};
+
+struct PagedAttentionKernels {
+  // Gives the softmax numerators' maximum and sum and the weighted sum of values, for the splits to be
+  // combined.
+  void (*attend)(const PagedSplit& split,
+                 float* maxima,      // [group_size]
+                 double* sums,       // [group_size], of exp(logit - maximum)
+                 double* weighted);  // [group_size, head_dim], of exp(logit - maximum) · value
+};
+
+OCTAVO_DECLARE_SIMD(PagedAttentionKernels, paged_attention_kernels);
+
+}  // namespace octavo

@@ -115,7 +115,7 @@ export interface StopSpec {
 export interface AdvanceRequest {
 	/** Steps to complete; prefill is one step, each decoded token one. */
 	maxSteps: number;
-	/** Tokens to feed in place of sampled ones, one a step, for the first steps of this call. */
+	/** Tokens to feed in place of sampled ones, one a step, for the first decode steps that begin in this call. */
 	forcedTokens?: Int32Array;
 	sampling: SamplingSpec;
 	/** Sampling one of these ends the run after its step. */

@@ -101,15 +101,15 @@ const Tensor& Session::logits() const {
   return logits_;
 }
 
-const KvCache& Session::layer_cache(int layer) const {
-  if (layer < 0 || layer >= static_cast<int>(layers_.size())) {
+const KvCache& Session::layer_cache(int64_t layer) const {
+  if (layer < 0 || layer >= static_cast<int64_t>(layers_.size())) {
     throw Error("ERR_OCTAVO_ARGUMENT", "Expected a layer from 0 to " + std::to_string(layers_.size() - 1) +
                                            " but received " + std::to_string(layer));
   }
   return layers_[static_cast<size_t>(layer)].cache;
 }
 
-LayerState Session::layer_state(int layer) const {
+LayerState Session::layer_state(int64_t layer) const {
   const KvCache& cache = layer_cache(layer);
   LayerState state{.block_ids = cache.table().block_ids(),
                    .filled = {},

@@ -49,8 +49,8 @@ class Session {
   // f32 [vocab_size], after the last completed step. Throws ERR_OCTAVO_PREFILL before the first.
   const Tensor& logits() const;
   // Throws ERR_OCTAVO_ARGUMENT when there is no such layer.
-  const KvCache& layer_cache(int layer) const;
-  LayerState layer_state(int layer) const;
+  const KvCache& layer_cache(int64_t layer) const;
+  LayerState layer_state(int64_t layer) const;
   TraceTables take_trace() { return recorder_.take(); }
 
  private:

@@ -1,0 +1,23 @@
+// What one JavaScript context keeps: the addon has no globals of its own, so each worker thread has its
+// classes.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "model/llama.h"
+#include "session/session.h"
+
+namespace octavo::binding {
+
+struct AddonData {
+  Napi::FunctionReference model_class;
+  Napi::FunctionReference session_class;
+  // Handed to the constructor that is about to run; empty when JavaScript calls it by itself, which is
+  // refused.
+  std::shared_ptr<const LlamaModel> new_model;
+  std::shared_ptr<Session> new_session;
+};
+
+}  // namespace octavo::binding

@@ -1,0 +1,79 @@
+// Fields that do not apply are left out, as the contract's unions ask.
+#include "binding/results.h"
+
+#include <utility>
+#include <variant>
+
+#include "binding/views.h"
+
+namespace octavo::binding {
+
+namespace {
+
+Napi::Value to_js(Napi::Env env, EvictEvent&& event) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "evict");
+  object.Set("stepIndex", static_cast<double>(event.step_index));
+  object.Set("layer", event.layer);
+  object.Set("phase", event.phase == Phase::kPrefill ? "prefill" : "decode");
+  object.Set("granularity", event.granularity == Granularity::kToken ? "token" : "block");
+  if (event.logical_index) object.Set("logicalIndex", *event.logical_index);
+  if (event.block_id) object.Set("blockId", *event.block_id);
+  object.Set("positions", to_typed_array(env, std::move(event.positions)));
+  object.Set("score", event.score);
+  object.Set("runnerUpScore", event.runner_up_score);
+  object.Set("candidates", to_typed_array(env, std::move(event.candidates)));
+  object.Set("candidateScores", to_typed_array(env, std::move(event.candidate_scores)));
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, BlockFullEvent&& event) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "block-full");
+  object.Set("stepIndex", static_cast<double>(event.step_index));
+  object.Set("layer", event.layer);
+  object.Set("logicalIndex", event.logical_index);
+  object.Set("blockId", event.block_id);
+  return object;
+}
+
+const char* reason_name(StopReason reason) {
+  switch (reason) {
+    case StopReason::kSteps:
+      return "steps";
+    case StopReason::kEndToken:
+      return "end-token";
+    case StopReason::kEvent:
+      return "event";
+    case StopReason::kCancelled:
+      break;
+  }
+  return "cancelled";
+}
+
+}  // namespace
+
+Napi::Object to_js(Napi::Env env, AdvanceResult&& result) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("reason", reason_name(result.reason));
+  object.Set("numSteps", static_cast<double>(result.num_steps));
+  if (result.token) object.Set("token", *result.token);
+  if (result.event) {
+    object.Set("event", std::visit([&](auto&& event) { return to_js(env, std::move(event)); },
+                                   std::move(*result.event)));
+  }
+  return object;
+}
+
+Napi::Object to_js(Napi::Env env, LayerState&& state) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("blockIds", to_typed_array(env, std::move(state.block_ids)));
+  object.Set("filled", to_typed_array(env, std::move(state.filled)));
+  object.Set("scores", to_typed_array(env, std::move(state.scores)));
+  object.Set("refCounts", to_typed_array(env, std::move(state.ref_counts)));
+  object.Set("kvLen", static_cast<double>(state.kv_len));
+  object.Set("numFreeBlocks", state.num_free_blocks);
+  return object;
+}
+
+}  // namespace octavo::binding

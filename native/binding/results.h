@@ -1,0 +1,13 @@
+// The engine's answers as the contract's plain objects (native/addon.ts).
+#pragma once
+
+#include <napi.h>
+
+#include "session/events.h"
+
+namespace octavo::binding {
+
+Napi::Object to_js(Napi::Env env, AdvanceResult&& result);
+Napi::Object to_js(Napi::Env env, LayerState&& state);
+
+}  // namespace octavo::binding

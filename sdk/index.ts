@@ -20,6 +20,7 @@ export * as tasks from "./model/tasks/index.js";
 export { Tokenizer } from "./model/tokenizer.js";
 export { Tensor, type TensorData, type TensorDType, type TensorStats } from "./tensor.js";
 export type { TraceMetadata, TraceTypes } from "./trace/arrow-schema.js";
+export type { BlockTable } from "./trace/block-table.js";
 export { type TraceTableName, traceSchema } from "./trace/schema.js";
 export { type TableViewOptions, tableToHtml, tableToText } from "./trace/table-view.js";
 export { Trace, type TraceTables } from "./trace/trace.js";

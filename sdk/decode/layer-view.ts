@@ -1,11 +1,11 @@
 // A layer's cache as it stands: its block table, its blocks, and the memory behind them. Table and counts are of the
 // moment of the call; keys and values are the engine's own memory and change as the session goes on.
 
-import type { Table } from "apache-arrow";
 import type { LayerState, NativeSession } from "../../native/addon.js";
 import { native, OctavoError, received } from "../errors.js";
 import { Tensor } from "../tensor.js";
-import { type BlockTableTypes, makeBlockTable } from "../trace/block-table.js";
+import { type BlockTable, makeBlockTable } from "../trace/block-table.js";
+import { showTable } from "../trace/table-view.js";
 
 const cacheAxes = ["block", "kv_head", "slot", "head_dim"];
 
@@ -109,13 +109,12 @@ export class LayerView {
 	}
 
 	/** The block table as an Arrow table, a row a block. */
-	get blockTable(): Table<BlockTableTypes> {
+	get blockTable(): BlockTable {
 		return makeBlockTable(this.blocks);
 	}
 
 	/** Shows the block table. */
-	[Symbol.for("Jupyter.display")](): unknown {
-		const table = this.blockTable as unknown as Record<symbol, () => unknown>;
-		return table[Symbol.for("Jupyter.display")]!();
+	[Symbol.for("Jupyter.display")](): Record<string, string> {
+		return showTable(this.blockTable);
 	}
 }

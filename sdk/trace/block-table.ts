@@ -14,6 +14,9 @@ export type BlockTableTypes = {
 	text: Utf8;
 };
 
+/** A block table: a row a block, in logical order. */
+export type BlockTable = Table<BlockTableTypes>;
+
 /** One block for `makeBlockTable`, in logical order. */
 export interface BlockTableRow {
 	blockId: number;
@@ -25,7 +28,7 @@ export interface BlockTableRow {
 }
 
 /** Makes the table. */
-export function makeBlockTable(rows: BlockTableRow[]): Table<BlockTableTypes> {
+export function makeBlockTable(rows: BlockTableRow[]): BlockTable {
 	const list = new List(new Field("item", new Int32(), false));
 	const flat = tableFromArrays({
 		logical_index: Int32Array.from(rows, (_, index) => index),
@@ -42,5 +45,5 @@ export function makeBlockTable(rows: BlockTableRow[]): Table<BlockTableTypes> {
 		rows.map((row) => row.text),
 		new Utf8(),
 	);
-	return flat.assign(new Table({ positions, text })) as unknown as Table<BlockTableTypes>;
+	return flat.assign(new Table({ positions, text })) as unknown as BlockTable;
 }

@@ -110,12 +110,17 @@ export function tableToText(table: Table, options: TableViewOptions = {}): strin
 	return [...text, note].join("\n");
 }
 
+/** A table as a MIME bundle. */
+export function showTable(table: Table, options: TableViewOptions = {}): Record<string, string> {
+	return { "text/plain": tableToText(table, options), "text/html": tableToHtml(table, options) };
+}
+
 /** Lets every Arrow table show itself in a notebook. Calling it again changes nothing. */
 export function installTableView(): void {
 	if (Object.hasOwn(Table.prototype, displaySymbol)) return;
 	Object.defineProperty(Table.prototype, displaySymbol, {
 		value(this: Table): Record<string, string> {
-			return { "text/plain": tableToText(this), "text/html": tableToHtml(this) };
+			return showTable(this);
 		},
 		configurable: true,
 		writable: true,

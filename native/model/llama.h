@@ -43,21 +43,31 @@ struct WeightSource {
 // Scratch memory of one caller; reused from call to call and grown on demand. One thread at a time.
 struct LlamaWorkspace {
   std::vector<float> normed, gate, up, projected;
+  // Cosines and sines of the positions seen last: all layers of a step rotate by the same angles.
+  std::vector<int64_t> rope_positions;
+  std::vector<float> rope_cosines, rope_sines;  // [num_tokens, head_dim / 2]
 };
 
-// Immutable after construction: sessions on several threads may share one model, each with its own workspace.
+// Throws ERR_OCTAVO_MODEL_CONFIG unless every number is in range and the head counts fit each other.
+void check_llama_config(const LlamaConfig& config);
+
+// Weights stay where the file is mapped, in the type they are stored in. Immutable after construction:
+// sessions on several threads may share one model, each with its own workspace.
 class LlamaModel {
  public:
   // Maps the files and checks that every weight is there with the shape the configuration asks for.
   // Throws Error: ERR_OCTAVO_MODEL_CONFIG, ERR_OCTAVO_MODEL_WEIGHTS, ERR_OCTAVO_MODEL_FILE.
   LlamaModel(const LlamaConfig& config, const std::vector<WeightSource>& sources);
-  // Weights drawn from a seeded normal distribution (standard deviation 0.02), for benchmarks.
-  static LlamaModel random(const LlamaConfig& config, uint64_t seed);
+  // Weights drawn from a seeded normal distribution (standard deviation 0.02), for benchmarks and tests. Norm
+  // weights are 1 and always f32. Throws ERR_OCTAVO_MODEL_CONFIG.
+  static LlamaModel random(const LlamaConfig& config, uint64_t seed, DType dtype = DType::kF32);
 
   const LlamaConfig& config() const { return config_; }
   int64_t num_parameters() const;
   const std::vector<std::pair<std::string, Tensor>>& weights() const { return weights_; }
 
+  // Throws ERR_OCTAVO_TOKEN for a token outside the vocabulary, and ERR_OCTAVO_MODEL_FILE when a mapped file
+  // has changed its size since it was opened.
   void embed(const int32_t* tokens,  // [num_tokens], each within the vocabulary
              int64_t num_tokens,
              float* hidden) const;  // [num_tokens, hidden_size]
@@ -82,12 +92,15 @@ class LlamaModel {
 
  private:
   struct Layer {
-    Tensor attention_norm, query, key, value, output, mlp_norm, gate, up, down;
+    Tensor attention_norm, query, key, value, output, mlp_norm, gate, up, down;  // norms are f32
   };
-  LlamaModel() = default;
+  explicit LlamaModel(const LlamaConfig& config);
+  void assemble();
 
   LlamaConfig config_;
-  std::vector<std::pair<std::string, Tensor>> weights_;  // by Hugging Face name
+  std::vector<std::pair<std::string, Tensor>>
+      weights_;  // by Hugging Face name, in the order of llama_weight_shapes
+  std::vector<std::shared_ptr<const MappedFile>> files_;
   std::vector<Layer> layers_;
   Tensor embedding_, final_norm_, head_;
   std::vector<double> rope_frequencies_;  // [head_dim / 2], radians per position

@@ -1,0 +1,151 @@
+// The forward pass in pieces. See llama.h.
+#include "model/llama.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "core/thread_pool.h"
+#include "model/llama_weights.h"
+#include "ops/gemm.h"
+#include "ops/rms_norm.h"
+#include "ops/rope.h"
+#include "ops/swiglu.h"
+#include "ops/widen.h"
+
+namespace octavo {
+
+namespace {
+
+float* grown(std::vector<float>& memory, int64_t count) {
+  if (memory.size() < static_cast<size_t>(count)) memory.resize(static_cast<size_t>(count));
+  return memory.data();
+}
+
+// Norm weights are small and always used as fp32.
+Tensor as_f32(const Tensor& weight) {
+  if (weight.dtype == DType::kF32) return weight;
+  Tensor widened = Tensor::zeros(DType::kF32, weight.shape);
+  Tensor row = weight;
+  row.shape = {1, weight.num_elements()};
+  std::vector<float> scratch;
+  std::copy_n(widened_rows(row, 0, 1, scratch), weight.num_elements(), widened.f32());
+  return widened;
+}
+
+void add_in_place(const float* addend, int64_t count, float* sum) {
+  parallel_for_worthwhile(count, static_cast<double>(count) * 2, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) sum[i] += addend[i];
+  });
+}
+
+void renew_rope(const LlamaConfig& config, const std::vector<double>& frequencies, const int64_t* positions,
+                int64_t num_tokens, LlamaWorkspace& workspace) {
+  if (std::equal(positions, positions + num_tokens, workspace.rope_positions.begin(),
+                 workspace.rope_positions.end()))
+    return;
+  const int64_t count = num_tokens * (config.head_dim / 2);
+  workspace.rope_positions.clear();  // in case memory for the angles is refused
+  rope_angles_cpu(positions, num_tokens, frequencies, grown(workspace.rope_cosines, count),
+                  grown(workspace.rope_sines, count));
+  workspace.rope_positions.assign(positions, positions + num_tokens);
+}
+
+}  // namespace
+
+LlamaModel::LlamaModel(const LlamaConfig& config) : config_(config) {
+  check_llama_config(config);
+  rope_frequencies_ = rope_frequencies(config.head_dim, config.rope_theta,
+                                       config.rope_scaling ? &*config.rope_scaling : nullptr);
+}
+
+LlamaModel::LlamaModel(const LlamaConfig& config, const std::vector<WeightSource>& sources)
+    : LlamaModel(config) {
+  LoadedWeights loaded = load_llama_weights(config, sources);
+  weights_ = std::move(loaded.weights);
+  files_ = std::move(loaded.files);
+  assemble();
+}
+
+void LlamaModel::assemble() {
+  size_t next = 0;
+  const auto take = [&]() -> const Tensor& { return weights_[next++].second; };
+  embedding_ = take();
+  layers_.resize(static_cast<size_t>(config_.num_layers));
+  for (Layer& layer : layers_) {
+    layer.attention_norm = as_f32(take());
+    layer.query = take();
+    layer.key = take();
+    layer.value = take();
+    layer.output = take();
+    layer.mlp_norm = as_f32(take());
+    layer.gate = take();
+    layer.up = take();
+    layer.down = take();
+  }
+  final_norm_ = as_f32(take());
+  head_ = config_.tie_word_embeddings ? embedding_ : take();
+}
+
+int64_t LlamaModel::num_parameters() const {
+  int64_t total = 0;
+  for (const auto& [name, weight] : weights_) total += weight.num_elements();
+  return total;
+}
+
+void LlamaModel::embed(const int32_t* tokens, int64_t num_tokens, float* hidden) const {
+  for (const auto& file : files_) file->require_unchanged();
+  for (int64_t i = 0; i < num_tokens; ++i)
+    if (tokens[i] < 0 || tokens[i] >= config_.vocab_size)
+      throw Error("ERR_OCTAVO_TOKEN", "Expected a token id from 0 to " +
+                                          std::to_string(config_.vocab_size - 1) + " but received " +
+                                          std::to_string(tokens[i]) + " at index " + std::to_string(i));
+  std::vector<float> scratch;
+  for (int64_t i = 0; i < num_tokens; ++i)
+    std::copy_n(widened_rows(embedding_, tokens[i], 1, scratch), config_.hidden_size,
+                hidden + i * config_.hidden_size);
+}
+
+void LlamaModel::project_qkv(int layer_index, const float* hidden, const int64_t* positions,
+                             int64_t num_tokens, LlamaWorkspace& workspace, float* query, float* key,
+                             float* value) const {
+  const Layer& layer = layers_[static_cast<size_t>(layer_index)];
+  float* normed = grown(workspace.normed, num_tokens * config_.hidden_size);
+  rms_norm_cpu(hidden, layer.attention_norm.f32(), num_tokens, config_.hidden_size, config_.rms_norm_eps,
+               normed);
+  gemm_cpu(normed, layer.query, num_tokens, query);
+  gemm_cpu(normed, layer.key, num_tokens, key);
+  gemm_cpu(normed, layer.value, num_tokens, value);
+  renew_rope(config_, rope_frequencies_, positions, num_tokens, workspace);
+  const float* cosines = workspace.rope_cosines.data();
+  const float* sines = workspace.rope_sines.data();
+  rope_cpu(cosines, sines, num_tokens, config_.num_query_heads, config_.head_dim, query);
+  rope_cpu(cosines, sines, num_tokens, config_.num_kv_heads, config_.head_dim, key);
+}
+
+void LlamaModel::finish_layer(int layer_index, const float* attention, int64_t num_tokens,
+                              LlamaWorkspace& workspace, float* hidden) const {
+  const Layer& layer = layers_[static_cast<size_t>(layer_index)];
+  const int64_t hidden_count = num_tokens * config_.hidden_size,
+                ffn_count = num_tokens * config_.intermediate_size;
+  float* projected = grown(workspace.projected, hidden_count);
+  gemm_cpu(attention, layer.output, num_tokens, projected);
+  add_in_place(projected, hidden_count, hidden);
+
+  float* normed = grown(workspace.normed, hidden_count);
+  float* gate = grown(workspace.gate, ffn_count);
+  float* up = grown(workspace.up, ffn_count);
+  rms_norm_cpu(hidden, layer.mlp_norm.f32(), num_tokens, config_.hidden_size, config_.rms_norm_eps, normed);
+  gemm_cpu(normed, layer.gate, num_tokens, gate);
+  gemm_cpu(normed, layer.up, num_tokens, up);
+  swiglu_cpu(up, ffn_count, gate);
+  gemm_cpu(gate, layer.down, num_tokens, projected);
+  add_in_place(projected, hidden_count, hidden);
+}
+
+void LlamaModel::logits(const float* hidden, LlamaWorkspace& workspace, float* logits) const {
+  float* normed = grown(workspace.normed, config_.hidden_size);
+  rms_norm_cpu(hidden, final_norm_.f32(), 1, config_.hidden_size, config_.rms_norm_eps, normed);
+  gemv_cpu(normed, head_, logits);
+}
+
+}  // namespace octavo

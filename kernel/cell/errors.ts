@@ -14,13 +14,26 @@ export interface Diagnostic {
 	fileName?: string;
 }
 
+/** What tslab made of a cell. */
+export interface CellScript {
+	/** Script name that the cell's frames carry. */
+	name: string;
+	/** Characters before the output's first line, put there by the wrapper. */
+	offset: number;
+	/** Lines of the output; the wrapper's own call is on the line behind them. */
+	numLines: number;
+	/** Source map from the cell (one line below tslab's prefix) to the ES module. */
+	sourceToModule?: string;
+	/** Source map from the ES module to the output. */
+	moduleToOutput?: string;
+}
+
 interface CellSource {
 	label: string;
 	lines: string[];
-	sourceToModule: SourceMap | undefined;
-	moduleToOutput: SourceMap | undefined;
-	/** Characters before the output's first line, put there by the wrapper. */
-	offset: number;
+	script: CellScript;
+	/** Source maps from the output to the cell, parsed when the first error needs them. */
+	maps?: SourceMap[];
 }
 
 interface Place {
@@ -43,24 +56,10 @@ export class ErrorExplainer {
 	/**
 	 * Notes a cell that is about to run.
 	 *
-	 * @param name the script name that the cell's frames carry
 	 * @param label how the cell is called in tracebacks
 	 */
-	add(
-		name: string,
-		label: string,
-		code: string,
-		maps: { sourceToModule?: string; moduleToOutput?: string },
-		offset: number,
-	): void {
-		const parse = (map: string | undefined) => (map === undefined ? undefined : new SourceMap(JSON.parse(map)));
-		this.#cells.set(name, {
-			label,
-			lines: code.split("\n"),
-			sourceToModule: parse(maps.sourceToModule),
-			moduleToOutput: parse(maps.moduleToOutput),
-			offset,
-		});
+	add(label: string, code: string, script: CellScript): void {
+		this.#cells.set(script.name, { label, lines: code.split("\n"), script });
 	}
 
 	/** Explains a thrown value. */
@@ -112,9 +111,9 @@ export class ErrorExplainer {
 			if (folded > 0) out.push(dim(`    … ${folded} library frame${folded > 1 ? "s" : ""}`));
 			folded = 0;
 			innermost ??= place;
-			const name = /^\s+at (?:async )?(?!async\b)([^\s(]+) \(/.exec(line)?.[1];
+			const name = /^\s+at (?:async )?(?:Proxy\.|Object\.)?([^\s(]+) \(/.exec(line)?.[1];
 			const where = `${place.cell.label}:${place.line}:${place.column}`;
-			const shown = `    at ${name && !/^(eval|Object\.<anonymous>)$/.test(name) ? `${name} (${cyan(where)})` : cyan(where)}`;
+			const shown = `    at ${name && !/^(?:eval|<anonymous>)$/.test(name) ? `${name} (${cyan(where)})` : cyan(where)}`;
 			if (shown !== last) out.push(shown);
 			last = shown;
 		}
@@ -127,14 +126,18 @@ export class ErrorExplainer {
 		const match = /\(?([\w.-]+):(\d+):(\d+)\)?$/.exec(frameLine);
 		const cell = match && this.#cells.get(match[1]!);
 		if (!cell) return undefined;
+		const { script } = cell;
 		let line = Number(match[2]) - 1;
-		let column = Number(match[3]) - 1 - (line === 0 ? cell.offset : 0);
-		for (const map of [cell.moduleToOutput, cell.sourceToModule]) {
-			const entry = map?.findEntry(line, Math.max(0, column));
-			if (entry && "originalLine" in entry) {
-				line = entry.originalLine;
-				column = entry.originalColumn;
-			}
+		if (line >= script.numLines) return undefined;
+		let column = Number(match[3]) - 1 - (line === 0 ? script.offset : 0);
+		cell.maps ??= [script.moduleToOutput, script.sourceToModule].flatMap((map) =>
+			map === undefined ? [] : [new SourceMap(JSON.parse(map))],
+		);
+		for (const map of cell.maps) {
+			const entry = map.findEntry(line, Math.max(0, column));
+			if (!("originalLine" in entry)) continue;
+			line = entry.originalLine;
+			column = entry.originalColumn;
 		}
 		// tslab puts one line before the cell's own first.
 		return { cell, line: Math.min(Math.max(line, 1), cell.lines.length), column: column + 1 };

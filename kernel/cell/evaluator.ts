@@ -106,7 +106,7 @@ export class Evaluator {
 
 	/** Converts something small, so that the first cell finds a warm compiler. */
 	warmUp(): void {
-		this.#convert("const octavoWarm: string = `${1}`; octavoWarm");
+		this.#convert("const octavoWarm: string = [1].join(); octavoWarm");
 	}
 
 	/**
@@ -181,10 +181,12 @@ export class Evaluator {
 		const wrapper = converted.hasToplevelAwait
 			? "(async function(exports, require) { "
 			: "(function(exports, require) { ";
-		this.explainer.add(name, label, code, compilation, wrapper.length);
+		const output = converted.output ?? "";
+		const numLines = output.split("\n").length;
+		this.explainer.add(label, code, { name, offset: wrapper.length, numLines, ...compilation });
 		const { lastExpressionVar: _, ...rest } = converted;
 		// The executor appends its closing line after this text: the comment must not be the last line.
-		return { ...rest, output: `${converted.output ?? ""}\n//# sourceURL=${name}\n` };
+		return { ...rest, output: `${output}\n//# sourceURL=${name}\n` };
 	}
 
 	async #run(code: string): Promise<void> {

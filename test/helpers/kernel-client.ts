@@ -129,10 +129,15 @@ export class KernelClient {
 		const date = new Date().toISOString();
 		const header = { msg_id: id, msg_type: type, session: this.session, username: "test", date, version: "5.3" };
 		const parts = [header, {}, metadata, content].map((part) => Buffer.from(JSON.stringify(part)));
+		const signature = this.#key === "" ? "" : this.sign(parts, key);
+		return { id, frames: [Buffer.from("<IDS|MSG>"), Buffer.from(signature), ...parts] };
+	}
+
+	/** Gives the signature of a message's four parts. */
+	sign(parts: readonly (Buffer | string)[], key = this.#key): string {
 		const hmac = createHmac("sha256", key);
 		for (const part of parts) hmac.update(part);
-		const signature = this.#key === "" ? "" : hmac.digest("hex");
-		return { id, frames: [Buffer.from("<IDS|MSG>"), Buffer.from(signature), ...parts] };
+		return hmac.digest("hex");
 	}
 
 	/** Sends a request and gives its id. */
@@ -224,9 +229,7 @@ export class KernelClient {
 		for await (const frames of socket) {
 			const at = frames.findIndex((frame) => frame.toString() === "<IDS|MSG>");
 			const parts = frames.slice(at + 2, at + 6);
-			const hmac = createHmac("sha256", this.#key);
-			for (const part of parts) hmac.update(part);
-			if (this.#key !== "" && hmac.digest("hex") !== frames[at + 1]!.toString()) throw new Error("Wrong signature");
+			if (this.#key !== "" && this.sign(parts) !== frames[at + 1]!.toString()) throw new Error("Wrong signature");
 			const [header, parent, metadata, content] = parts.map((part) => JSON.parse(part.toString()));
 			this.messages.push({ channel, type: header.msg_type, parentId: parent.msg_id ?? "", content, metadata, header });
 			for (const look of [...this.#watchers]) look();

@@ -1,0 +1,121 @@
+// Interrupts over raw ZeroMQ: every kind of looping cell stops, its variables stay, and heartbeat and control answer
+// meanwhile.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { type Exchange, KernelClient } from "./helpers/kernel-client.js";
+
+let kernel: KernelClient;
+
+before(async () => {
+	kernel = await KernelClient.start();
+	await kernel.execute(
+		"let counter = 0; const sleep = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));",
+	);
+});
+
+after(() => kernel.stop());
+
+/** Starts a cell and waits until it says that it runs. */
+async function startLoop(code: string): Promise<string> {
+	const id = kernel.send("execute_request", { code: `console.log("running");\n${code}` });
+	await kernel.until(() => kernel.messages.some(({ parentId, type }) => parentId === id && type === "stream"));
+	return id;
+}
+
+const loops: Record<string, string> = {
+	"a synchronous loop": "while (true) counter++;",
+	"a synchronous loop that catches everything":
+		"while (true) { try { while (true) counter++; } catch {} finally { counter++; } }",
+	"a loop after an await": "await sleep(1); while (true) counter++;",
+	"a loop of microtasks": "while (true) { counter++; await null; }",
+	"a loop of resolved promises": "while (true) { counter++; await Promise.resolve(); }",
+	"a loop of timers": "while (true) { counter++; await sleep(5); }",
+	"a loop of timers that catches everything":
+		"while (true) { try { counter++; await sleep(5); } catch { counter++; } }",
+	"Atomics.wait": "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);",
+	"a promise that never settles": "await new Promise(() => {});",
+	"a for await without end":
+		"for await (const n of (async function* () { for (let i = 0; ; i++) { await sleep(2); yield i; } })()) counter++;",
+	"a loop inside a timer": "setTimeout(() => { while (true) counter++; }, 5); await sleep(1e9);",
+};
+
+for (const [name, code] of Object.entries(loops)) {
+	test(`an interrupt stops ${name}, keeps variables and leaves nothing running`, async () => {
+		const id = await startLoop(`const mark = ${JSON.stringify(name)};\n${code}`);
+		const start = performance.now();
+		await kernel.ask("interrupt_request", {}, "control");
+		const { reply } = await kernel.exchange(id, 5000);
+		const took = performance.now() - start;
+		assert.equal(reply.status, "error");
+		assert.equal(reply.ename, "Interrupted");
+		assert.ok(took < 1000, `took ${took.toFixed(0)} ms`);
+		const seen = await kernel.execute("const first = counter; await sleep(30); [mark, counter - first]");
+		assert.equal(resultOf(seen), `[ ${JSON.stringify(name).replaceAll('"', "'")}, 0 ]`);
+	});
+}
+
+test("SIGINT interrupts too", async () => {
+	const id = await startLoop("while (true) counter++;");
+	kernel.process.kill("SIGINT");
+	assert.equal((await kernel.exchange(id, 5000)).reply.ename, "Interrupted");
+});
+
+test("an interrupt aborts the global signal that native calls listen to, and finally blocks run", async () => {
+	const id = await startLoop(
+		"let seen = ''; const signal: AbortSignal = (globalThis as any)[Symbol.for('octavo.interrupt')];\n" +
+			"signal.addEventListener('abort', () => { seen += 'aborted '; });\ntry { await sleep(1e9); } finally { seen += 'finally'; }",
+	);
+	await kernel.ask("interrupt_request", {}, "control");
+	await kernel.exchange(id, 5000);
+	const text = resultOf(await kernel.execute("seen"));
+	assert.match(text ?? "", /aborted/);
+	assert.match(text ?? "", /finally/);
+	assert.equal(resultOf(await kernel.execute("(globalThis as any)[Symbol.for('octavo.interrupt')].aborted")), "false");
+});
+
+test("an interrupt of an idle kernel changes nothing", async () => {
+	await kernel.ask("interrupt_request", {}, "control");
+	await new Promise((resolve) => setTimeout(resolve, 50));
+	assert.equal(resultOf(await kernel.execute("await sleep(20); 'fine'")), "'fine'");
+});
+
+test("interrupts that follow each other closely stop one cell and spare the next", async () => {
+	for (let round = 0; round < 10; round++) {
+		const id = await startLoop(
+			round % 2 === 0 ? "while (true) counter++;" : "while (true) { counter++; await sleep(1); }",
+		);
+		for (let i = 0; i < 3; i++) kernel.send("interrupt_request", {}, "control");
+		assert.equal((await kernel.exchange(id, 5000)).reply.ename, "Interrupted");
+		await new Promise((resolve) => setTimeout(resolve, 30));
+		assert.equal(resultOf(await kernel.execute(`await sleep(1); ${round}`)), String(round));
+	}
+});
+
+test("cells that wait behind an interrupted one are aborted", async () => {
+	const id = await startLoop("while (true) counter++;");
+	const waiting = kernel.send("execute_request", { code: "1" });
+	await new Promise((resolve) => setTimeout(resolve, 20));
+	await kernel.ask("interrupt_request", {}, "control");
+	assert.equal((await kernel.exchange(id, 5000)).reply.ename, "Interrupted");
+	assert.equal((await kernel.exchange(waiting)).reply.status, "aborted");
+});
+
+test("heartbeat and control answer within 100 ms while a cell loops", async () => {
+	const id = await startLoop("while (true) counter++;");
+	for (let round = 0; round < 5; round++) {
+		const beat = await kernel.beat();
+		assert.ok(beat < 100, `the heartbeat took ${beat.toFixed(0)} ms`);
+		const start = performance.now();
+		await kernel.ask("kernel_info_request", {}, "control");
+		const took = performance.now() - start;
+		assert.ok(took < 100, `control took ${took.toFixed(0)} ms`);
+	}
+	await kernel.ask("interrupt_request", {}, "control");
+	await kernel.exchange(id, 5000);
+});
+
+function resultOf({ iopub, reply }: Exchange): string | undefined {
+	assert.equal(reply.status, "ok", reply.evalue);
+	return iopub.find(({ type }) => type === "execute_result")?.content.data["text/plain"];
+}

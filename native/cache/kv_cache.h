@@ -52,7 +52,9 @@ class KvCache {
 
   // Forgets the undo log: what happened so far stays.
   void begin_step();
-  // Takes back everything since begin_step, except what dead slots of keys and values hold.
+  // Takes back everything since begin_step, except what dead slots of keys and values hold. Holds for steps
+  // that append before they evict: a block given back and taken again within one step would have lost its
+  // contents.
   void roll_back();
 
   // Writes one token to the next slot, taking a block when the newest is full. Throws

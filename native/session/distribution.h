@@ -1,5 +1,7 @@
-// Two numbers of the distribution that logits stand for. Throws nothing; logits must be finite.
+// Two numbers of the distribution that logits stand for. Logits must be finite.
 #pragma once
+
+#include <vector>
 
 namespace octavo {
 
@@ -9,6 +11,7 @@ struct Distribution {
 };
 
 Distribution distribution_of(const float* logits,  // [vocab_size]
-                             int vocab_size);
+                             int vocab_size,
+                             std::vector<float>& scratch);  // of any size; reused from call to call
 
 }  // namespace octavo

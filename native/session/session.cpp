@@ -239,7 +239,7 @@ void Session::complete_step() {
                                           "; the step was taken back");
       }
     }
-    distribution = distribution_of(next_logits_.data(), config.vocab_size);
+    distribution = distribution_of(next_logits_.data(), config.vocab_size, probabilities_);
   }
   tokens_.insert(tokens_.end(), step_->tokens.begin(), step_->tokens.end());
   record_step(static_cast<float>(distribution.entropy));

@@ -97,7 +97,8 @@ class Session {
   std::optional<Step> step_;
   Activations activations_;
   LlamaWorkspace workspace_;
-  std::vector<float> next_logits_;  // [vocab_size], until the step is known to be sound
+  std::vector<float> next_logits_;    // [vocab_size], until the step is known to be sound
+  std::vector<float> probabilities_;  // scratch
   Recorder recorder_;
 };
 

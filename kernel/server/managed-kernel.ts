@@ -1,0 +1,279 @@
+// A kernel as the server keeps it: started, watched, restarted when it dies, and shared by its WebSockets. The server is
+// the kernel's one ZeroMQ client, so a page that connects late misses nothing and a restart needs no new connection;
+// replies find their page by the session in their parent header.
+
+import { randomUUID } from "node:crypto";
+import { OctavoError } from "../../sdk/errors.js";
+import { protocolVersion } from "../protocol/messages.js";
+import { type Channel, KernelClientSockets, type RawMessage } from "../wire/client-sockets.js";
+import { KernelProcess, type LaunchOptions } from "./kernel-process.js";
+
+/** What a kernel is doing, in Jupyter's words. */
+export type ExecutionState = "starting" | "idle" | "busy" | "restarting" | "dead";
+
+/** Someone who reads a kernel's messages. */
+export interface KernelListener {
+	/** Sessions whose replies belong to this listener. */
+	readonly sessions: ReadonlySet<string>;
+	deliver(message: RawMessage): void;
+}
+
+/** A kernel in the REST interface. */
+export interface KernelModel {
+	id: string;
+	name: string;
+	last_activity: string;
+	execution_state: ExecutionState;
+	connections: number;
+}
+
+const startTimeoutMs = 60_000;
+const replyTimeoutMs = 5000;
+const exitTimeoutMs = 5000;
+// A kernel that died this often within the window is left dead: it would only die again.
+const deathLimit = 5;
+const deathWindowMs = 60_000;
+
+/** One kernel, over as many processes as it takes. */
+export class ManagedKernel {
+	readonly id: string;
+	readonly name: string;
+	readonly #options: LaunchOptions;
+	readonly #listeners = new Set<KernelListener>();
+	readonly #session = randomUUID();
+	readonly #replies = new Map<string, (content: Record<string, unknown>) => void>();
+	#process: KernelProcess | undefined;
+	#sockets: KernelClientSockets | undefined;
+	#state: ExecutionState = "starting";
+	#lastActivity = new Date();
+	#ready: Promise<void> = Promise.resolve();
+	#heardIopub: (() => void) | undefined;
+	#deaths: number[] = [];
+	#closing = false;
+
+	constructor(options: LaunchOptions) {
+		this.id = options.id;
+		this.name = options.kernelSpec.name;
+		this.#options = options;
+	}
+
+	/**
+	 * Starts the process; gives control back as soon as it runs. `ready` tells when it answers.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_KERNEL_START
+	 */
+	async start(): Promise<void> {
+		const launched = await KernelProcess.launch(this.#options);
+		const sockets = new KernelClientSockets(launched.connection, this.#session);
+		this.#process = launched;
+		this.#sockets = sockets;
+		sockets.listen((message) => this.#receive(message));
+		this.#ready = this.#greet(launched);
+		// The failure is for those who await `ready`; nobody may be.
+		this.#ready.catch(() => undefined);
+		void launched.exited.then((how) => this.#died(launched, how));
+	}
+
+	/** Settles when the kernel answers; rejects with ERR_OCTAVO_KERNEL_START when it dies before or takes a minute. */
+	get ready(): Promise<void> {
+		return this.#ready;
+	}
+
+	/** The kernel in the REST interface. */
+	get model(): KernelModel {
+		return {
+			id: this.id,
+			name: this.name,
+			last_activity: this.#lastActivity.toISOString(),
+			execution_state: this.#state,
+			connections: this.#listeners.size,
+		};
+	}
+
+	/** Adds a listener; the function given back removes it. */
+	attach(listener: KernelListener): () => void {
+		this.#listeners.add(listener);
+		return () => this.#listeners.delete(listener);
+	}
+
+	/** Sends a client's message to the kernel; one for a dead kernel is dropped, as the client was told. */
+	send(message: RawMessage): void {
+		this.#lastActivity = new Date();
+		if (this.#state !== "dead") this.#sockets?.send(message);
+	}
+
+	/** Interrupts the running cell, by message or signal as the kernelspec says. */
+	async interrupt(): Promise<void> {
+		if (this.#options.kernelSpec.spec.interrupt_mode === "signal") this.#process?.kill("SIGINT");
+		else await this.#request("control", "interrupt_request", {});
+	}
+
+	/** Ends the process and starts another; listeners stay. */
+	async restart(): Promise<void> {
+		this.#state = "restarting";
+		this.#deaths = [];
+		await this.#end(true);
+		this.#announce("restarting");
+		await this.start();
+		await this.#ready;
+	}
+
+	/** Ends the kernel: asks, then SIGTERM, then SIGKILL. */
+	async shutdown(): Promise<void> {
+		this.#closing = true;
+		await this.#end(false);
+		this.#setDead();
+	}
+
+	/** Kills the kernel without waiting, for a server whose own process is exiting. */
+	destroySync(): void {
+		this.#closing = true;
+		this.#process?.destroySync();
+	}
+
+	async #end(restart: boolean): Promise<void> {
+		const ending = this.#process;
+		this.#process = undefined;
+		if (ending) {
+			await this.#request("control", "shutdown_request", { restart });
+			if (!(await ending.exitsWithin(exitTimeoutMs))) ending.kill("SIGTERM");
+			if (!(await ending.exitsWithin(1000))) ending.kill("SIGKILL");
+			await ending.exited;
+		}
+		this.#sockets?.close();
+		this.#sockets = undefined;
+	}
+
+	// Replies on shell prove that the kernel runs; something on iopub proves that our subscription has reached it.
+	async #greet(launched: KernelProcess): Promise<void> {
+		let timer: NodeJS.Timeout | undefined;
+		let done = false;
+		const heard = new Promise<void>((resolve) => {
+			this.#heardIopub = resolve;
+		});
+		const failed = new Promise<never>((_, reject) => {
+			const fail = (why: string) => {
+				const said = launched.tail ? `\n${launched.tail}` : "";
+				reject(new OctavoError("ERR_OCTAVO_KERNEL_START", `Kernel ${this.name} did not start: ${why}${said}`));
+			};
+			timer = setTimeout(() => fail(`no answer within ${startTimeoutMs / 1000} s`), startTimeoutMs);
+			void launched.exited.then(fail);
+		});
+		const greeted = (async () => {
+			let isHeard = false;
+			void heard.then(() => {
+				isHeard = true;
+			});
+			while (!isHeard && !done) {
+				await this.#request("shell", "kernel_info_request", {}, startTimeoutMs);
+				await Promise.race([heard, new Promise((resolve) => setTimeout(resolve, 20))]);
+			}
+		})();
+		try {
+			await Promise.race([greeted, failed]);
+			if (this.#state === "starting" || this.#state === "restarting") this.#state = "idle";
+		} finally {
+			done = true;
+			clearTimeout(timer);
+			failed.catch(() => undefined);
+		}
+	}
+
+	#receive(message: RawMessage): void {
+		const parent = parse(message.parts[1]);
+		const isOwn = parent.session === this.#session;
+		if (message.channel === "iopub") {
+			this.#heardIopub?.();
+			if (parse(message.parts[0]).msg_type === "status") {
+				const state = parse(message.parts[3]).execution_state;
+				if (state === "idle" || state === "busy") this.#state = state;
+			}
+			this.#lastActivity = new Date();
+			if (!isOwn) for (const listener of this.#listeners) listener.deliver(message);
+			return;
+		}
+		if (isOwn) {
+			this.#replies.get(String(parent.msg_id))?.(parse(message.parts[3]));
+			return;
+		}
+		for (const listener of this.#listeners) {
+			if (listener.sessions.has(String(parent.session))) listener.deliver(message);
+		}
+	}
+
+	/** Sends a request of the server's own; undefined when no reply came in time. */
+	async #request(
+		channel: Channel,
+		type: string,
+		content: Record<string, unknown>,
+		timeoutMs = replyTimeoutMs,
+	): Promise<Record<string, unknown> | undefined> {
+		const sockets = this.#sockets;
+		if (!sockets) return undefined;
+		const message = makeMessage(channel, type, content, this.#session);
+		const id = String(parse(message.parts[0]).msg_id);
+		return await new Promise((resolve) => {
+			const finish = (reply?: Record<string, unknown>) => {
+				clearTimeout(timer);
+				this.#replies.delete(id);
+				resolve(reply);
+			};
+			const timer = setTimeout(finish, timeoutMs);
+			timer.unref();
+			this.#replies.set(id, finish);
+			sockets.send(message);
+		});
+	}
+
+	#died(which: KernelProcess, how: string): void {
+		for (const finish of [...this.#replies.values()]) finish({});
+		if (this.#process !== which || this.#closing) return;
+		const wasReady = this.#state === "idle" || this.#state === "busy";
+		this.#sockets?.close();
+		this.#sockets = undefined;
+		this.#process = undefined;
+		const now = performance.now();
+		this.#deaths = [...this.#deaths.filter((time) => now - time < deathWindowMs), now];
+		this.#options.log(`kernel ${this.name} (${this.id}) died: ${how}\n`);
+		if (!wasReady || this.#deaths.length >= deathLimit) {
+			this.#setDead();
+			return;
+		}
+		this.#state = "restarting";
+		this.#announce("restarting");
+		this.start()
+			.then(() => this.#ready)
+			.catch(() => this.#setDead());
+	}
+
+	#setDead(): void {
+		this.#state = "dead";
+		this.#announce("dead");
+	}
+
+	#announce(state: ExecutionState): void {
+		const message = makeMessage("iopub", "status", { execution_state: state }, this.#session);
+		for (const listener of this.#listeners) listener.deliver(message);
+	}
+}
+
+function makeMessage(channel: Channel, type: string, content: Record<string, unknown>, session: string): RawMessage {
+	const header = {
+		msg_id: randomUUID(),
+		msg_type: type,
+		session,
+		username: "server",
+		date: new Date().toISOString(),
+		version: protocolVersion,
+	};
+	const parts = [header, {}, {}, content].map((part) => Buffer.from(JSON.stringify(part)));
+	return { channel, parts: parts as RawMessage["parts"], buffers: [] };
+}
+
+function parse(part: Buffer): Record<string, unknown> {
+	try {
+		return (JSON.parse(part.toString("utf8")) ?? {}) as Record<string, unknown>;
+	} catch {
+		return {};
+	}
+}

@@ -1,5 +1,6 @@
 // The recall task of recall-tiny: records `REC key v1 v2` hidden in filler, then queries `QRY key` to be answered with
-// v1 v2. Queries are drawn with replacement, as in training: a permutation would let the last ones be guessed.
+// v1 v2. Keys and values of a context are all different symbols. Queries are drawn with replacement, as in training: a
+// permutation would let the last ones be guessed.
 
 import { OctavoError } from "../../errors.js";
 import { checkOptions, integer, oneOf } from "../../options.js";
@@ -14,7 +15,7 @@ export interface RecallOptions {
 	seed?: number;
 	/** Tokens of context, BOS and records among them. Default 128, the longest the model was trained on. */
 	contextLength?: number;
-	/** Records in the context, each 4 tokens, keys all different; from 1 to 128. Default 6. */
+	/** Records in the context, each 4 tokens; from 1 to 42, as no symbol is in two places. Default 6. */
 	numRecords?: number;
 	/** Queries; from 0. Default 6. */
 	numQueries?: number;
@@ -73,7 +74,7 @@ export function recall(options: RecallOptions = {}): RecallPrompt {
 	const { seed, contextLength, numRecords, numQueries, filler } = checkOptions("tasks.recall", options, {
 		seed: integer(0, Number.MAX_SAFE_INTEGER, 0),
 		contextLength: integer(5, 2 ** 20, 128),
-		numRecords: integer(1, 128, 6),
+		numRecords: integer(1, 42, 6),
 		numQueries: integer(0, 2 ** 16, 6),
 		filler: oneOf(["uniform", "markov"], "uniform"),
 	});
@@ -88,8 +89,7 @@ export function recall(options: RecallOptions = {}): RecallPrompt {
 	const { bos, rec, qry } = recallTokens;
 	const [low, high] = recallTokens.symbols;
 	const allSymbols = Array.from({ length: high - low }, (_, i) => low + i);
-	const drawSymbol = () => random.integer(low, high);
-	const keys = random.sample(allSymbols, numRecords);
+	const drawn = random.sample(allSymbols, 3 * numRecords);
 	// Items in the context are records and single filler tokens; a record may take any item's place.
 	const items = Array.from({ length: numFiller + numRecords }, (_, i) => i);
 	const places = new Set(random.sample(items, numRecords));
@@ -101,8 +101,7 @@ export function recall(options: RecallOptions = {}): RecallPrompt {
 			context.push(fillers.shift()!);
 			continue;
 		}
-		const values: [number, number] = [drawSymbol(), drawSymbol()];
-		const key = keys[records.length]!;
+		const [key, ...values] = drawn.splice(0, 3) as [number, number, number];
 		records.push({ position: context.length, key, values });
 		context.push(rec, key, ...values);
 	}

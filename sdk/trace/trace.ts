@@ -28,10 +28,10 @@ export type TraceTables = Partial<Record<TraceTableName, Table | Record<string, 
  * import { mkdtemp, rm } from "node:fs/promises";
  * import { tmpdir } from "node:os";
  * import { join } from "node:path";
- * import { loadModel, policies, Trace } from "octavo";
+ * import { loadModel, policies, tasks, Trace } from "octavo";
  * const model = await loadModel();
  * const session = model.session({ policy: policies.pagedEviction({ budget: 48 }), seed: 7 });
- * await session.prefill(model.tasks.recall({ seed: 1, contextLength: 60 }).context);
+ * await session.prefill(tasks.recall({ seed: 1, contextLength: 60 }).context);
  * await session.run({ maxTokens: 20 });
  * const folder = await mkdtemp(join(tmpdir(), "octavo-"));
  * await session.trace.save(join(folder, "run.arrow"));

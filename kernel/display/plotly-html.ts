@@ -25,7 +25,7 @@ export async function addPlotlyTwin(bundle: MimeBundle, carry: boolean): Promise
 	// Ids differ between kernel sessions too: a page may show outputs of several.
 	const id = `octavo-figure-${process.pid}-${Date.now().toString(36)}-${numFigures++}`;
 	const parts = [
-		`<div id="${id}" class="octavo-figure" style="min-height:${heightOf(figure)}px">${escapeHtml(String(bundle.data["text/plain"]))}</div>`,
+		`<div id="${id}" class="octavo-figure" style="height:${heightOf(figure)}px">${escapeHtml(String(bundle.data["text/plain"]))}</div>`,
 		`<script>${figureScript(id, figure)}</script>`,
 	];
 	if (carry) {

@@ -53,8 +53,10 @@ export function panels(layers: readonly number[], panelHeight: number) {
 					title: { text: y },
 					domain: [Math.max(0, topOf(i) - panelHeight / height), topOf(i)],
 					showgrid: false,
-					...(reversed ? { autorange: "reversed" } : {}),
-					...(numRows ? wholeTicks(numRows) : {}),
+					...(reversed && !numRows ? { autorange: "reversed" } : {}),
+					...(numRows
+						? { range: reversed ? [numRows - 0.5, -0.5] : [-0.5, numRows - 0.5], ...wholeTicks(numRows) }
+						: {}),
 				};
 			});
 			return layout;

@@ -67,7 +67,12 @@ export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
 			colorscale: scale,
 			zmin: 0,
 			zmax: Math.max(1, steps.at(-1) ?? 1),
-			colorbar: { title: { text: "evicted<br>in step", side: "top" }, thickness: 12, outlinewidth: 0, nticks: 4 },
+			colorbar: {
+				title: { text: "evicted<br>in step", side: "top" },
+				thickness: 12,
+				outlinewidth: 0,
+				...wholeTicks(3 * (steps.at(-1) ?? 1)),
+			},
 			hovertemplate: "%{y}, position %{x}: evicted in step %{z}<extra></extra>",
 		},
 		...traces,
@@ -79,6 +84,7 @@ export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
 		plotHeight,
 		layout: {
 			shapes,
+			showlegend: marks.length > 0,
 			// Above the bands of the marks.
 			legend: { orientation: "h", x: 0, y: 1 + 16 / plotHeight, xanchor: "left", yanchor: "bottom" },
 			xaxis: { title: { text: "RoPE position", standoff: 6 }, showgrid: false, ...wholeTicks(numTokens) },

@@ -58,5 +58,6 @@ async function terminate(): Promise<void> {
 	const terminated = new Promise((resolve) => session.post("Runtime.terminateExecution", resolve));
 	say("ask");
 	await terminated;
+	Atomics.store(shared, slot.state, codeState.user);
 	say("terminated");
 }

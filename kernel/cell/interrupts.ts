@@ -2,7 +2,7 @@
 // by interrupt-thread.ts. After an interrupt every await of cell code fails until the next cell starts, so that a loop
 // which catches errors comes to an end too: it then spins without yielding, and the thread terminates it.
 
-import type { MessagePort } from "node:worker_threads";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 
 /** Slots of the memory shared with the interrupt thread. */
 export const slot = { state: 0, requested: 1, handled: 2, active: 3 } as const;
@@ -27,12 +27,34 @@ interface Run {
 	reject(error: Interrupted): void;
 }
 
+/**
+ * Calls functions from the event loop, each in a callback of its own: a termination unwinds to the event loop. Not
+ * setImmediate, whose count a terminated callback leaves wrong, and the process would spin from then on.
+ */
+class Turns {
+	readonly #waiting: (() => void)[] = [];
+	readonly #port: MessagePort;
+
+	constructor() {
+		const { port1, port2 } = new MessageChannel();
+		this.#port = port1;
+		port2.on("message", () => this.#waiting.shift()?.());
+		port2.unref();
+	}
+
+	next(call: () => void): void {
+		this.#waiting.push(call);
+		this.#port.postMessage(null);
+	}
+}
+
 /** Runs cells so that they can be interrupted. */
 export class Interrupts {
 	readonly #shared: Int32Array;
 	readonly #waiting = new Set<(error: Interrupted) => void>();
 	#failing = false;
 	#abort = new AbortController();
+	readonly #turns = new Turns();
 	#run: Run | undefined;
 
 	constructor(shared: Int32Array, port: MessagePort) {
@@ -90,8 +112,7 @@ export class Interrupts {
 					if (asked || this.#run !== run) throw new Interrupted();
 					Atomics.store(this.#shared, slot.state, codeState.user);
 				};
-				// A termination unwinds to the event loop: the cell gets a callback of its own to lose.
-				setImmediate(() => cell(begin).then(resolve, reject));
+				this.#turns.next(() => cell(begin).then(resolve, reject));
 			});
 		} finally {
 			this.#run = undefined;
@@ -102,9 +123,9 @@ export class Interrupts {
 
 	/** Says that the kernel's own code runs; waits for a termination that is on its way. */
 	enter(): void {
-		const before = Atomics.compareExchange(this.#shared, slot.state, codeState.user, codeState.own);
-		// The termination ends this loop, and the thread's "terminated" does what is left to do.
-		while (before === codeState.terminating);
+		// Either the termination ends this very loop, and the thread's next message does what is left to do, or it has
+		// ended something else and the thread gives the state back.
+		while (Atomics.compareExchange(this.#shared, slot.state, codeState.user, codeState.own) === codeState.terminating);
 	}
 
 	/** Says that only user code, such as a timer's callback, runs from now on. */
@@ -113,10 +134,12 @@ export class Interrupts {
 	}
 
 	#interrupt(message: InterruptMessage): void {
-		if (message === "terminated") Atomics.store(this.#shared, slot.state, codeState.user);
-		else if (Atomics.load(this.#shared, slot.state) === codeState.terminating) return;
+		if (message === "ask" && Atomics.load(this.#shared, slot.state) === codeState.terminating) return;
 		const requested = Atomics.load(this.#shared, slot.requested);
-		if (this.#run && !this.#failing) {
+		// Said more than once: the interrupt that it was about is over, and the next cell is not meant.
+		if (requested === Atomics.load(this.#shared, slot.handled)) return;
+		const run = this.#run;
+		if (run && !this.#failing) {
 			this.#failing = true;
 			this.#abort.abort(new Interrupted());
 		}
@@ -124,12 +147,12 @@ export class Interrupts {
 		this.#waiting.clear();
 		for (const reject of waiting) reject(new Interrupted());
 		// Rejected code runs first; if it never yields, the thread finds no answer and terminates it.
-		setImmediate(() => {
+		this.#turns.next(() => {
 			this.enter();
 			Atomics.store(this.#shared, slot.handled, requested);
 			this.leave();
-			this.#run?.reject(new Interrupted());
-			this.#run = undefined;
+			run?.reject(new Interrupted());
+			if (this.#run === run) this.#run = undefined;
 		});
 	}
 }

@@ -93,7 +93,7 @@ function mapOverTime(trace: Trace, layers: number[], allSteps: number[], note: s
 		caption: `Row: physical block. Colour: mean RoPE position of its tokens; blank: free. Step 0 is the prefill.${thinned}${note} ${describeRun(trace)}`,
 		plotHeight: height,
 		layout: {
-			...layout({ x: "step", y: "block", reversed: true, numColumns: 1 + (steps.at(-1) ?? 0), numRows: numBlocks }),
+			...layout({ x: "step", y: "block", numColumns: 1 + (steps.at(-1) ?? 0), numRows: numBlocks }),
 			coloraxis: colorAxis(maxPosition, "mean<br>position"),
 		},
 	});
@@ -129,7 +129,7 @@ function mapAtStep(trace: Trace, layers: number[], step: number, note: string): 
 		caption: `Row: place in the block table, with its physical block. Cell: slot, with the RoPE position of its token; blank: not filled.${note} ${describeRun(trace)}`,
 		plotHeight: height,
 		layout: {
-			...layout({ x: "slot", y: "", reversed: true, numColumns: numSlots }),
+			...layout({ x: "slot", y: "", numColumns: numSlots }),
 			coloraxis: colorAxis(maxPosition, "position"),
 		},
 	});

@@ -1,4 +1,4 @@
-// Panels one above the other, one a layer, over one x axis.
+// Panels one above the other, one a layer, over one x axis; the first row stands at the top.
 
 import { wholeTicks } from "./theme.js";
 
@@ -6,8 +6,6 @@ import { wholeTicks } from "./theme.js";
 export interface PanelAxes {
 	x: string;
 	y: string;
-	/** The first row stands at the top. */
-	reversed?: boolean;
 	/** Columns, counted from 0. */
 	numColumns: number;
 	/** Rows, counted from 0; absent where rows have names. */
@@ -28,7 +26,7 @@ export function panels(layers: readonly number[], panelHeight: number) {
 	return {
 		height,
 		axes: axisNames.map((suffix) => ({ xaxis: "x", yaxis: `y${suffix}` })),
-		layout({ x, y, reversed = false, numColumns, numRows }: PanelAxes): Record<string, unknown> {
+		layout({ x, y, numColumns, numRows }: PanelAxes): Record<string, unknown> {
 			const layout: Record<string, unknown> = {
 				xaxis: {
 					title: { text: x, standoff: 6 },
@@ -53,10 +51,7 @@ export function panels(layers: readonly number[], panelHeight: number) {
 					title: { text: y },
 					domain: [Math.max(0, topOf(i) - panelHeight / height), topOf(i)],
 					showgrid: false,
-					...(reversed && !numRows ? { autorange: "reversed" } : {}),
-					...(numRows
-						? { range: reversed ? [numRows - 0.5, -0.5] : [-0.5, numRows - 0.5], ...wholeTicks(numRows) }
-						: {}),
+					...(numRows ? { range: [numRows - 0.5, -0.5], ...wholeTicks(numRows) } : { autorange: "reversed" }),
 				};
 			});
 			return layout;

@@ -1,0 +1,187 @@
+// Matrix products against a naive fp64 oracle that widens 16-bit weights by its own arithmetic.
+#include <array>
+#include <chrono>
+
+#include "core/build_info.h"
+#include "core/half.h"
+#include "core/thread_pool.h"
+#include "helpers.h"
+#include "ops/gemm.h"
+#include "test.h"
+
+using namespace octavo;
+using namespace octavo::test;
+
+namespace {
+
+// By the definition of the formats: sign, exponent, fraction.
+double decode(uint16_t bits, int exponent_bits, int fraction_bits) {
+  const int bias = (1 << (exponent_bits - 1)) - 1;
+  const int exponent = (bits >> fraction_bits) & ((1 << exponent_bits) - 1);
+  const double fraction = (bits & ((1 << fraction_bits) - 1)) / std::pow(2.0, fraction_bits);
+  const double magnitude =
+      exponent == 0 ? std::ldexp(fraction, 1 - bias) : std::ldexp(1 + fraction, exponent - bias);
+  return bits >> 15 ? -magnitude : magnitude;
+}
+
+struct Weights {
+  Tensor tensor;
+  std::vector<double> exact;
+};
+
+Weights random_weights(DType dtype, int64_t out, int64_t in, uint32_t seed) {
+  const std::vector<float> values = normal_floats(static_cast<size_t>(out * in), seed);
+  Weights weights{Tensor::zeros(dtype, {out, in}), std::vector<double>(values.size())};
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (dtype == DType::kF32) {
+      weights.tensor.f32()[i] = values[i];
+      weights.exact[i] = values[i];
+      continue;
+    }
+    // Some tiny numbers, so that subnormal f16 is widened too.
+    const float value = i % 7 == 0 ? values[i] * 1e-6f : values[i];
+    const uint16_t bits = dtype == DType::kBf16 ? narrow_to_bf16(value) : narrow_to_f16(value);
+    static_cast<uint16_t*>(weights.tensor.data)[i] = bits;
+    weights.exact[i] = dtype == DType::kBf16 ? decode(bits, 8, 7) : decode(bits, 5, 10);
+  }
+  return weights;
+}
+
+std::vector<double> oracle(const std::vector<float>& input, const Weights& weights, int64_t rows) {
+  const int64_t out = weights.tensor.shape[0], in = weights.tensor.shape[1];
+  std::vector<double> result(static_cast<size_t>(rows * out));
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < out; ++column)
+      for (int64_t k = 0; k < in; ++k)
+        result[static_cast<size_t>(row * out + column)] +=
+            static_cast<double>(input[static_cast<size_t>(row * in + k)]) *
+            weights.exact[static_cast<size_t>(column * in + k)];
+  return result;
+}
+
+using Product = void (*)(const float*, const Tensor&, int64_t, float*);
+
+void check_product(const std::string& what, Product product) {
+  // Odd sizes around vectors, panels, row groups and the depth of a pass.
+  const std::vector<std::array<int64_t, 3>> shapes = {{1, 1, 1},    {1, 3, 5},     {1, 130, 257},
+                                                      {1, 64, 768}, {2, 65, 31},   {5, 7, 513},
+                                                      {7, 129, 64}, {13, 64, 300}, {385, 33, 40}};
+  for (const DType dtype : {DType::kF32, DType::kBf16, DType::kF16}) {
+    double worst = 0;
+    for (const auto& [rows, out, in] : shapes) {
+      const std::vector<float> input = normal_floats(static_cast<size_t>(rows * in), 11);
+      const Weights weights = random_weights(dtype, out, in, 12);
+      const std::vector<double> expected = oracle(input, weights, rows);
+      std::vector<float> output(expected.size() + 1, NAN);
+      product(input.data(), weights.tensor, rows, output.data());
+      REQUIRE(std::isnan(output.back()));  // nothing written past the end
+      const Difference found =
+          difference(output.data(), expected.data(), static_cast<int64_t>(expected.size()));
+      REQUIRE(found.comparable);
+      worst = std::max(worst, found.relative_l2);
+    }
+    std::printf("     %-40s %-5s worst rel-L2 %.2e\n", what.c_str(), dtype_name(dtype), worst);
+    REQUIRE(worst <= 1e-6);
+    REQUIRE(worst > 0);
+  }
+}
+
+}  // namespace
+
+TEST("gemm equals the oracle for every weight type and instruction set") {
+  for_each_simd_level(
+      [](const std::string& level) { check_product(std::string("gemm ") + level, gemm_cpu); });
+}
+
+TEST("the plain product equals the oracle for every weight type and instruction set") {
+  for_each_simd_level([](const std::string& level) { check_product("plain " + level, gemm_plain_cpu); });
+}
+
+TEST("widening is exact for every 16-bit number") {
+  for_each_simd_level([](const std::string& level) {
+    for (const DType dtype : {DType::kBf16, DType::kF16}) {
+      constexpr int64_t kCount = 65536;
+      // One column and an input of 1: each output is one weight.
+      Tensor weight = Tensor::zeros(dtype, {kCount, 1});
+      for (int64_t i = 0; i < kCount; ++i) static_cast<uint16_t*>(weight.data)[i] = static_cast<uint16_t>(i);
+      Tensor wide = weight;  // vectors of them: 16 columns of which an input selects one
+      wide.shape = {kCount / 64, 64};
+      const float one = 1.0f;
+      std::vector<float> output(kCount, NAN);
+      gemv_cpu(&one, weight, output.data());
+      const int exponent_bits = dtype == DType::kBf16 ? 8 : 5, fraction_bits = 15 - exponent_bits;
+      for (int64_t i = 0; i < kCount; ++i) {
+        const int exponent = (i >> fraction_bits) & ((1 << exponent_bits) - 1);
+        if (exponent == (1 << exponent_bits) - 1) {
+          REQUIRE(!std::isfinite(output[static_cast<size_t>(i)]));
+          REQUIRE_EQUAL(static_cast<bool>(std::isnan(output[static_cast<size_t>(i)])),
+                        (i & ((1 << fraction_bits) - 1)) != 0);
+        } else {
+          REQUIRE_EQUAL(static_cast<double>(output[static_cast<size_t>(i)]),
+                        decode(static_cast<uint16_t>(i), exponent_bits, fraction_bits));
+        }
+      }
+      for (int column = 0; column < 64; column += 9) {
+        std::vector<float> selector(64, 0.0f);
+        selector[static_cast<size_t>(column)] = 1.0f;
+        std::vector<float> selected(kCount / 64, NAN);
+        gemv_cpu(selector.data(), wide, selected.data());
+        for (int64_t row = 0; row < kCount / 64; ++row) {
+          const uint16_t bits = static_cast<uint16_t>(row * 64 + column);
+          const int exponent = (bits >> fraction_bits) & ((1 << exponent_bits) - 1);
+          const int row_exponent =
+              (static_cast<uint16_t>(row * 64) >> fraction_bits) & ((1 << exponent_bits) - 1);
+          if (exponent == (1 << exponent_bits) - 1 || row_exponent == (1 << exponent_bits) - 1) continue;
+          REQUIRE_EQUAL(static_cast<double>(selected[static_cast<size_t>(row)]),
+                        decode(bits, exponent_bits, fraction_bits));
+        }
+      }
+    }
+    std::printf("     %s\n", level.c_str());
+  });
+}
+
+TEST("results do not depend on the number of threads") {
+  ThreadPool& pool = ThreadPool::shared();
+  const int before = pool.num_threads();
+  for (const int64_t rows : {1, 300}) {
+    const std::vector<float> input = normal_floats(static_cast<size_t>(rows * 200), 3);
+    const Weights weights = random_weights(DType::kF32, 517, 200, 4);
+    for (const Product product : {Product{gemm_cpu}, Product{gemm_plain_cpu}}) {
+      std::vector<float> reference;
+      for (const int threads : {1, 2, 3, 5}) {
+        pool.resize(threads);
+        std::vector<float> output(static_cast<size_t>(rows * 517), NAN);
+        product(input.data(), weights.tensor, rows, output.data());
+        if (reference.empty()) reference = output;
+        REQUIRE(std::memcmp(reference.data(), output.data(), output.size() * sizeof(float)) == 0);
+      }
+    }
+  }
+  pool.resize(before);
+}
+
+TEST("integer weights are refused") {
+  const Tensor weight = Tensor::zeros(DType::kI32, {4, 4});
+  const std::vector<float> input(8);
+  std::vector<float> output(8);
+  REQUIRE_ERROR("ERR_OCTAVO_DTYPE", gemm_cpu(input.data(), weight, 1, output.data()));
+  REQUIRE_ERROR("ERR_OCTAVO_DTYPE", gemm_cpu(input.data(), weight, 2, output.data()));
+}
+
+TEST("speed of the large products (printed, not judged)") {
+  const std::vector<float> input = normal_floats(512 * 768, 5);
+  const Weights weights = random_weights(DType::kF32, 2048, 768, 6);
+  std::vector<float> output(512 * 2048);
+  for (const auto& [name, product] :
+       {std::pair<const char*, Product>{gemm_library(), gemm_cpu}, {"plain", gemm_plain_cpu}}) {
+    double best = 1e9;
+    for (int repeat = 0; repeat < 10; ++repeat) {
+      const auto started = std::chrono::steady_clock::now();
+      product(input.data(), weights.tensor, 512, output.data());
+      best =
+          std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+    }
+    std::printf("     512 x 2048 x 768 by %-7s %.0f GFLOP/s\n", name, 2.0 * 512 * 2048 * 768 / best / 1e9);
+  }
+}

@@ -28,6 +28,8 @@ export interface Compilation {
 export interface Compiler {
 	/** Gives what the conversion since the last call left behind. */
 	take(): Compilation;
+	/** Syntax errors of a cell: their TypeScript codes, and whether they are at its very end. */
+	syntaxErrors(code: string): { code: number; atEnd: boolean }[];
 	/** Announces a conversion, whose first program tslab makes only to list the names that the cell declares. */
 	expectConversion(): void;
 }
@@ -103,6 +105,8 @@ export function tuneCompiler(typescriptPath: string, folder: string): Compiler {
 				},
 				...rest,
 			);
+		// Completion walks from a token to its parents, which only a checker's binding sets.
+		builder.getProgram().getTypeChecker();
 		builder.getAllDependencies = (file) => sourceDependencies(builder.getProgram(), file);
 		return builder;
 	}
@@ -122,6 +126,13 @@ export function tuneCompiler(typescriptPath: string, folder: string): Compiler {
 			const taken = current;
 			current = { awaits: false, imports: [] };
 			return taken;
+		},
+		syntaxErrors(code) {
+			const prefix = "export {};\n";
+			const parsed = ts.createSourceFile("cell.ts", prefix + code, ts.ScriptTarget.ES2022);
+			const { parseDiagnostics } = parsed as unknown as { parseDiagnostics: TypeScript.DiagnosticWithLocation[] };
+			const end = prefix.length + code.trimEnd().length;
+			return parseDiagnostics.map((error) => ({ code: error.code, atEnd: error.start + error.length >= end }));
 		},
 		expectConversion() {
 			view.refresh();

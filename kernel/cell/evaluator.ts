@@ -34,6 +34,9 @@ interface Executor {
 	locals: Record<string, unknown>;
 }
 
+/** Errors that more input may mend: an open comment, an open template literal, and what the parser still expects. */
+const openEnded = new Set([1005, 1010, 1109, 1160]);
+
 /** What running a cell gave. */
 export interface Outcome {
 	error?: ErrorContent;
@@ -163,7 +166,10 @@ export class Evaluator {
 	/** Whether a cell can run as it stands. */
 	isComplete(code: string): IsCompleteResult {
 		const { completed, indent } = this.#isCompleteCode(code);
-		return completed ? { status: "complete" } : { status: "incomplete", indent: indent ?? "" };
+		if (!completed) return { status: "incomplete", indent: indent ?? "" };
+		const [error] = this.#compiler.syntaxErrors(code);
+		if (!error) return { status: "complete" };
+		return error.atEnd && openEnded.has(error.code) ? { status: "incomplete", indent: "" } : { status: "invalid" };
 	}
 
 	#convert(code: string): [Converted, Compilation] {

@@ -1,0 +1,138 @@
+// How a kernel and its worker end: crashes are reported and survived, and a shutdown leaves nothing behind.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { type Exchange, KernelClient } from "./helpers/kernel-client.js";
+
+const result = ({ iopub, reply }: Exchange): string => {
+	assert.equal(reply.status, "ok", reply.evalue);
+	return iopub.find(({ type }) => type === "execute_result")?.content.data["text/plain"];
+};
+
+const alive = (pid: number): boolean => {
+	try {
+		process.kill(pid, 0);
+		return true;
+	} catch {
+		return false;
+	}
+};
+
+async function gone(pid: number, timeoutMs = 3000): Promise<boolean> {
+	for (const end = Date.now() + timeoutMs; Date.now() < end; ) {
+		if (!alive(pid)) return true;
+		await new Promise((resolve) => setTimeout(resolve, 20));
+	}
+	return false;
+}
+
+const workerPid = async (kernel: KernelClient) => Number(result(await kernel.execute("process.pid")));
+
+test("a worker that dies is reported by signal or exit code, and the next cell works", async (t) => {
+	const kernel = await KernelClient.start();
+	try {
+		const cells: [name: string, code: string, evalue: RegExp][] = [
+			["SIGKILL", "process.kill(process.pid, 'SIGKILL'); await new Promise(() => {})", /signal SIGKILL/],
+			["abort", "process.abort()", /signal SIGABRT/],
+			["a native exit", "(process as any).reallyExit(7)", /exit code 7/],
+		];
+		for (const [name, code, evalue] of cells) {
+			await t.test(name, async () => {
+				await kernel.execute("const before = 1;");
+				const { reply, iopub } = await kernel.execute(code);
+				assert.equal(reply.ename, "KernelWorkerDied");
+				assert.match(reply.evalue, evalue);
+				assert.match(reply.evalue, /variables of earlier cells are gone/);
+				assert.equal(iopub.at(-1)!.content.execution_state, "idle");
+				assert.equal(result(await kernel.execute("typeof (globalThis as any).before + (1 + 1)")), "'undefined2'");
+			});
+		}
+		await t.test("output written right before the end arrives", async () => {
+			const { stdout } = await kernel.execute("console.log('last words'); process.kill(process.pid, 'SIGKILL')");
+			assert.equal(stdout, "last words\n");
+		});
+		await t.test("between two cells", async () => {
+			process.kill(await workerPid(kernel), "SIGKILL");
+			await new Promise((resolve) => setTimeout(resolve, 400));
+			assert.equal(result(await kernel.execute("'again'")), "'again'");
+		});
+	} finally {
+		await kernel.stop();
+	}
+});
+
+test("a cell that takes too much memory is reported as that", async () => {
+	const kernel = await KernelClient.start({ env: { NODE_OPTIONS: "--max-old-space-size=200" } });
+	try {
+		const { reply } = await kernel.execute("const held: number[][] = []; for (;;) held.push(new Array(1e6).fill(1.5))");
+		assert.match(reply.evalue, /out of memory/);
+		assert.equal(result(await kernel.execute("1 + 1")), "2");
+	} finally {
+		await kernel.stop();
+	}
+});
+
+for (const channel of ["control", "shell"] as const) {
+	test(`a shutdown request on ${channel} is answered and leaves no process and no folder, even while a cell loops`, async () => {
+		const temporary = () =>
+			readdirSync(tmpdir()).filter((name) => name.startsWith("octavo") && !name.startsWith("octavo-test-"));
+		const before = temporary();
+		const kernel = await KernelClient.start();
+		const pids = [kernel.process.pid!, await workerPid(kernel)];
+		if (channel === "control") kernel.send("execute_request", { code: "while (true);" });
+		const reply = await kernel.ask("shutdown_request", { restart: true }, channel);
+		assert.deepEqual(reply, { status: "ok", restart: true });
+		for (const pid of pids) assert.ok(await gone(pid), `process ${pid} still runs`);
+		assert.equal(kernel.process.exitCode, 0);
+		await kernel.stop();
+		assert.deepEqual(temporary(), before);
+	});
+}
+
+test("SIGTERM ends the kernel and its worker", async () => {
+	const kernel = await KernelClient.start();
+	const worker = await workerPid(kernel);
+	kernel.process.kill("SIGTERM");
+	assert.ok(await gone(worker));
+	assert.ok(await gone(kernel.process.pid!));
+	await kernel.stop();
+});
+
+test("the worker ends when the front process is killed, even while a cell loops", async () => {
+	const kernel = await KernelClient.start();
+	const worker = await workerPid(kernel);
+	kernel.send("execute_request", { code: "while (true);" });
+	await new Promise((resolve) => setTimeout(resolve, 200));
+	kernel.process.kill("SIGKILL");
+	assert.ok(await gone(worker), "the worker still runs");
+	await kernel.stop();
+});
+
+test("the kernel ends when the Jupyter process that started it dies", async () => {
+	// A shell in the middle plays the Jupyter process: it passes its own id and is then killed.
+	const main = join(import.meta.dirname, "..", "kernel", "main.js");
+	const script = `JPY_PARENT_PID=$$ "${process.execPath}" "${main}" kernel --connection-file "{connection_file}" & echo $! >&2; wait`;
+	const kernel = await KernelClient.start({ argv: ["sh", "-c", script] });
+	const front = Number(/\d+/.exec(kernel.notes)?.[0]);
+	const worker = await workerPid(kernel);
+	kernel.process.kill("SIGKILL");
+	assert.ok(await gone(front), "the front process still runs");
+	assert.ok(await gone(worker), "the worker still runs");
+	await kernel.stop();
+});
+
+test("a bad connection file ends the command with a clear error", async () => {
+	const main = join(import.meta.dirname, "..", "kernel", "main.js");
+	const child = spawn(process.execPath, [main, "kernel", "--connection-file", "/nowhere.json"]);
+	let told = "";
+	child.stderr.on("data", (bytes) => {
+		told += bytes;
+	});
+	const code = await new Promise((resolve) => child.once("close", resolve));
+	assert.equal(code, 1);
+	assert.match(told, /ERR_OCTAVO_CONNECTION_FILE/);
+});

@@ -1,0 +1,138 @@
+// Completion, inspection, is_complete, history, kernel_info, comms and debug over raw ZeroMQ.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { KernelClient } from "./helpers/kernel-client.js";
+
+let kernel: KernelClient;
+
+before(async () => {
+	kernel = await KernelClient.start();
+	await kernel.execute(
+		"/**\n * Adds.\n * @param left the one\n */\nfunction addUp(left: number, right: number): number { return left + right; }\n" +
+			"interface Pair { alpha: number; beta: string }\nconst pair: Pair = { alpha: 1, beta: '2' };",
+	);
+});
+
+after(() => kernel.stop());
+
+/** Completes at the place of `|`, counted in code points. */
+function complete(marked: string) {
+	const cursor_pos = [...marked.slice(0, marked.indexOf("|"))].length;
+	return kernel.ask("complete_request", { code: marked.replace("|", ""), cursor_pos });
+}
+
+test("kernel_info has what the protocol asks for", async () => {
+	for (const channel of ["shell", "control"] as const) {
+		const info = await kernel.ask("kernel_info_request", {}, channel);
+		assert.equal(info.status, "ok");
+		assert.equal(info.protocol_version, "5.4");
+		assert.equal(info.implementation, "octavo");
+		assert.equal(info.language_info.name, "typescript");
+		assert.equal(info.language_info.file_extension, ".ts");
+		assert.equal(info.language_info.mimetype, "text/typescript");
+		assert.ok(info.banner && info.language_info.codemirror_mode);
+	}
+});
+
+test("members of earlier cells' variables are completed, with types", async () => {
+	const reply = await complete("pair.|");
+	assert.deepEqual(reply.matches, ["alpha", "beta"]);
+	assert.deepEqual([reply.cursor_start, reply.cursor_end], [5, 5]);
+	assert.deepEqual(reply.metadata._jupyter_types_experimental[0], {
+		text: "alpha",
+		type: "property",
+		start: 5,
+		end: 5,
+	});
+	const { matches, cursor_start, cursor_end } = await complete("pair.al|");
+	assert.deepEqual([matches, cursor_start, cursor_end], [["alpha"], 5, 7]);
+});
+
+test("names of earlier cells and globals are completed", async () => {
+	assert.deepEqual((await complete("addU|")).matches, ["addUp"]);
+	assert.ok((await complete("displ|")).matches.includes("display"));
+});
+
+test("cursor positions are code points, also behind characters of two UTF-16 units", async () => {
+	const { matches, cursor_start, cursor_end } = await complete("const 𝒙 = '🙂🙂'; pair.al|");
+	assert.deepEqual([matches, cursor_start, cursor_end], [["alpha"], 21, 23]);
+	const code = "'🙂🙂🙂'; addUp(1, 2)";
+	const { found, data } = await kernel.ask("inspect_request", { code, cursor_pos: 9, detail_level: 0 });
+	assert.equal(found, true);
+	assert.match(data["text/plain"], /addUp/);
+});
+
+test("completion in the middle of a name and of a line replaces what stands there", async () => {
+	const { matches, cursor_start } = await complete("const z = pair.a|; z");
+	assert.deepEqual(matches, ["alpha"]);
+	assert.equal(cursor_start, 15);
+});
+
+test("inspection gives signature and documentation", async () => {
+	const { status, found, data } = await kernel.ask("inspect_request", {
+		code: "addUp(1, 2)",
+		cursor_pos: 3,
+		detail_level: 0,
+	});
+	assert.deepEqual([status, found], ["ok", true]);
+	assert.match(data["text/plain"], /function addUp\(left: number, right: number\): number/);
+	assert.match(data["text/plain"], /Adds\./);
+	assert.match(data["text/markdown"], /^```typescript\nfunction addUp/);
+	assert.match(data["text/markdown"], /left the one/);
+});
+
+test("inspection works behind a name, and finds nothing where nothing is", async () => {
+	assert.equal((await kernel.ask("inspect_request", { code: "addUp", cursor_pos: 5 })).found, true);
+	assert.equal((await kernel.ask("inspect_request", { code: "addUp(", cursor_pos: 6 })).found, true);
+	const nothing = await kernel.ask("inspect_request", { code: "  ", cursor_pos: 1 });
+	assert.deepEqual([nothing.status, nothing.found, nothing.data], ["ok", false, {}]);
+});
+
+test("is_complete tells complete, incomplete with indent, and invalid code", async () => {
+	const ask = (code: string) => kernel.ask("is_complete_request", { code });
+	assert.deepEqual(await ask("1 + 1"), { status: "complete" });
+	assert.deepEqual(await ask("function f() {"), { status: "incomplete", indent: "  " });
+	assert.equal((await ask("const text = `open")).status, "incomplete");
+	assert.equal((await ask("for await (const x of y) {")).status, "incomplete");
+	assert.equal((await ask("f(1,")).status, "incomplete");
+	assert.equal((await ask("const = 5")).status, "invalid");
+	assert.equal((await ask("await f()")).status, "complete");
+	assert.equal((await ask("")).status, "complete");
+});
+
+test("history gives tail, range and search", async () => {
+	for (const code of ["'first entry'", "'second entry'", "'second entry'"]) await kernel.execute(code);
+	await kernel.execute("'not stored'", { store_history: false });
+	const ask = async (content: object) =>
+		(await kernel.ask("history_request", { output: false, raw: true, ...content })).history;
+	const tail = await ask({ hist_access_type: "tail", n: 2 });
+	assert.deepEqual(
+		tail.map(([, , code]: [number, number, string]) => code),
+		["'second entry'", "'second entry'"],
+	);
+	const [, line] = tail[0];
+	assert.deepEqual(await ask({ hist_access_type: "range", session: 0, start: line, stop: line + 1 }), [tail[0]]);
+	assert.deepEqual(await ask({ hist_access_type: "range", session: 7, start: 0 }), []);
+	const found = await ask({ hist_access_type: "search", pattern: "*entry*", n: 10 });
+	assert.equal(found.length, 3);
+	assert.equal((await ask({ hist_access_type: "search", pattern: "*entry*", n: 10, unique: true })).length, 2);
+	assert.deepEqual((await ask({ hist_access_type: "search", pattern: "'f?rst*", n: 10 }))[0][2], "'first entry'");
+	const [entry] = await ask({ hist_access_type: "tail", n: 1, output: true });
+	assert.deepEqual(entry[2], ["'second entry'", null]);
+});
+
+test("a comm of an unknown target is closed, and comm_info lists none", async () => {
+	const id = kernel.send("comm_open", { comm_id: "c1", target_name: "nobody", data: {} });
+	const close = () => kernel.messages.find(({ type, parentId }) => type === "comm_close" && parentId === id);
+	await kernel.until(() => close() !== undefined, 3000);
+	assert.equal(close()!.content.comm_id, "c1");
+	assert.deepEqual((await kernel.ask("comm_info_request", {})).comms, {});
+});
+
+test("debug_request is answered with a proper error", async () => {
+	const request = { type: "request", command: "initialize", seq: 3, arguments: {} };
+	const reply = await kernel.ask("debug_request", request, "control");
+	assert.deepEqual([reply.status, reply.success, reply.request_seq, reply.command], ["error", false, 3, "initialize"]);
+	assert.ok(reply.ename && reply.evalue && Array.isArray(reply.traceback));
+});

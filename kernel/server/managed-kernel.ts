@@ -113,7 +113,6 @@ export class ManagedKernel {
 		this.#state = "restarting";
 		this.#deaths = [];
 		await this.#end(true);
-		this.#announce("restarting");
 		await this.start();
 		await this.#ready;
 	}

@@ -32,7 +32,7 @@ const rules: Rule[] = [
 	{ files: /^kernel\/(?!main\.ts|commands\/)/, mustNot: /^sdk\/index$/ },
 	{ files: /^sdk\/chart\//, may: /^(sdk\/(chart|trace)\/|sdk\/(errors|options)$|node:)/ },
 	{ files: /^sdk\/decode\//, may: new RegExp(`^(sdk/(decode|model|debug|trace)/|native/load$|${shared})`) },
-	{ files: /^sdk\/train\//, may: new RegExp(`^(sdk/(train|model|debug|trace)/|native/load$|${shared})`) },
+	{ files: /^sdk\/train\//, may: new RegExp(`^(sdk/(train|hardware|model|debug|trace)/|native/load$|${shared})`) },
 	{ files: /^sdk\/(train\/schedule|hardware)\//, mustNot: /^native\/|^sdk\/(decode|train\/session)/ },
 	{ files: /^sdk\/model\//, may: new RegExp(`^(sdk/model/|${shared})`) },
 	{ files: /^sdk\/debug\//, may: new RegExp(`^(sdk/debug/|${shared})`) },

@@ -3,7 +3,7 @@
 
 import type { AdvanceRequest, AdvanceResult, BlockFullEvent, EvictEvent, NativeSession } from "../../native/addon.js";
 import type { Breakpoint, Breakpoints } from "../debug/breakpoints.js";
-import { fromNative, native } from "../errors.js";
+import { fromNative } from "../errors.js";
 import type { CheckedRun } from "./options.js";
 import type { Step } from "./step.js";
 
@@ -39,12 +39,13 @@ export type Work<T> = Generator<AdvanceRequest, T, AdvanceResult>;
 
 /** Runs work on the calling thread. */
 export function runSync<T>(session: NativeSession, work: Work<T>): T {
-	let next = work.next();
-	while (!next.done) {
-		const request = next.value;
-		next = work.next(native(() => session.advance(request)));
+	try {
+		let next = work.next();
+		while (!next.done) next = work.next(session.advance(next.value));
+		return next.value;
+	} catch (error) {
+		throw fromNative(error);
 	}
-	return next.value;
 }
 
 /** Runs work off the main thread; an aborted signal rejects with its reason and leaves the session able to go on. */

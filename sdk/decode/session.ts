@@ -59,7 +59,7 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 		this.#driver = new Driver(session, model.metadata, this.#name);
 	}
 
-	/** The record of the run up to now; stays readable after `close`. */
+	/** The record of the run up to now, without a call still under way; stays readable after `close`. */
 	get trace(): Trace {
 		return this.#driver.trace;
 	}

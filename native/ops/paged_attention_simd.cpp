@@ -63,11 +63,19 @@ inline void dot_four(const float* query, int head_dim, const float* const* keys,
   }
 }
 
+// Rows that will be needed next, fetched one at a time between other work: a burst of them would wait for the
+// memory system to take them in.
+struct Upcoming {
+  const float* cache;
+  const int64_t* offsets;
+  int count;
+};
+
 // weighted[head][i] += probability[head][slot] · value[slot][i], for kVectors vectors of elements from
 // `element` on.
 template <int kHeads, int kVectors>
 inline void accumulate(const double* probabilities, const float* value_cache, const int64_t* offsets,
-                       int num_slots, int head_dim, int element, double* weighted) {
+                       int num_slots, int head_dim, int element, const Upcoming& upcoming, double* weighted) {
   DoubleVec sums[kHeads][kVectors];
 #pragma GCC unroll 4
   for (int head = 0; head < kHeads; ++head)
@@ -75,6 +83,7 @@ inline void accumulate(const double* probabilities, const float* value_cache, co
     for (int v = 0; v < kVectors; ++v)
       sums[head][v] = load(weighted + head * head_dim + element + v * kDoubleLanes);
   for (int slot = 0; slot < num_slots; ++slot) {
+    if (slot < upcoming.count) prefetch_row(upcoming.cache + upcoming.offsets[slot], head_dim);
     const float* value = value_cache + offsets[slot] + element;
     DoubleVec widened[kVectors];
 #pragma GCC unroll 4
@@ -95,12 +104,18 @@ inline void accumulate(const double* probabilities, const float* value_cache, co
 
 template <int kHeads>
 inline void accumulate_all(const double* probabilities, const float* value_cache, const int64_t* offsets,
-                           int num_slots, int head_dim, double* weighted) {
+                           int num_slots, int head_dim, Upcoming upcoming, double* weighted) {
   int element = 0;
-  for (; element + 4 * kDoubleLanes <= head_dim; element += 4 * kDoubleLanes)
-    accumulate<kHeads, 4>(probabilities, value_cache, offsets, num_slots, head_dim, element, weighted);
-  for (; element + kDoubleLanes <= head_dim; element += kDoubleLanes)
-    accumulate<kHeads, 1>(probabilities, value_cache, offsets, num_slots, head_dim, element, weighted);
+  for (; element + 4 * kDoubleLanes <= head_dim; element += 4 * kDoubleLanes) {
+    accumulate<kHeads, 4>(probabilities, value_cache, offsets, num_slots, head_dim, element, upcoming,
+                          weighted);
+    upcoming.count = 0;
+  }
+  for (; element + kDoubleLanes <= head_dim; element += kDoubleLanes) {
+    accumulate<kHeads, 1>(probabilities, value_cache, offsets, num_slots, head_dim, element, upcoming,
+                          weighted);
+    upcoming.count = 0;
+  }
   for (; element < head_dim; ++element)
     for (int head = 0; head < kHeads; ++head)
       for (int slot = 0; slot < num_slots; ++slot)
@@ -163,22 +178,22 @@ inline void attend_tile(const PagedSplit& split, const Slots& slots, int tile_be
         dot_four<kRest>(query + head * head_dim, head_dim, keys, &logits[head][slot]);
     }
   }
-  for (int slot = tile_end; slot < tile_end + kTile && slot < slots.num_known; ++slot)
-    prefetch_row(split.key_cache + slots.offsets[slot], head_dim);
   for (int head = 0; head < kHeads; ++head)
     renew_maximum(logits[head], num_slots, split.scale, head_dim, maxima[first_head + head],
                   sums[first_head + head], weighted + (first_head + head) * static_cast<int64_t>(head_dim),
                   probabilities[head]);
+  Upcoming next_keys = {split.key_cache, slots.offsets + tile_end, slots.num_known - tile_end};
   double* target = weighted + first_head * static_cast<int64_t>(head_dim);
   for (int head = 0; head < kHeads; head += kHeadsAtOnce) {
     constexpr int kFull = kHeads < kHeadsAtOnce ? kHeads : kHeadsAtOnce;
     constexpr int kRest = kHeads % kFull;
     if (head + kFull <= kHeads)
-      accumulate_all<kFull>(probabilities[head], split.value_cache, offsets, num_slots, head_dim,
+      accumulate_all<kFull>(probabilities[head], split.value_cache, offsets, num_slots, head_dim, next_keys,
                             target + head * head_dim);
     else if constexpr (kRest > 0)
-      accumulate_all<kRest>(probabilities[head], split.value_cache, offsets, num_slots, head_dim,
+      accumulate_all<kRest>(probabilities[head], split.value_cache, offsets, num_slots, head_dim, next_keys,
                             target + head * head_dim);
+    next_keys.count = 0;
   }
 }
 

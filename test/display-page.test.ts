@@ -40,7 +40,14 @@ async function open(content: string): Promise<{ page: Page; errors: string[] }> 
 	return { page, errors };
 }
 
-const numDrawn = (page: Page) => page.locator(".octavo-figure:has(.main-svg)").count();
+/** How many figures are drawn, once that many are or the time is up: the page unpacks plotly.js first. */
+async function numDrawn(page: Page, expected: number): Promise<number> {
+	const drawn = page.locator(".octavo-figure:has(.main-svg)");
+	for (const end = Date.now() + 10_000; Date.now() < end && (await drawn.count()) < expected; ) {
+		await page.waitForTimeout(20);
+	}
+	return drawn.count();
+}
 
 // These run in the page, as text: its types are not Node's.
 const countColors = `async (base64) => {
@@ -85,7 +92,7 @@ async function numColors(page: Page, index: number): Promise<number> {
 
 test("two figures in one page share one plotly.js, offline", { skip }, async () => {
 	const { page, errors } = await open((await outputs(2)).join("\n"));
-	assert.equal(await numDrawn(page), 2);
+	assert.equal(await numDrawn(page, 2), 2);
 	assert.equal(await page.locator("#octavo-plotly").count(), 1);
 	assert.ok((await numColors(page, 0)) >= 8, "block map has its colours");
 	assert.ok((await numColors(page, 1)) >= 4, "bars have their colours");
@@ -97,9 +104,9 @@ test("a figure that stands before the one with plotly.js is drawn once that arri
 	const [carrier, other] = await outputs(2);
 	const { page, errors } = await open(other!);
 	await page.waitForFunction("document.body.textContent.includes('waits for plotly.js')");
-	assert.equal(await numDrawn(page), 0);
+	assert.equal(await numDrawn(page, 0), 0);
 	await call(page, appendOutput, carrier!);
-	assert.equal(await numDrawn(page), 2);
+	assert.equal(await numDrawn(page, 2), 2);
 	assert.equal(await page.getByText("waits for plotly.js").count(), 0);
 	assert.deepEqual(errors, []);
 	await page.close();
@@ -109,7 +116,7 @@ test("plotly.js gets past a module loader and leaves the page's own Plotly alone
 	const loader =
 		"<script>window.define = function () { throw new Error('define called'); }; define.amd = {}; window.module = { exports: {} }; window.exports = module.exports; window.Plotly = 'mine';</script>";
 	const { page, errors } = await open(loader + (await outputs(1)).join(""));
-	assert.equal(await numDrawn(page), 1);
+	assert.equal(await numDrawn(page, 1), 1);
 	assert.equal(await page.evaluate("window.Plotly"), "mine");
 	assert.deepEqual(await page.evaluate("Object.keys(window.module.exports)"), []);
 	assert.deepEqual(errors, []);
@@ -134,13 +141,14 @@ test("an output in a frame of its own finds plotly.js in the frame beside it", {
 test("the same output twice in a page is drawn twice", { skip }, async () => {
 	const [carrier] = await outputs(1);
 	const { page } = await open(carrier! + carrier!);
-	assert.equal(await numDrawn(page), 2);
+	assert.equal(await numDrawn(page, 2), 2);
 	await page.close();
 });
 
 test("text takes the page's colour, on light and on dark", { skip }, async () => {
 	for (const color of ["rgb(20, 20, 20)", "rgb(230, 230, 230)"]) {
 		const { page } = await open(`<body style="color:${color}">${(await outputs(1)).join("")}`);
+		assert.equal(await numDrawn(page, 1), 1);
 		const fill = await page.evaluate("getComputedStyle(document.querySelector('.gtitle')).fill");
 		assert.equal(fill, color);
 		await page.close();

@@ -2,15 +2,14 @@
 // the output of the notebook's first figure, and the others wait for it, in whatever order the page builds its outputs.
 
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import type { MimeBundle } from "./mime.js";
 import { carrierScript, figureScript } from "./plotly-page.js";
 
 const plotlyMime = "application/vnd.plotly.v1+json";
-// The cartesian bundle: bars, lines, heat maps, histograms. A third of the whole plotly.js.
-const plotlyModule = "plotly.js-cartesian-dist-min/plotly-cartesian.min.js";
+// Written by build-plotly.mjs beside the compiled file.
+const libraryFile = new URL("plotly.js.gz", import.meta.url);
 
-let librarySource: Promise<string> | undefined;
+let libraryGzip: Promise<string> | undefined;
 let numFigures = 0;
 
 /**
@@ -29,8 +28,8 @@ export async function addPlotlyTwin(bundle: MimeBundle, carry: boolean): Promise
 		`<script>${figureScript(id, figure)}</script>`,
 	];
 	if (carry) {
-		librarySource ??= readFile(createRequire(import.meta.url).resolve(plotlyModule), "utf8");
-		parts.push(`<script id="octavo-plotly">${carrierScript(await librarySource)}</script>`);
+		libraryGzip ??= readFile(libraryFile, "base64");
+		parts.push(`<script id="octavo-plotly">${carrierScript(await libraryGzip)}</script>`);
 	}
 	bundle.data["text/html"] = parts.join("\n");
 	return carry;

@@ -91,6 +91,7 @@ function compile() {
 	rmSync(stamp, { force: true });
 	run([process.execPath, join("node_modules", "typescript", "bin", "tsc"), "-p", "."], "TypeScript did not compile");
 	removeOrphans("dist");
+	run([process.execPath, join("kernel", "display", "build-plotly.mjs")], "plotly.js was not minified");
 	writeFileSync(stamp, wanted);
 	say(`TypeScript: ${seconds(started)}`);
 }

@@ -68,7 +68,7 @@ export function tuneCompiler(typescriptPath: string, folder: string): Compiler {
 			typeRoots: [typesRoot],
 		};
 		const host = ts.createWatchCompilerHost(
-			roots,
+			[...roots, globalsFile],
 			tuned as TypeScript.CompilerOptions,
 			overlay(sys, view),
 			createProgram as unknown as TypeScript.CreateProgram<Builder>,
@@ -94,7 +94,9 @@ export function tuneCompiler(typescriptPath: string, folder: string): Compiler {
 			if (locals?.size)
 				return { ...old, getSourceFile: (name) => (name === sourceFile ? file : old.getSourceFile(name)) };
 		}
-		const builder = ts.createAbstractBuilder([...roots, globalsFile], options, host, old) as Builder;
+		// tslab names its own roots anew when a cell defines a module.
+		const names = roots.includes(globalsFile) ? roots : [...roots, globalsFile];
+		const builder = ts.createAbstractBuilder(names, options, host, old) as Builder;
 		const emit = builder.emit;
 		builder.emit = (file, writeFile, ...rest) =>
 			emit(

@@ -3,6 +3,7 @@
 // value of before.
 
 import { createRequire } from "node:module";
+import vm from "node:vm";
 import type { ErrorContent } from "../protocol/messages.js";
 import { type Compilation, type Compiler, tuneCompiler } from "./compiler.js";
 import { type Diagnostic, ErrorExplainer } from "./errors.js";
@@ -69,6 +70,7 @@ export class Evaluator {
 	#thrown: { value: unknown } | undefined;
 	#printed: string[] = [];
 	#scripts = 0;
+	#scriptName = "";
 
 	/** @param folder the notebook's folder, from which imports resolve */
 	constructor(folder: string, interrupts: Interrupts) {
@@ -191,14 +193,25 @@ export class Evaluator {
 		const numLines = output.split("\n").length;
 		this.explainer.add(label, code, { name, offset: wrapper.length, numLines, ...compilation });
 		const { lastExpressionVar: _, ...rest } = converted;
-		// The executor appends its closing line after this text: the comment must not be the last line.
-		return { ...rest, output: `${output}\n//# sourceURL=${name}\n` };
+		this.#scriptName = name;
+		return { ...rest, output };
 	}
 
 	async #run(code: string): Promise<void> {
 		this.#thrown = undefined;
 		this.#printed = [];
-		await this.#executor.execute(code);
+		// tslab asks for breakOnSigint, which starts a thread a cell (1 ms); interrupts come another way here. It also gives
+		// the script no name. Put back before the cell's own code runs.
+		const runInThisContext = vm.runInThisContext;
+		vm.runInThisContext = (text: string) => {
+			vm.runInThisContext = runInThisContext;
+			return runInThisContext(text, { filename: this.#scriptName });
+		};
+		try {
+			await this.#executor.execute(code);
+		} finally {
+			vm.runInThisContext = runInThisContext;
+		}
 		const thrown = this.#thrown as { value: unknown } | undefined;
 		if (thrown) throw thrown.value;
 	}

@@ -65,6 +65,8 @@ export class KernelClient {
 	readonly folder: string;
 	readonly process: ChildProcess;
 	readonly messages: Received[] = [];
+	/** Time from starting the process to its first kernel_info reply, in milliseconds. */
+	startMs = Number.NaN;
 	/** What the front process wrote to its stderr. */
 	notes = "";
 	readonly shell = new Dealer({ linger: 0, receiveHighWaterMark: 0, sendHighWaterMark: 0 });
@@ -98,6 +100,7 @@ export class KernelClient {
 		const argv = options.argv ?? [process.execPath, mainPath, "kernel", "--connection-file", "{connection_file}"];
 		const [command, ...rest] = argv.map((part) => part.replace("{connection_file}", file));
 		const env = { ...process.env, ...options.env };
+		const start = performance.now();
 		const child = spawn(command!, rest, { cwd: folder, env, stdio: ["ignore", "ignore", "pipe"] });
 		const client = new KernelClient(child, folder, temporary, key);
 		client.shell.connect(`tcp://127.0.0.1:${shell_port}`);
@@ -112,6 +115,7 @@ export class KernelClient {
 		for (;;) {
 			const id = client.send("kernel_info_request", {});
 			await client.reply(id);
+			if (Number.isNaN(client.startMs)) client.startMs = performance.now() - start;
 			const heard = () => client.messages.some((message) => message.channel === "iopub" && message.parentId === id);
 			try {
 				await client.until(heard, 200);

@@ -90,6 +90,7 @@ function compile() {
 	say("compiling TypeScript");
 	rmSync(stamp, { force: true });
 	run([process.execPath, join("node_modules", "typescript", "bin", "tsc"), "-p", "."], "TypeScript did not compile");
+	run([process.execPath, join("kernel", "display", "build-plotly.mjs")], "plotly.js was not packed");
 	removeOrphans("dist");
 	run([process.execPath, join("kernel", "display", "build-plotly.mjs")], "plotly.js was not minified");
 	writeFileSync(stamp, wanted);

@@ -32,6 +32,8 @@ const controlSequence = new RegExp(
 	"g",
 );
 
+const backspace = String.fromCharCode(8);
+
 /** Escapes text for HTML content and attributes. */
 export function escapeHtml(text: string): string {
 	return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
@@ -53,12 +55,21 @@ export function ansiToHtml(text: string): string {
 
 /** Plays \r and \b of progress bars and such; a line that is rewritten keeps its last state. */
 function overwrite(text: string): string {
-	let out = text.replace(/\r+\n/g, "\n");
-	while (/[^\n\b]\b/.test(out)) out = out.replace(/[^\n\b]\b/g, "");
-	return out
-		.split("\n")
-		.map((line) => line.replace(/\r+$/, "").replace(/^.*\r/, ""))
-		.join("\n");
+	const lines = text.split("\n").map((line) => {
+		const last = line.replace(/\r+$/, "");
+		return rubOut(last.slice(last.lastIndexOf("\r") + 1));
+	});
+	return lines.join("\n");
+}
+
+function rubOut(line: string): string {
+	if (!line.includes(backspace)) return line;
+	const kept: string[] = [];
+	for (const character of line) {
+		if (character === backspace) kept.pop();
+		else kept.push(character);
+	}
+	return kept.join("");
 }
 
 function applyCodes(style: Style, codes: number[]): void {

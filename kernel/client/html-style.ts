@@ -27,10 +27,10 @@ export const pageStyle = `
 * { box-sizing: border-box; }
 html { scroll-behavior: smooth; -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 17px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
-main { max-width: 58rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem 4rem; }
+main { max-width: 62rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem 4rem; }
 nav { display: none; }
-@media (min-width: 86rem) {
-	nav { display: block; position: fixed; top: 3rem; left: max(1.5rem, calc(50vw - 43rem)); width: 12rem; max-height: 85vh; overflow: auto; font-size: 0.8rem; line-height: 1.4; }
+@media (min-width: 88rem) {
+	nav { display: block; position: fixed; top: 3rem; left: max(1rem, calc(50vw - 45rem)); width: 12rem; max-height: 85vh; overflow: auto; font-size: 0.8rem; line-height: 1.4; }
 	nav a { display: block; padding: 0.25rem 0; color: var(--soft); text-decoration: none; }
 	nav a:hover { color: var(--accent); }
 	nav .level-3 { padding-left: 0.9rem; }
@@ -44,7 +44,7 @@ h3 { font-size: 1.15rem; }
 .markdown > :first-child { margin-top: 0; }
 .markdown h2:first-child { margin-top: 1.6em; }
 blockquote { margin: 1em 0; padding: 0.1em 1em; border-left: 3px solid var(--line); color: var(--soft); }
-code, pre { font-family: ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 0.82em; line-height: 1.55; }
+code, pre { font-family: ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 0.79em; line-height: 1.55; }
 :not(pre) > code { background: var(--box); padding: 0.12em 0.35em; border-radius: 4px; }
 pre { margin: 0; white-space: pre; overflow-x: auto; tab-size: 2; }
 pre code { font-size: 1em; }

@@ -58,7 +58,7 @@ export interface NativeModel {
 	readonly numParameters: number;
 	readonly sizeBytes: number;
 	weightNames(): string[];
-	/** Read-only by contract: the memory is the mapped file. */
+	/** A view of the mapped file. Writing to it changes this model in memory, never the file. */
 	weight(name: string): NativeTensor;
 	createSession(spec: SessionSpec): NativeSession;
 	/** Frees the weights once the last session and view is gone. Later calls throw ERR_OCTAVO_CLOSED. */

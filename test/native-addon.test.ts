@@ -1,12 +1,22 @@
 // The native addon against its contract in native/addon.ts: what each call gives, without the SDK in between.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Worker } from "node:worker_threads";
-import type { AdvanceRequest, LlamaSpec, NativeColumns, NativeTrace, SessionSpec } from "../native/addon.js";
+import type {
+	AdvanceRequest,
+	LlamaSpec,
+	NativeColumns,
+	NativeModel,
+	NativeTrace,
+	SessionSpec,
+} from "../native/addon.js";
 import { addonPath, loadAddon } from "../native/load.js";
 import { type ColumnSchema, traceSchema, traceTableNames } from "../sdk/trace/schema.js";
 
@@ -246,6 +256,43 @@ test("weights are named, shaped and seeded", () => {
 		Buffer.from(addon.randomModel(llama, seed).weight("model.layers.0.self_attn.q_proj.weight").buffer);
 	assert.deepEqual(bytes(9), bytes(9));
 	assert.notDeepEqual(bytes(9), bytes(10));
+});
+
+test("a model opened from a file computes with its bytes, and writing to a view of them leaves the file alone", () => {
+	const made = addon.randomModel(llama, 4);
+	const folder = mkdtempSync(join(tmpdir(), "octavo-addon-"));
+	try {
+		const path = join(folder, "weights.bin");
+		let offsetBytes = 0;
+		const parts: Buffer[] = [];
+		const sources = made.weightNames().map((name) => {
+			const { buffer, shape } = made.weight(name);
+			const source = { name, dtype: "F32" as const, shape, path, offsetBytes, sizeBytes: buffer.byteLength };
+			parts.push(Buffer.from(buffer));
+			offsetBytes += buffer.byteLength;
+			return source;
+		});
+		writeFileSync(path, Buffer.concat(parts));
+		const logitsOf = (model: NativeModel) => {
+			const session = model.createSession(spec);
+			session.prefill(prompt);
+			session.advance(steps(3));
+			return new Float32Array(session.logits().buffer).slice();
+		};
+		const expected = logitsOf(made);
+		const opened = addon.openModel(llama, sources);
+		assert.deepEqual(logitsOf(opened), expected);
+		const norm = new Float32Array(opened.weight("model.norm.weight").buffer);
+		norm.fill(2);
+		assert.ok(logitsOf(opened).some((logit, token) => logit !== expected[token]));
+		assert.deepEqual(readFileSync(path), Buffer.concat(parts));
+		assert.deepEqual(logitsOf(addon.openModel(llama, sources)), expected);
+		assert.throws(() => addon.openModel(llama, sources.slice(1)), code("MODEL_WEIGHTS"));
+		const beyond = sources.map((source) => ({ ...source, offsetBytes: source.offsetBytes + 4 }));
+		assert.throws(() => addon.openModel(llama, beyond), code("MODEL_FILE"));
+	} finally {
+		rmSync(folder, { recursive: true });
+	}
 });
 
 test("forced tokens, end tokens and numTokens", () => {

@@ -28,7 +28,10 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
     close(descriptor);
     fail("Expected a regular, nonempty file at " + path);
   }
-  void* data = mmap(nullptr, static_cast<size_t>(status.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0);
+  // Writable, privately: a notebook that writes to a view of a weight gets its own copy of the page, not a
+  // crash.
+  void* data = mmap(nullptr, static_cast<size_t>(status.st_size), PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_NORESERVE, descriptor, 0);
   if (data == MAP_FAILED) {
     const int reason = errno;
     close(descriptor);

@@ -1,5 +1,5 @@
-// A file mapped read-only. Its size is fixed at opening: a file cut short afterwards would make reads end the
-// process, so owners call `require_unchanged` before each use.
+// A file mapped into memory; what is written there never reaches it. Its size is fixed at opening: a file cut
+// short afterwards would make reads end the process, so owners call `require_unchanged` before each use.
 #pragma once
 
 #include <cstddef>

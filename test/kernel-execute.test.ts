@@ -266,3 +266,16 @@ test("octavo is imported with its types from any folder, and shares packages wit
 	assert.match(traceback, /OctavoError \[ERR_OCTAVO_TEST\]: told/);
 	assert.equal(await value("import { Table } from 'apache-arrow'; typeof Table"), "'function'");
 });
+
+test("values of octavo and of its packages keep their types in later cells", async () => {
+	await value(
+		"import { Trace } from 'octavo'; import { tableFromArrays } from 'apache-arrow';\n" +
+			"const table = (trace: Trace) => trace.table('steps'); const made = tableFromArrays({ a: [1, 2] });",
+	);
+	assert.equal(await value("made.numRows"), "2");
+	assert.match((await failure("table(made)")).evalue, /not assignable to parameter of type 'Trace'/);
+	assert.match(
+		(await failure("const rows: string = (null as any as ReturnType<typeof table>).numRows")).evalue,
+		/'number'/,
+	);
+});

@@ -48,6 +48,8 @@ export class PackageView {
 		if (rest === "") return existsSync(path) ? path : join(packageRoot, "node_modules");
 		const parts = rest.split("/");
 		const name = parts.slice(0, parts[0]!.startsWith("@") ? 2 : 1).join("/");
+		// Octavo's own packages are shown beside it, never inside it: a type found there could not be named.
+		if (name === "octavo" && parts[1] === "node_modules") return join(this.#folder, ".none", rest);
 		const home = this.#home(name);
 		return home === undefined ? path : join(home, rest.slice(name.length));
 	}

@@ -12,6 +12,7 @@
 
 #include "core/check.h"
 #include "core/cpu_info.h"
+#include "core/signal_block.h"
 #include "core/thread_pool.h"
 #include "ops/widen.h"
 #endif
@@ -33,6 +34,7 @@ void gemm_onednn(const float* input, const Tensor& weight, int64_t num_rows, flo
   parallel_for_worthwhile(num_column_tasks * num_row_tasks, cost, [&](int64_t begin, int64_t end, int) {
     thread_local std::vector<float> widened;
     omp_set_num_threads(1);  // of this thread's calls only
+    const SignalBlock no_signals;
     for (int64_t task = begin; task < end; ++task) {
       const int64_t column = task / num_row_tasks * kColumnsPerTask,
                     row = task % num_row_tasks * kRowsPerTask;

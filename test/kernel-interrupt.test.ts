@@ -37,6 +37,7 @@ const loops: Record<string, string> = {
 	"a promise that never settles": "await new Promise(() => {});",
 	"a for await without end":
 		"for await (const n of (async function* () { for (let i = 0; ; i++) { await sleep(2); yield i; } })()) counter++;",
+	"a value that never finishes to show itself": "({ [Symbol.for('Jupyter.display')]() { while (true) counter++; } })",
 	"a loop inside a timer": "setTimeout(() => { while (true) counter++; }, 5); await sleep(1e9);",
 };
 

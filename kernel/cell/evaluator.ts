@@ -10,7 +10,7 @@ import { type Diagnostic, ErrorExplainer } from "./errors.js";
 import { Imports, type Module } from "./imports.js";
 import { Interrupted, type Interrupts } from "./interrupts.js";
 import { describeCompletions, describeInfo, type QuickInfo, type TslabCompletions } from "./language.js";
-import type { CompleteResult, InspectResult, IsCompleteResult } from "./protocol.js";
+import type { Bundle, CompleteResult, InspectResult, IsCompleteResult } from "./protocol.js";
 
 interface Converted {
 	output?: string;
@@ -41,8 +41,8 @@ const openEnded = new Set([1005, 1010, 1109, 1160]);
 /** What running a cell gave. */
 export interface Outcome {
 	error?: ErrorContent;
-	/** Value of the last expression. */
-	value?: unknown;
+	/** What is shown of the last expression's value. */
+	bundle?: Bundle;
 }
 
 /** Thrown inside to leave with an error that is already explained. */
@@ -118,9 +118,11 @@ export class Evaluator {
 	 * Runs a cell.
 	 *
 	 * @param label how tracebacks call it
+	 * @param show shows the last expression's value; part of the cell, since values run code to show themselves
 	 */
-	async execute(code: string, label: string): Promise<Outcome> {
+	async execute(code: string, label: string, show: (value: unknown) => Promise<Bundle>): Promise<Outcome> {
 		let lastName: string | undefined;
+		let bundle: Bundle | undefined;
 		const before = { ...this.#executor.locals };
 		try {
 			await this.#interrupts.run(async (begin) => {
@@ -140,9 +142,10 @@ export class Evaluator {
 				this.#declarations = converted.declOutput ?? "";
 				begin();
 				await this.#run(code);
+				const value = lastName === undefined ? undefined : this.#executor.locals[lastName];
+				if (value !== undefined) bundle = await show(value);
 			});
-			const value = lastName === undefined ? undefined : this.#executor.locals[lastName];
-			return { value };
+			return bundle === undefined ? {} : { bundle };
 		} catch (error) {
 			if (error instanceof Interrupted) this.#executor.interrupt();
 			this.#restore(before);

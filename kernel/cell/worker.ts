@@ -98,15 +98,18 @@ function language(request: Exclude<WorkerRequest, { method: "execute" }>): unkno
 
 async function execute(request: Extract<WorkerRequest, { method: "execute" }>): Promise<ExecuteResult> {
 	display.beginCell(request.cell);
-	const outcome = await evaluator.execute(request.code, `cell [${request.count}]`);
+	const show = (value: unknown) => display.toMimeBundle(value);
+	const { error, bundle } = await evaluator.execute(request.code, `cell [${request.count}]`, show);
 	const result: ExecuteResult = { expressions: {} };
-	if (outcome.error) {
-		result.error = outcome.error;
-		if (outcome.error.ename === "Interrupted") outbox.abandon();
+	if (error) {
+		result.error = error;
+		if (error.ename === "Interrupted") outbox.abandon();
 	} else {
-		if (outcome.value !== undefined && !request.silent) result.result = await display.toMimeBundle(outcome.value);
+		if (bundle && !request.silent) result.result = bundle;
 		for (const [name, code] of Object.entries(request.expressions)) {
-			result.expressions[name] = await expression(String(code));
+			const outcome = await evaluator.execute(String(code), "user expression", show);
+			const shown = outcome.bundle ?? { data: { "text/plain": "undefined" }, metadata: {} };
+			result.expressions[name] = outcome.error ? { status: "error", ...outcome.error } : { status: "ok", ...shown };
 		}
 	}
 	await outbox.flushed();
@@ -119,10 +122,4 @@ async function execute(request: Extract<WorkerRequest, { method: "execute" }>): 
 		}
 	}
 	return result;
-}
-
-async function expression(code: string): Promise<Record<string, unknown>> {
-	const { error, value } = await evaluator.execute(code, "user expression");
-	if (error) return { status: "error", ...error };
-	return { status: "ok", ...(await display.toMimeBundle(value)) };
 }

@@ -1,0 +1,117 @@
+// A hardware profile: what a node can do, as named constants with unit, meaning and source. It is a plain value that a
+// notebook may edit; every rate a simulation uses is derived from these and nothing else.
+
+import { OctavoError, received } from "../errors.js";
+import { nearest } from "../options.js";
+
+/** Where a constant's value comes from. */
+export type ConstantSource = "specification" | "fitted" | "measured";
+
+/** One constant of a profile. */
+export interface ProfileConstant {
+	readonly value: number;
+	readonly source: ConstantSource;
+}
+
+/** Unit and meaning of every constant. All values are of one rank unless they say otherwise. */
+export const constantMeanings = {
+	linkGBs: ["GB/s", "copy bandwidth between host and device, each direction, pinned memory"],
+	deviceMemoryGBs: ["GB/s", "device memory bandwidth, reached by attention scores and element-wise work"],
+	deviceTflops: ["TFLOP/s", "rate of the matrix products of forward and backward"],
+	launchMs: ["ms", "host time to enqueue one layer's forward"],
+	backwardLaunchRatio: ["1", "host time to enqueue a layer's recomputation and backward, over that of its forward"],
+	fetchMs: ["ms", "device idle while a layer's parameters are fetched, beside their transfer"],
+	gatherGBs: ["GB/s", "collective bandwidth inside a node"],
+	networkGBs: ["GB/s", "collective bandwidth between nodes, gathering parameters"],
+	networkReduceGBs: ["GB/s", "collective bandwidth between nodes, reducing gradients"],
+	hopUs: ["us", "latency that each further rank adds to a collective between nodes"],
+	hostGBs: ["GB/s", "host memory bandwidth that a rank reaches when it is alone on the node"],
+	hostContention: ["1", "slow-down of host memory that each further rank of the node adds"],
+	pageableFlushNs: ["ns/parameter", "blocking gradient flush: copy to fresh pageable memory and conversion on a core"],
+	pageableFlushBytes: ["B/parameter", "host memory traffic of that flush, page zeroing included"],
+	pageableUploadNs: ["ns/parameter", "blocking downscale and copy up from fresh pageable memory"],
+	pageableUploadBytes: ["B/parameter", "host memory traffic of that upload"],
+	flushStall: ["1", "share of an asynchronous flush during which backward stands still (published code only)"],
+	downscaleNs: ["ns/parameter", "downscale to bf16 in the downscale thread, into a pinned buffer"],
+	deviceAdamNs: ["ns/parameter", "unscale, Adam and cast on the device"],
+	copyTrafficBytes: ["1", "host memory traffic of a byte that a copy engine moves, in bytes of host work"],
+	normMs: ["ms", "global gradient norm and the host's other work once an update"],
+	releaseMs: ["ms", "giving cached device memory back, once a phase (published code only)"],
+	releaseRankMs: ["ms", "what each further rank of the node adds to that"],
+	interleaveReleaseMs: ["ms", "what an interleaved schedule's staging memory adds to that, once an iteration"],
+	interleaveReleaseMsPerGelement: ["ms/Gparameter", "the same, for each parameter of a rank"],
+} as const satisfies Record<string, readonly [unit: string, meaning: string]>;
+
+/** Name of a constant. */
+export type ConstantName = keyof typeof constantMeanings;
+
+/** All names, in order. */
+export const constantNames = Object.keys(constantMeanings) as ConstantName[];
+
+/** The values alone. */
+export type Constants = Readonly<Record<ConstantName, number>>;
+
+/** A kind of node. */
+export interface Profile {
+	readonly name: string;
+	/** What it stands for, for captions. */
+	readonly description: string;
+	/** Device memory in bytes. */
+	readonly deviceBytes: number;
+	/** Host memory of a node in bytes. */
+	readonly hostBytes: number;
+	readonly constants: Readonly<Record<ConstantName, ProfileConstant>>;
+}
+
+const mayBeZero = new Set<ConstantName>([
+	"hostContention",
+	"flushStall",
+	"hopUs",
+	"launchMs",
+	"fetchMs",
+	"normMs",
+	"releaseMs",
+	"releaseRankMs",
+	"interleaveReleaseMs",
+	"interleaveReleaseMsPerGelement",
+	"pageableFlushBytes",
+	"pageableUploadBytes",
+	"copyTrafficBytes",
+]);
+
+/**
+ * The values of a profile, checked.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_PROFILE naming the constant when one is missing, unknown, not a number, negative, or
+ * zero where that is no rate
+ */
+export function constantsOf(profile: Profile): Constants {
+	const refuse = (message: string): never => {
+		throw new OctavoError("ERR_OCTAVO_PROFILE", `${message} in profile ${received(profile.name)}`);
+	};
+	for (const name of Object.keys(profile.constants)) {
+		if (Object.hasOwn(constantMeanings, name)) continue;
+		const near = nearest(name, constantNames);
+		refuse(`Expected a known constant but received ${name}${near ? ` (did you mean ${near}?)` : ""}`);
+	}
+	const values = constantNames.map((name) => {
+		const value = profile.constants[name]?.value;
+		const valid = Number.isFinite(value) && (mayBeZero.has(name) ? value >= 0 : value > 0);
+		if (!valid) {
+			const [unit] = constantMeanings[name];
+			const least = mayBeZero.has(name) ? "at least 0" : "above 0";
+			refuse(`Expected a number ${least} (${unit}) for ${name} but received ${received(value)}`);
+		}
+		return [name, value] as const;
+	});
+	for (const name of ["deviceBytes", "hostBytes"] as const) {
+		if (!(profile[name] > 0)) refuse(`Expected bytes above 0 for ${name} but received ${received(profile[name])}`);
+	}
+	return Object.fromEntries(values) as Record<ConstantName, number>;
+}
+
+/** The same profile with other values for some constants. */
+export function withConstants(profile: Profile, values: Partial<Constants>, source: ConstantSource): Profile {
+	const changed = Object.entries(values).map(([name, value]) => [name, { value, source }] as const);
+	return { ...profile, constants: { ...profile.constants, ...Object.fromEntries(changed) } };
+}

@@ -62,9 +62,13 @@ export interface TraceMetadata {
 
 const metadataKey = "octavo";
 
-/** The column's description of a table. */
-export function columnsOf(name: TraceTableName): [string, ColumnSchema][] {
-	return Object.entries(traceSchema[name] as Record<string, ColumnSchema>);
+const columns = new Map(
+	traceTableNames.map((name) => [name, Object.entries(traceSchema[name] as Record<string, ColumnSchema>)]),
+);
+
+/** Names and descriptions of a table's columns, in order. */
+export function columnsOf(name: TraceTableName): readonly [string, ColumnSchema][] {
+	return columns.get(name)!;
 }
 
 const types: Record<Exclude<ColumnType, "text">, DataType> = {

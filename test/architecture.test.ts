@@ -72,7 +72,7 @@ function violations({ path, imports }: Source): string[] {
 function readTypeScript(path: string): Source {
 	const code = readFileSync(join(root, path), "utf8").replace(/^\s*(\/\/|\*|\/\*).*$/gm, "");
 	// At the start of a line: programs in strings, as tests and benchmarks have, import nothing.
-	const imports = /^(?:(?:import|export)\b[^;"]*|\}\s*from\s*)"([^"]+)"|\bimport\("([^"]+)"\)/gm;
+	const imports = /^(?:(?:import|export)\b[^;"=()]*\bfrom\s*|import\s*)"([^"]+)"|\bimport\("([^"]+)"\)/gm;
 	const names = [...code.matchAll(imports)].map((match) => (match[1] ?? match[2])!);
 	const local = (name: string) => join(dirname(path), name).replace(/\.(js|ts)$/, "");
 	return { path, imports: names.map((name) => (name.startsWith(".") ? local(name) : name)) };

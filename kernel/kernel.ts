@@ -1,7 +1,7 @@
 // One running kernel: sockets, worker and handlers tied together, and the ways in which it ends.
 
 import type { WorkerEvent } from "./cell/protocol.js";
-import { WorkerProcess } from "./cell/worker-process.js";
+import type { WorkerProcess } from "./cell/worker-process.js";
 import { commHandlers } from "./handlers/comm.js";
 import { controlHandlers } from "./handlers/control.js";
 import { Executions } from "./handlers/execute.js";
@@ -16,19 +16,20 @@ import { KernelSockets } from "./wire/sockets.js";
 const parentCheckMs = 1000;
 
 /** Serves a connection until a shutdown request, a signal, or the end of the parent process. */
-export async function startKernel(connection: ConnectionInfo): Promise<void> {
+export async function startKernel(connection: ConnectionInfo, worker: WorkerProcess): Promise<void> {
 	const sockets = new KernelSockets(connection);
 	const outlet = new Outlet(sockets);
 	const history = new History();
-	const worker = new WorkerProcess({
+	const executions = new Executions(worker, outlet, history);
+
+	worker.listener = {
 		stream(name, text) {
 			if (!executions.silent) outlet.stream(name, text, executions.current);
 		},
 		event(event) {
 			if (!executions.silent) publish(event);
 		},
-	});
-	const executions = new Executions(worker, outlet, history);
+	};
 
 	function publish(event: WorkerEvent): void {
 		if (event.type === "clear") outlet.publish("clear_output", { wait: event.wait }, executions.current);

@@ -5,6 +5,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type TypeScript from "typescript";
+import { type AwaitNotes, guardAwaits } from "./await-guards.js";
 import { PackageView, packageRoot } from "./packages.js";
 
 type Ts = typeof TypeScript;
@@ -13,15 +14,11 @@ type Loose = Record<string, unknown>;
 type Builder = TypeScript.BuilderProgram & { getAllDependencies(file: TypeScript.SourceFile): readonly string[] };
 
 /** What one conversion leaves behind, besides tslab's own result. */
-export interface Compilation {
+export interface Compilation extends AwaitNotes {
 	/** Source map from the cell (one line below tslab's prefix) to the ES module. */
 	sourceToModule?: string;
 	/** Source map from the ES module to the CommonJS text that runs. */
 	moduleToOutput?: string;
-	/** True when the cell awaits at its top level. */
-	awaits: boolean;
-	/** Specifiers of static imports that have values. */
-	imports: string[];
 }
 
 /** The tuned compiler. */
@@ -209,47 +206,4 @@ function sourceDependencies(program: TypeScript.Program, file: TypeScript.Source
 	};
 	visit(file);
 	return [...found];
-}
-
-/**
- * Makes every await of a cell one that an interrupt can reject, and dynamic imports real ones; notes top-level awaits
- * and static imports on the way.
- */
-function guardAwaits(ts: Ts, notes: Compilation): TypeScript.TransformerFactory<TypeScript.SourceFile> {
-	const { factory } = ts;
-	const helper = (name: string, argument: TypeScript.Expression) =>
-		factory.createCallExpression(
-			factory.createPropertyAccessExpression(factory.createIdentifier("__octavo__"), name),
-			undefined,
-			[argument],
-		);
-	return (context) => (file) => {
-		for (const statement of file.statements) {
-			const from =
-				ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement) ? statement.moduleSpecifier : undefined;
-			if (from && ts.isStringLiteral(from)) notes.imports.push(from.text);
-		}
-		const visit = (node: TypeScript.Node, top: boolean): TypeScript.Node => {
-			const inner = top && !ts.isFunctionLike(node) && !ts.isClassStaticBlockDeclaration(node);
-			const next = ts.visitEachChild(node, (child) => visit(child, inner), context);
-			if (ts.isAwaitExpression(next)) {
-				if (inner) notes.awaits = true;
-				return factory.updateAwaitExpression(next, helper("wait", next.expression));
-			}
-			if (ts.isForOfStatement(next) && next.awaitModifier) {
-				if (inner) notes.awaits = true;
-				const { awaitModifier, initializer, expression, statement } = next;
-				return factory.updateForOfStatement(next, awaitModifier, initializer, helper("iterate", expression), statement);
-			}
-			if (
-				ts.isCallExpression(next) &&
-				next.expression.kind === ts.SyntaxKind.ImportKeyword &&
-				next.arguments.length > 0
-			) {
-				return helper("import", next.arguments[0]!);
-			}
-			return next;
-		};
-		return visit(file, true) as TypeScript.SourceFile;
-	};
 }

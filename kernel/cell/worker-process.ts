@@ -46,7 +46,8 @@ interface Pending {
 
 /** A worker process that is always there: one that dies is replaced. */
 export class WorkerProcess {
-	readonly #listener: WorkerListener;
+	/** Told of what the worker sends; set before the first request. */
+	listener: WorkerListener | undefined;
 	#child!: ChildProcess;
 	#pending = new Map<number, Pending>();
 	#nextId = 1;
@@ -54,8 +55,7 @@ export class WorkerProcess {
 	#stderrTail = "";
 	#marks: MarkedStream[] = [];
 
-	constructor(listener: WorkerListener) {
-		this.#listener = listener;
+	constructor() {
 		this.#start();
 	}
 
@@ -110,10 +110,10 @@ export class WorkerProcess {
 		});
 		this.#child = child;
 		this.#stderrTail = "";
-		const out = new MarkedStream(child.stdout!, (text) => this.#listener.stream("stdout", text));
+		const out = new MarkedStream(child.stdout!, (text) => this.listener?.stream("stdout", text));
 		const err = new MarkedStream(child.stderr!, (text) => {
 			this.#stderrTail = (this.#stderrTail + text).slice(-stderrKept);
-			this.#listener.stream("stderr", text);
+			this.listener?.stream("stderr", text);
 		});
 		this.#marks = [out, err];
 		const reader = new FrameReader((kind, text) => this.#receive(kind, text));
@@ -135,12 +135,12 @@ export class WorkerProcess {
 
 	#receive(kind: number, text: string): void {
 		if (kind !== frameKind.event) {
-			this.#listener.stream(kind === frameKind.stdout ? "stdout" : "stderr", text);
+			this.listener?.stream(kind === frameKind.stdout ? "stdout" : "stderr", text);
 			return;
 		}
 		const event = JSON.parse(text) as WorkerEvent;
 		if (event.type !== "reply") {
-			this.#listener.event(event);
+			this.listener?.event(event);
 			return;
 		}
 		const pending = this.#pending.get(event.id);
@@ -161,7 +161,7 @@ export class WorkerProcess {
 		const pending = [...this.#pending.values()];
 		this.#pending = new Map();
 		this.#start();
-		if (pending.length === 0) this.#listener.stream("stderr", `${died.message}\n`);
+		if (pending.length === 0) this.listener?.stream("stderr", `${died.message}\n`);
 		for (const { reject } of pending) reject(died);
 	}
 }

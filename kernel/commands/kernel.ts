@@ -11,7 +11,10 @@ export function register(program: Command): void {
 		.action(async ({ connectionFile }: { connectionFile: string }) => {
 			const { readConnectionFile } = await import("../wire/connection.js");
 			const connection = readConnectionFile(connectionFile);
+			// The worker takes longest to get ready: it starts before this process loads ZeroMQ.
+			const { WorkerProcess } = await import("../cell/worker-process.js");
+			const worker = new WorkerProcess();
 			const { startKernel } = await import("../kernel.js");
-			await startKernel(connection);
+			await startKernel(connection, worker);
 		});
 }

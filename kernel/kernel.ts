@@ -1,5 +1,6 @@
 // One running kernel: sockets, worker and handlers tied together, and the ways in which it ends.
 
+import { OctavoError } from "../sdk/errors.js";
 import type { WorkerEvent } from "./cell/protocol.js";
 import type { WorkerProcess } from "./cell/worker-process.js";
 import { commHandlers } from "./handlers/comm.js";
@@ -15,7 +16,11 @@ import { KernelSockets } from "./wire/sockets.js";
 /** How often a kernel looks whether the Jupyter process that started it still lives, in milliseconds. */
 const parentCheckMs = 1000;
 
-/** Serves a connection until a shutdown request, a signal, or the end of the parent process. */
+/**
+ * Serves a connection until a shutdown request, a signal, or the end of the parent process.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_BIND when a port is taken; nothing is left running then
+ */
 export async function startKernel(connection: ConnectionInfo, worker: WorkerProcess): Promise<void> {
 	const sockets = new KernelSockets(connection);
 	const outlet = new Outlet(sockets);
@@ -66,7 +71,15 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 	process.on("SIGTERM", () => void shutdown());
 	process.on("SIGHUP", () => void shutdown());
 	watchParent(shutdown);
-	await sockets.open((channel, message) => router.accept(channel, message));
+	try {
+		await sockets.open((channel, message) => router.accept(channel, message));
+	} catch (error) {
+		await Promise.all([worker.stop(), sockets.close()]);
+		const { message } = error as Error;
+		throw new OctavoError("ERR_OCTAVO_BIND", `Expected free ports in the connection file but ${message}`, {
+			cause: error,
+		});
+	}
 	outlet.status("starting");
 }
 

@@ -16,11 +16,11 @@ export class Heartbeat {
 	async open(address: string): Promise<void> {
 		const workerData: HeartbeatData = { octavoHeartbeat: address };
 		const thread = new Worker(new URL(import.meta.url), { workerData });
-		this.#thread = thread;
 		await new Promise<void>((resolve, reject) => {
 			thread.once("message", (failure: string | null) => (failure === null ? resolve() : reject(new Error(failure))));
 			thread.once("error", reject);
 		});
+		this.#thread = thread;
 	}
 
 	/** Stops echoing. */

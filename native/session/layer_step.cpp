@@ -187,7 +187,6 @@ void Session::choose_tokens() {
 // scored.
 void Session::page_prompt() {
   Step& step = *step_;
-  const Stopwatch stopwatch(step.evict_us);
   KvCache& cache = layers_[static_cast<size_t>(step.layer)].cache;
   const auto row = static_cast<size_t>(model_config().num_kv_heads) * model_config().head_dim;
   std::vector<float> block_scores;

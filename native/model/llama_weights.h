@@ -21,10 +21,9 @@ struct LoadedWeights {
   std::vector<std::shared_ptr<const MappedFile>> files;
 };
 
-// Maps the files. A weight whose place in the file does not suit its type's alignment is copied.
-// Throws ERR_OCTAVO_MODEL_WEIGHTS when one is missing, doubled, of a wrong shape, size or type, or unknown
-// (as a bias would be: leaving it out would give wrong results); ERR_OCTAVO_MODEL_FILE for a bad file or
-// range.
+// Maps the files. A weight whose place in the file does not suit its type's alignment is copied. Throws
+// ERR_OCTAVO_MODEL_WEIGHTS when one is missing, doubled, of a wrong shape, size or type, or unknown (as a
+// bias would be: leaving it out would give wrong results); ERR_OCTAVO_MODEL_FILE for a bad file or range.
 LoadedWeights load_llama_weights(const LlamaConfig& config, const std::vector<WeightSource>& sources);
 
 }  // namespace octavo

@@ -8,7 +8,7 @@ namespace octavo::OCTAVO_SIMD {
 namespace {
 
 constexpr int kRowsAtOnce = 4;
-constexpr int64_t kPrefetchBytes = 4096;
+constexpr int64_t kPrefetchBytes = 16384;  // about four rows; fits any first cache
 
 template <int kRows, typename Element>
 inline void multiply_rows(const float* input, const Element* weight, int64_t in, float* output) {

@@ -8,4 +8,5 @@ namespace octavo {
 void swiglu_cpu(const float* up,  // [count]
                 int64_t count,
                 float* gate);  // [count], replaced by the product
+
 }  // namespace octavo

@@ -12,4 +12,5 @@ namespace octavo {
 const float* widened_rows(const Tensor& weight,  // [out, in]
                           int64_t first_row, int64_t num_rows,
                           std::vector<float>& scratch);  // grown on demand; the result may point into it
+
 }  // namespace octavo

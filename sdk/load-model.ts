@@ -89,12 +89,11 @@ export class Model {
 		const spec = checkSession(options, this.config);
 		const session = native(() => this.#native.createSession(spec));
 		const { name: policy, ...policyOptions } = spec.policy;
-		const { numLayers, endTokens } = this.config;
+		const { numLayers, endTokens, sampling } = this.config;
 		const { blockSize, numBlocks, seed } = spec;
 		return new Session(session, {
 			tokenizer: this.tokenizer,
-			endTokens,
-			numLayers,
+			...{ endTokens, sampling, numLayers },
 			metadata: {
 				...{ version, created: new Date().toISOString(), model: this.name },
 				...{ policy, policyOptions, blockSize, numBlocks, numLayers, seed, engine: describeEngine() },
@@ -151,6 +150,6 @@ export function randomModel(shape: LlamaSpec, seed = 0): Model {
 	return new Model(model, { name: "random", config: { ...shape, endTokens: [] } });
 }
 
-function shapeOf({ bosToken: _bos, endTokens: _end, ...shape }: ModelConfig): LlamaSpec {
+function shapeOf({ bosToken: _bos, endTokens: _end, sampling: _sampling, ...shape }: ModelConfig): LlamaSpec {
 	return shape;
 }

@@ -35,7 +35,7 @@ const rules: Rule[] = [
 	{ files: /^sdk\/decode\//, may: new RegExp(`^(sdk/(decode|model|debug|trace)/|native/load$|${shared})`) },
 	{ files: /^sdk\/train\//, may: new RegExp(`^(sdk/(train|hardware|model|debug|trace)/|native/load$|${shared})`) },
 	{ files: /^sdk\/(train\/schedule|hardware)\//, mustNot: /^native\/|^sdk\/(decode|train\/session)/ },
-	{ files: /^sdk\/model\//, may: new RegExp(`^(sdk/model/|${shared})`) },
+	{ files: /^sdk\/model\//, may: new RegExp(`^(sdk/model/|@huggingface/|${shared})`) },
 	{ files: /^sdk\/debug\//, may: new RegExp(`^(sdk/debug/|${shared})`) },
 	{ files: /^sdk\/trace\//, may: new RegExp(`^(sdk/trace/|apache-arrow$|${shared})`) },
 	// Each outside package has one owning folder.
@@ -43,6 +43,7 @@ const rules: Rule[] = [
 	{ files: /^(?!kernel\/cell\/|test\/)/, mustNot: /^(tslab|@tslab\/.*|typescript)$/ },
 	{ files: /^(?!sdk\/trace\/|sdk\/tensor\.ts|test\/)/, mustNot: /^apache-arrow$/ },
 	{ files: /^(?!kernel\/|test\/)/, mustNot: /^(plotly\.js-dist|@jupyterlab\/.*|fastify|ws)$/ },
+	{ files: /^(?!sdk\/model\/|test\/)/, mustNot: /^@huggingface\// },
 	{ files: /^(?!test\/)/, mustNot: /^nodejs-polars$/ },
 	// C++. Only session knows how cache, evict, ops and trace come together.
 	{ files: /^native\/core\//, may: /^native\/core\// },
@@ -114,6 +115,7 @@ test("the checker finds what breaks them", () => {
 		["sdk/decode/a.ts", "sdk/chart/index"],
 		["sdk/decode/a.ts", "sdk/train/session"],
 		["sdk/decode/a.ts", "apache-arrow"],
+		["sdk/decode/a.ts", "@huggingface/tokenizers"],
 		["sdk/train/schedule/a.ts", "native/load"],
 		["sdk/trace/a.ts", "sdk/decode/session"],
 		["sdk/index.ts", "kernel/main"],

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { presetFolder, readCheckpoint } from "../sdk/model/checkpoint.js";
 import { parseConfig } from "../sdk/model/config.js";
-import { Tokenizer } from "../sdk/model/tokenizer.js";
+import { NameTokenizer } from "../sdk/model/name-tokenizer.js";
 import { encodeSafetensors, tinyConfig, tinyWeights, writeFolder } from "./helpers/checkpoint.js";
 import { temporaryFolder } from "./helpers/temporary-folder.js";
 
@@ -115,7 +115,7 @@ test("refuses folders without files and files that are no JSON", async (t) => {
 
 test("a tokenizer round-trips, and names the nearest word", async () => {
 	const names = JSON.parse(await readFile(join(presetFolder("recall-tiny"), "vocabulary.json"), "utf8"));
-	const tokenizer = new Tokenizer(names);
+	const tokenizer = new NameTokenizer(names);
 	const all = Array.from({ length: 256 }, (_, i) => i);
 	assert.deepEqual(Array.from(tokenizer.encode(tokenizer.decode(all))), all);
 	assert.throws(() => tokenizer.encode("BOS QRT"), {

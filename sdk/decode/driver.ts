@@ -17,14 +17,14 @@ export class Driver implements RunContext {
 	/** Where the session stands inside a step; undefined between steps. */
 	stoppedAt: EvictEvent | BlockFullEvent | undefined;
 	readonly #recorder: TraceRecorder;
-	readonly #name: (token: number) => string;
+	readonly #textOf: (token: number, stepIndex: number) => string;
 	#busy = false;
 	#closed = false;
 
-	/** @param name name of a token, for the record of a step */
-	constructor(session: NativeSession, metadata: TraceMetadata, name: (token: number) => string) {
+	/** @param textOf text that a token adds in a step, for the record of the step */
+	constructor(session: NativeSession, metadata: TraceMetadata, textOf: (token: number, stepIndex: number) => string) {
 		this.native = session;
-		this.#name = name;
+		this.#textOf = textOf;
 		this.#recorder = new TraceRecorder(metadata, () => {
 			if (!this.#busy && !this.#closed) this.drain();
 		});
@@ -63,7 +63,7 @@ export class Driver implements RunContext {
 	drain(): Step[] {
 		const rows = native(() => this.native.takeTrace());
 		this.#recorder.append(rows);
-		return readSteps(rows, this.#name);
+		return readSteps(rows, this.#textOf);
 	}
 
 	close(): void {

@@ -1,6 +1,6 @@
 // Options of a session and of its runs, in one place with their checks and defaults.
 
-import type { AdvanceRequest, SessionSpec } from "../../native/addon.js";
+import type { AdvanceRequest, SamplingSpec, SessionSpec } from "../../native/addon.js";
 import { OctavoError, received } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import type { Tokenizer } from "../model/tokenizer.js";
@@ -25,7 +25,7 @@ export interface SessionOptions {
 
 /** Options of one step. */
 export interface StepOptions {
-	/** Default: greedy. */
+	/** Default: as the model's generation_config.json says, or greedy. */
 	sampling?: SamplingOptions;
 	/** Stops at the next layer; the session can go on. The promise rejects with the signal's reason. */
 	signal?: AbortSignal;
@@ -77,19 +77,33 @@ export function checkSession(options: unknown, { maxPositions }: ModelConfig): S
 	return { blockSize, numBlocks, policy, seed: given.seed, recordBlocks: given.recordBlocks };
 }
 
-const stepChecks = { sampling: checkSampling, signal: instanceOf(AbortSignal) };
+/** What a model says of decoding, where the caller says nothing. */
+export interface DecodeDefaults {
+	/** Absent: greedy. */
+	sampling: SamplingSpec | undefined;
+	endTokens: readonly number[];
+}
+
+const stepChecks = ({ sampling }: DecodeDefaults) => ({
+	sampling: (value: unknown) => (value === undefined && sampling ? sampling : checkSampling(value)),
+	signal: instanceOf(AbortSignal),
+});
 
 /** Checks the options of a step. */
-export function checkStep(owner: string, options: unknown): Pick<CheckedRun, "sampling" | "signal"> {
-	return checkOptions(owner, options, stepChecks);
+export function checkStep(
+	owner: string,
+	options: unknown,
+	defaults: DecodeDefaults,
+): Pick<CheckedRun, "sampling" | "signal"> {
+	return checkOptions(owner, options, stepChecks(defaults));
 }
 
 /** Checks the options of a run. */
-export function checkRun(owner: string, options: unknown, endTokens: readonly number[]): CheckedRun {
+export function checkRun(owner: string, options: unknown, defaults: DecodeDefaults): CheckedRun {
 	return checkOptions(owner, options, {
-		...stepChecks,
+		...stepChecks(defaults),
 		maxTokens: integer(0, 2 ** 31 - 1, 256),
-		endTokens: (value: unknown, name: string) => toTokens(value ?? endTokens, name),
+		endTokens: (value: unknown, name: string) => toTokens(value ?? defaults.endTokens, name),
 	});
 }
 
@@ -99,13 +113,15 @@ export type Prompt = string | Int32Array | readonly number[];
 /**
  * Tokens as the engine takes them.
  *
- * @throws {OctavoError} ERR_OCTAVO_TOKENIZER for text where there is no vocabulary; ERR_OCTAVO_TOKEN for what is no list of
+ * @param addSpecialTokens adds what belongs around a whole prompt of text, such as the token that begins a sequence
+ *
+ * @throws {OctavoError} ERR_OCTAVO_TOKENIZER for text where there is no tokenizer; ERR_OCTAVO_TOKEN for what is no list of
  * token ids, which the engine checks against the vocabulary
  */
-export function promptTokens(prompt: unknown, tokenizer: Tokenizer | undefined): Int32Array {
+export function promptTokens(prompt: unknown, tokenizer: Tokenizer | undefined, addSpecialTokens: boolean): Int32Array {
 	if (typeof prompt !== "string") return toTokens(prompt, "tokens");
-	if (tokenizer) return tokenizer.encode(prompt);
-	const expected = "token ids, as the model's folder has no vocabulary.json,";
+	if (tokenizer) return tokenizer.encode(prompt, { addSpecialTokens });
+	const expected = "token ids, as the model's folder has neither tokenizer.json nor vocabulary.json,";
 	throw new OctavoError("ERR_OCTAVO_TOKENIZER", `Expected ${expected} but received text`);
 }
 

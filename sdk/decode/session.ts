@@ -6,13 +6,22 @@ import type { AdvanceRequest, BlockFullEvent, EvictEvent, NativeSession, Samplin
 import type { Breakpoint } from "../debug/breakpoints.js";
 import type { Steppable } from "../debug/steppable.js";
 import { native, OctavoError } from "../errors.js";
+import { StepText } from "../model/step-text.js";
 import type { Tokenizer } from "../model/tokenizer.js";
 import { Tensor } from "../tensor.js";
 import type { TraceMetadata } from "../trace/arrow-schema.js";
 import type { Trace } from "../trace/trace.js";
 import { Driver } from "./driver.js";
 import { LayerView } from "./layer-view.js";
-import { checkRun, checkStep, type Prompt, promptTokens, type RunOptions, type StepOptions } from "./options.js";
+import {
+	checkRun,
+	checkStep,
+	type DecodeDefaults,
+	type Prompt,
+	promptTokens,
+	type RunOptions,
+	type StepOptions,
+} from "./options.js";
 import { completeSteps, type RunResult, runToStop, type SessionEvents, type Work } from "./run.js";
 import { type TokenCandidate, topTokens } from "./sampling.js";
 import type { Step } from "./step.js";
@@ -23,9 +32,8 @@ const shortStepUs = 1_000;
 const turnMs = 8;
 
 /** What a session needs of its model. */
-export interface SessionModel {
+export interface SessionModel extends DecodeDefaults {
 	tokenizer: Tokenizer | undefined;
-	endTokens: readonly number[];
 	numLayers: number;
 	metadata: TraceMetadata;
 }
@@ -56,7 +64,8 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	/** Made by `model.session`. */
 	constructor(session: NativeSession, model: SessionModel) {
 		this.#model = model;
-		this.#driver = new Driver(session, model.metadata, this.#name);
+		const text = new StepText(model.tokenizer);
+		this.#driver = new Driver(session, model.metadata, (token, stepIndex) => text.add(token, stepIndex));
 	}
 
 	/** The record of the run up to now, without a call still under way; stays readable after `close`. */
@@ -71,13 +80,13 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	 * ERR_OCTAVO_POSITION, ERR_OCTAVO_POOL_EXHAUSTED for a prompt that is empty, unknown or too long
 	 */
 	async prefill(prompt: Prompt, options: Pick<StepOptions, "signal"> = {}): Promise<Step> {
-		const { sampling, signal } = checkStep("prefill()", options);
+		const { sampling, signal } = checkStep("prefill()", options, this.#model);
 		return this.#driver.async(this.#prefill(prompt, sampling), signal);
 	}
 
 	/** `prefill` on the calling thread. */
 	prefillSync(prompt: Prompt): Step {
-		return this.#driver.sync(this.#prefill(prompt, checkStep("prefillSync()", {}).sampling));
+		return this.#driver.sync(this.#prefill(prompt, checkStep("prefillSync()", {}, this.#model).sampling));
 	}
 
 	/**
@@ -87,13 +96,13 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	 * ERR_OCTAVO_POOL_EXHAUSTED, ERR_OCTAVO_NAN, each leaving the session as before the step
 	 */
 	async step(options: StepOptions = {}): Promise<Step> {
-		const { sampling, signal } = checkStep("step()", options);
+		const { sampling, signal } = checkStep("step()", options, this.#model);
 		return this.#driver.async(this.#step({ sampling }), signal);
 	}
 
 	/** `step` on the calling thread. */
 	stepSync(options: Omit<StepOptions, "signal"> = {}): Step {
-		const { sampling } = checkStep("stepSync()", options);
+		const { sampling } = checkStep("stepSync()", options, this.#model);
 		return this.#driver.sync(this.#step({ sampling }));
 	}
 
@@ -103,20 +112,18 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	 * @returns a step for each token
 	 */
 	async feed(tokens: Prompt, options: Pick<StepOptions, "signal"> = {}): Promise<Step[]> {
-		const { sampling, signal } = checkStep("feed()", options);
-		return this.#driver.async(this.#feed(promptTokens(tokens, this.#model.tokenizer), sampling), signal);
+		const { sampling, signal } = checkStep("feed()", options, this.#model);
+		return this.#driver.async(this.#feed(tokens, sampling), signal);
 	}
 
 	/** `feed` on the calling thread. */
 	feedSync(tokens: Prompt): Step[] {
-		return this.#driver.sync(
-			this.#feed(promptTokens(tokens, this.#model.tokenizer), checkStep("feedSync()", {}).sampling),
-		);
+		return this.#driver.sync(this.#feed(tokens, checkStep("feedSync()", {}, this.#model).sampling));
 	}
 
 	/** Steps one by one until `maxTokens` or an end token; passes over breakpoints. Leave the loop at will and go on later. */
 	async *steps(options: RunOptions = {}): AsyncGenerator<Step, void, undefined> {
-		const { maxTokens, sampling, endTokens, signal } = checkRun("steps()", options, this.#model.endTokens);
+		const { maxTokens, sampling, endTokens, signal } = checkRun("steps()", options, this.#model);
 		let lastUs = Number.POSITIVE_INFINITY;
 		let turnStart = performance.now();
 		for (let i = 0; i < maxTokens; i++) {
@@ -136,13 +143,13 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 
 	/** Decodes natively until a breakpoint holds, `maxTokens` are done or an end token is sampled. */
 	async run(options: RunOptions = {}): Promise<RunResult> {
-		const checked = checkRun("run()", options, this.#model.endTokens);
+		const checked = checkRun("run()", options, this.#model);
 		return this.#driver.async(runToStop(this.#driver, checked), checked.signal);
 	}
 
 	/** `run` on the calling thread. */
 	runSync(options: Omit<RunOptions, "signal"> = {}): RunResult {
-		return this.#driver.sync(runToStop(this.#driver, checkRun("runSync()", options, this.#model.endTokens)));
+		return this.#driver.sync(runToStop(this.#driver, checkRun("runSync()", options, this.#model)));
 	}
 
 	/**
@@ -206,7 +213,7 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 
 	/** Text of tokens. Default: of the whole sequence. */
 	text(tokens: Iterable<number> = this.tokens): string {
-		return Array.from(tokens, this.#name).join(" ");
+		return this.#model.tokenizer?.decode(tokens) ?? Array.from(tokens, this.#name).join(" ");
 	}
 
 	/**
@@ -231,12 +238,13 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	}
 
 	*#prefill(prompt: Prompt, sampling: SamplingSpec): Work<Step> {
-		const tokens = promptTokens(prompt, this.#model.tokenizer);
+		const tokens = promptTokens(prompt, this.#model.tokenizer, true);
 		native(() => this.#driver.native.prefill(tokens));
 		return yield* this.#step({ sampling });
 	}
 
-	*#feed(tokens: Int32Array, sampling: SamplingSpec): Work<Step[]> {
+	*#feed(prompt: Prompt, sampling: SamplingSpec): Work<Step[]> {
+		const tokens = promptTokens(prompt, this.#model.tokenizer, false);
 		if (tokens.length === 0) return [];
 		if (this.#driver.native.insideStep) yield* this.#step({ sampling });
 		const request = { maxSteps: tokens.length, forcedTokens: tokens, sampling };

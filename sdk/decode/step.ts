@@ -39,7 +39,7 @@ export interface Step {
 	phase: "prefill" | "decode";
 	/** Token fed in this step; the last prompt token for prefill. */
 	token: number;
-	/** Its name in the model's vocabulary. */
+	/** The text it adds: a whole character comes with the token that completes it. Its name where the vocabulary has names. */
 	text: string;
 	/** Its RoPE position. */
 	position: number;
@@ -90,7 +90,7 @@ function readEvictions({ evictions: columns }: NativeTrace): Eviction[] {
 }
 
 /** Steps among newly recorded rows. The engine records a step's rows when it completes, so none is in two parts. */
-export function readSteps(trace: NativeTrace, name: (token: number) => string): Step[] {
+export function readSteps(trace: NativeTrace, textOf: (token: number, stepIndex: number) => string): Step[] {
 	const columns = trace.steps;
 	const evictions = readEvictions(trace);
 	const { phase } = traceSchema.steps;
@@ -101,7 +101,7 @@ export function readSteps(trace: NativeTrace, name: (token: number) => string): 
 			index,
 			phase: phase.values[cell("phase")]!,
 			token,
-			text: name(token),
+			text: textOf(token, index),
 			position: cell("position_index"),
 			numTokens: cell("num_tokens"),
 			forced: cell("forced") !== 0,

@@ -1,14 +1,15 @@
 // A model folder in Hugging Face layout: config.json, safetensors weights (one file, or shards with an index), and
-// optionally generation_config.json and vocabulary.json. Reads headers only; weights are mapped by the engine.
+// optionally generation_config.json and a tokenizer. Reads headers only; weights are mapped by the engine.
 
-import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { WeightSource } from "../../native/addon.js";
-import { OctavoError, type OctavoErrorCode, received } from "../errors.js";
+import { OctavoError, received } from "../errors.js";
 import { type ModelConfig, parseConfig } from "./config.js";
+import { readJson, readOptionalJson } from "./json-file.js";
+import { readTokenizer } from "./read-tokenizer.js";
 import { readSafetensorsHeader } from "./safetensors.js";
-import { Tokenizer } from "./tokenizer.js";
+import type { Tokenizer } from "./tokenizer.js";
 
 /** A model's folder, read and checked. */
 export interface Checkpoint {
@@ -18,33 +19,13 @@ export interface Checkpoint {
 	folder: string;
 	config: ModelConfig;
 	weights: WeightSource[];
-	/** Absent where the folder has no vocabulary.json. */
+	/** Absent where the folder has neither tokenizer.json nor vocabulary.json. */
 	tokenizer?: Tokenizer;
 }
 
 /** Folder of a model that comes with the package; seen from dist/sdk/model. */
 export function presetFolder(name: string): string {
 	return fileURLToPath(new URL(`../../../sdk/model/presets/${name}`, import.meta.url));
-}
-
-async function readJson(path: string, code: OctavoErrorCode): Promise<unknown> {
-	try {
-		return JSON.parse(await readFile(path, "utf8"));
-	} catch (error) {
-		throw new OctavoError(code, `Expected a JSON file at ${path} but received: ${(error as Error).message}`, {
-			cause: error,
-		});
-	}
-}
-
-async function readOptionalJson(path: string, code: OctavoErrorCode): Promise<unknown> {
-	try {
-		return await readJson(path, code);
-	} catch (error) {
-		const cause = (error as Error).cause as NodeJS.ErrnoException;
-		if (cause.code === "ENOENT") return undefined;
-		throw error;
-	}
 }
 
 async function readWeights(folder: string): Promise<WeightSource[]> {
@@ -93,15 +74,7 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
 	const configJson = await readJson(join(folder, "config.json"), "ERR_OCTAVO_MODEL_CONFIG");
 	const generation = await readOptionalJson(join(folder, "generation_config.json"), "ERR_OCTAVO_MODEL_CONFIG");
 	const config = parseConfig(configJson, generation);
-	const names = await readOptionalJson(join(folder, "vocabulary.json"), "ERR_OCTAVO_TOKENIZER");
-	if (names !== undefined && (!Array.isArray(names) || names.length > config.vocabSize)) {
-		const expected = `an array of at most vocab_size (${config.vocabSize}) names`;
-		throw new OctavoError(
-			"ERR_OCTAVO_TOKENIZER",
-			`Expected ${expected} in vocabulary.json but received ${received(names)}`,
-		);
-	}
+	const tokenizer = await readTokenizer(folder, config.vocabSize);
 	const weights = await readWeights(folder);
-	const tokenizer = names === undefined ? undefined : new Tokenizer(names as string[]);
 	return { name: basename(folder), folder, config, weights, ...(tokenizer && { tokenizer }) };
 }

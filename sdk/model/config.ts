@@ -1,7 +1,7 @@
 // A model folder's config.json and generation_config.json, checked field by field. A setting that would change the
 // numbers and that the engine does not have (a bias, another activation, another RoPE scaling) is refused, never ignored.
 
-import type { LlamaSpec, RopeScalingSpec } from "../../native/addon.js";
+import type { LlamaSpec, RopeScalingSpec, SamplingSpec } from "../../native/addon.js";
 import { OctavoError, received } from "../errors.js";
 
 /** What a model folder says about a model. */
@@ -10,6 +10,8 @@ export interface ModelConfig extends LlamaSpec {
 	bosToken?: number;
 	/** Tokens that end a sequence. */
 	endTokens: number[];
+	/** How the model's makers sample from it. Absent: greedy. */
+	sampling?: SamplingSpec;
 }
 
 type Json = Record<string, unknown>;
@@ -72,6 +74,20 @@ function ropeScaling(value: unknown, field: string): RopeScalingSpec | undefined
 	return scaling;
 }
 
+// What generation_config.json leaves out has the values that the transformers library gives it.
+function sampling(json: Json): SamplingSpec | undefined {
+	if (!flag(json, "do_sample", false)) return undefined;
+	const read = (field: string, min: number, max: number, fallback: number) => {
+		const value = json[field] ?? fallback;
+		if (typeof value !== "number" || !(value >= min && value <= max))
+			fail(field, `a number from ${min} to ${max}`, value);
+		return value;
+	};
+	const topK = read("top_k", 0, 2 ** 31 - 1, 50);
+	if (!Number.isInteger(topK)) fail("top_k", "a whole number", topK);
+	return { temperature: read("temperature", 0, 1e6, 1), topK, topP: read("top_p", Number.MIN_VALUE, 1, 1) };
+}
+
 function checkSupported(json: Json): void {
 	const { architectures, model_type: type, hidden_act: activation } = json;
 	const named = Array.isArray(architectures) ? architectures : [];
@@ -120,9 +136,10 @@ export function parseConfig(config: unknown, generation: unknown = {}): ModelCon
 	const rope = json[ropeField];
 	const scaling = ropeScaling(rope, ropeField);
 	const nestedTheta = typeof rope === "object" && rope !== null ? (rope as Json).rope_theta : undefined;
-	const generationJson = (typeof generation === "object" && generation !== null ? generation : {}) as Json;
-	const both = { ...json, ...generationJson };
+	const generationFields = (typeof generation === "object" && generation !== null ? generation : {}) as Json;
+	const both = { ...json, ...generationFields };
 	const [bosToken] = tokens(both, "bos_token_id", vocabSize);
+	const sampled = sampling(generationFields);
 	return {
 		numLayers: count(json, "num_hidden_layers", undefined, 4096),
 		hiddenSize,
@@ -138,5 +155,51 @@ export function parseConfig(config: unknown, generation: unknown = {}): ModelCon
 		tieWordEmbeddings: flag(json, "tie_word_embeddings", false),
 		...(bosToken !== undefined && { bosToken }),
 		endTokens: tokens(both, "eos_token_id", vocabSize),
+		...(sampled && { sampling: sampled }),
+	};
+}
+
+/** config.json of a model, as `parseConfig` reads it. */
+export function configJson(config: ModelConfig, dtype: string): Json {
+	const { ropeScaling } = config;
+	return {
+		architectures: ["LlamaForCausalLM"],
+		model_type: "llama",
+		hidden_size: config.hiddenSize,
+		intermediate_size: config.intermediateSize,
+		num_hidden_layers: config.numLayers,
+		num_attention_heads: config.numQueryHeads,
+		num_key_value_heads: config.numKvHeads,
+		head_dim: config.headDim,
+		vocab_size: config.vocabSize,
+		max_position_embeddings: config.maxPositions,
+		rms_norm_eps: config.rmsNormEps,
+		rope_theta: config.ropeTheta,
+		rope_scaling: ropeScaling
+			? {
+					rope_type: "llama3",
+					factor: ropeScaling.factor,
+					low_freq_factor: ropeScaling.lowFreqFactor,
+					high_freq_factor: ropeScaling.highFreqFactor,
+					original_max_position_embeddings: ropeScaling.originalMaxPositions,
+				}
+			: null,
+		hidden_act: "silu",
+		attention_bias: false,
+		mlp_bias: false,
+		tie_word_embeddings: config.tieWordEmbeddings,
+		torch_dtype: dtype,
+		...(config.bosToken !== undefined && { bos_token_id: config.bosToken }),
+		eos_token_id: config.endTokens,
+	};
+}
+
+/** generation_config.json of a model. */
+export function generationJson({ bosToken, endTokens, sampling }: ModelConfig): Json {
+	return {
+		...(bosToken !== undefined && { bos_token_id: bosToken }),
+		eos_token_id: endTokens,
+		do_sample: sampling !== undefined,
+		...(sampling && { temperature: sampling.temperature, top_k: sampling.topK, top_p: sampling.topP }),
 	};
 }

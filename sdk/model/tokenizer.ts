@@ -1,69 +1,53 @@
-// A tokenizer for small models: a list of names, one a token, words apart by spaces. Vocabularies of merges (BPE) are not
-// read; a folder that has only such a one takes token ids.
+// What a session asks of a tokenizer, whichever kind a model's folder has.
 
-import { OctavoError, received } from "../errors.js";
-import { nearest } from "../options.js";
+import type { ChatMessage, ChatOptions } from "./chat-template.js";
 
-/** Turns text into tokens and back, by a list of names. */
-export class Tokenizer {
-	readonly #names: readonly string[];
-	readonly #ids: ReadonlyMap<string, number>;
+/** How text becomes tokens. */
+export interface EncodeOptions {
+	/** Adds what the tokenizer puts around a whole prompt, such as the token that begins a sequence. Default true. */
+	addSpecialTokens?: boolean;
+}
 
+/** How tokens become text. */
+export interface DecodeOptions {
+	/** Leaves out tokens that are no text, such as those that begin and end a sequence. Default false. */
+	skipSpecialTokens?: boolean;
+}
+
+/**
+ * Turns text into tokens and back. `loadModel` makes it from the model's folder: of tokenizer.json, or of vocabulary.json
+ * (names of tokens, apart by spaces).
+ *
+ * @example
+ * ```ts
+ * import { loadModel } from "octavo";
+ * const { tokenizer } = await loadModel();
+ * const tokens = tokenizer!.encode("BOS REC k20");
+ * console.log(tokens.join(), tokenizer!.decode(tokens));   // 1,2,20 BOS REC k20
+ * ```
+ */
+export interface Tokenizer {
+	/** Number of tokens. */
+	readonly size: number;
+	/** @throws {OctavoError} ERR_OCTAVO_TOKENIZER for text that is none of its vocabulary */
+	encode(text: string, options?: EncodeOptions): Int32Array;
+	/** Text of a sequence; bytes that are no UTF-8 come as U+FFFD. */
+	decode(tokens: Iterable<number>, options?: DecodeOptions): string;
+	/** A token by itself, to show: its text, or `<0xE2>` for bytes that are no whole character; `#id` for no token. */
+	name(token: number): string;
+	/** UTF-8 bytes that a token adds to the text; undefined where tokens are words apart by spaces. */
+	bytes(token: number): Uint8Array | undefined;
 	/**
-	 * @param names name of each token in order of its id: non-empty, without spaces, each once
-	 * @throws {OctavoError} ERR_OCTAVO_TOKENIZER when they are not
+	 * Text of a conversation by the model's chat template.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_TOKENIZER where there is none, or where it refuses the messages
 	 */
-	constructor(names: readonly string[]) {
-		const ids = new Map<string, number>();
-		for (const [id, name] of names.entries()) {
-			if (typeof name !== "string" || !/^\S+$/.test(name)) {
-				throw new OctavoError(
-					"ERR_OCTAVO_TOKENIZER",
-					`Expected a name without spaces for token ${id} but received ${received(name)}`,
-				);
-			}
-			if (ids.has(name)) {
-				throw new OctavoError(
-					"ERR_OCTAVO_TOKENIZER",
-					`Expected each name once but received ${received(name)} for tokens ${ids.get(name)} and ${id}`,
-				);
-			}
-			ids.set(name, id);
-		}
-		this.#names = [...names];
-		this.#ids = ids;
-	}
-
-	/** Number of tokens with a name. */
-	get size(): number {
-		return this.#names.length;
-	}
-
+	renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string;
 	/**
-	 * @param text names apart by white space
-	 * @throws {OctavoError} ERR_OCTAVO_TOKENIZER for a word that is no token, with the nearest one
+	 * Tokens of a conversation by the model's chat template, for `session.prefill`. The template writes its special
+	 * tokens itself, so none are added.
+	 *
+	 * @throws {OctavoError} as `renderChat`
 	 */
-	encode(text: string): Int32Array {
-		const words = text.split(/\s+/).filter(Boolean);
-		return Int32Array.from(words, (word) => {
-			const id = this.#ids.get(word);
-			if (id !== undefined) return id;
-			const near = nearest(word, this.#names);
-			const hint = near ? `; did you mean ${near}?` : "";
-			throw new OctavoError(
-				"ERR_OCTAVO_TOKENIZER",
-				`Expected words of the vocabulary but received ${received(word)}${hint}`,
-			);
-		});
-	}
-
-	/** Text of tokens, apart by spaces. */
-	decode(tokens: Iterable<number>): string {
-		return Array.from(tokens, (token) => this.name(token)).join(" ");
-	}
-
-	/** Name of one token; `#id` where it has none. */
-	name(token: number): string {
-		return this.#names[token] ?? `#${token}`;
-	}
+	applyChatTemplate(messages: readonly ChatMessage[], options?: ChatOptions): Int32Array;
 }

@@ -2,7 +2,7 @@
 // contention comes from these demands; a task's time alone already counts the other ranks of its node, as every rank
 // runs the same schedule at the same moment.
 
-import { ranksPerNode } from "../train/schedule/configuration.js";
+import { parameterNumels, ranksPerNode } from "../train/schedule/configuration.js";
 import type { Schedule, Task } from "../train/schedule/task.js";
 import type { Constants } from "./profile.js";
 
@@ -22,6 +22,14 @@ export function hostBytesPerUs(constants: Constants, numRanks: number): number {
 	return (constants.hostGBs * 1e3) / (1 + constants.hostContention * (numRanks - 1));
 }
 
+/** Share of a rank's bf16 gradient bytes that are still in a cache of this size when its tensor is converted. */
+function cachedShare({ configuration }: Schedule, cacheBytes: number): number {
+	const { dataParallel, tensorParallel, model } = configuration;
+	const sizes = parameterNumels(model).map((numel) => (2 * numel) / (dataParallel * tensorParallel));
+	const total = sizes.reduce((sum, size) => sum + size, 0);
+	return sizes.reduce((sum, size) => sum + Math.min(size, cacheBytes), 0) / total;
+}
+
 const nothing: TaskCost = { us: 0, demands: [0, 0, 0, 0] };
 
 /** Costs of every task of a schedule, in its order. */
@@ -33,6 +41,7 @@ export function taskCosts(schedule: Schedule, constants: Constants): TaskCost[] 
 class CostModel {
 	readonly #hostRate: number;
 	readonly #numRanks: number;
+	readonly #flushNs: number;
 
 	constructor(
 		private readonly schedule: Schedule,
@@ -40,6 +49,8 @@ class CostModel {
 	) {
 		this.#numRanks = ranksPerNode(schedule.configuration);
 		this.#hostRate = hostBytesPerUs(constants, this.#numRanks);
+		const saving = constants.flushCacheSaving * cachedShare(schedule, constants.flushCacheMB * 1e6);
+		this.#flushNs = constants.pageableFlushNs * (1 - saving);
 	}
 
 	cost(task: Task): TaskCost {
@@ -56,11 +67,14 @@ class CostModel {
 			case "release":
 				return this.#alone(this.#releaseMs(task) * 1e3);
 			case "gather":
-			case "reduce":
 				return this.#alone(this.#collectiveUs(task));
+			case "reduce":
+				return this.#alone(this.#collectiveUs(task) + (task.elements * constants.reduceNs) / 1e3);
 			case "forward":
 			case "backward":
-				return this.#device(task.flops / (constants.deviceTflops * 1e6) + task.bytes / (constants.deviceMemoryGBs * 1e3));
+				return this.#device(
+					task.flops / (constants.deviceTflops * 1e6) + task.bytes / (constants.deviceMemoryGBs * 1e3),
+				);
 			case "device-update":
 				return this.#device((task.elements * constants.deviceAdamNs) / 1e3);
 			case "accumulate":
@@ -69,7 +83,7 @@ class CostModel {
 			case "upcast":
 				return this.#device(task.bytes / (constants.deviceMemoryGBs * 1e3));
 			case "pageable-flush":
-				return this.#hostCore(task, constants.pageableFlushNs, constants.pageableFlushBytes);
+				return this.#hostCore(task, this.#flushNs, constants.pageableFlushBytes);
 			case "pageable-upload":
 				return this.#hostCore(task, constants.pageableUploadNs, constants.pageableUploadBytes);
 			case "downscale":
@@ -112,7 +126,7 @@ class CostModel {
 	#collectiveUs(task: Task): number {
 		const { constants } = this;
 		const { numNodes, dataParallel } = this.schedule.configuration;
-		const fetch = task.kind === "gather" ? constants.fetchMs * 1e3 : 0;
+		const fetch = task.kind === "gather" && task.phase === "forward" ? constants.fetchMs * 1e3 : 0;
 		if (dataParallel === 1) return fetch;
 		if (numNodes === 1) return fetch + task.bytes / (constants.gatherGBs * 1e3);
 		const rate = task.kind === "gather" ? constants.networkGBs : constants.networkReduceGBs;

@@ -1,5 +1,6 @@
 // The fluid discrete-event core: tasks with dependencies, each with a time alone and demands on shared resources. A task
-// runs at the lowest share that any resource it uses can give it (proportional sharing), until some task ends.
+// runs at the lowest share that any resource it uses can give it (proportional sharing), until some task ends. A copy
+// engine is the exception: it serves one copy after the other, which is what lets the two directions overlap.
 
 import { OctavoError } from "../errors.js";
 import type { TaskCost } from "./costs.js";
@@ -10,6 +11,9 @@ export interface FluidTask {
 	readonly after: readonly number[];
 	readonly cost: TaskCost;
 }
+
+/** Places in `TaskCost.demands` of the host-to-device and device-to-host copy engines. */
+const copyEngines = [1, 2] as const;
 
 /** When each task ran. */
 export interface FluidTimes {
@@ -62,12 +66,18 @@ export function runFluid(tasks: readonly FluidTask[]): FluidTimes {
 		}
 		if (running.length === 0) break;
 		load.fill(0);
-		for (const { index } of running) {
+		const engineTaken = [false, false];
+		const waits = running.map(({ index }) => {
 			const { demands } = tasks[index]!.cost;
+			const behind = copyEngines.some((r, engine) => demands[r]! > 0 && engineTaken[engine]);
+			if (behind) return true;
+			for (const [engine, r] of copyEngines.entries()) if (demands[r]! > 0) engineTaken[engine] = true;
 			for (let r = 0; r < 4; r++) load[r]! += demands[r]!;
-		}
+			return false;
+		});
 		let step = Number.POSITIVE_INFINITY;
-		const speeds = running.map(({ index, left }) => {
+		const speeds = running.map(({ index, left }, i) => {
+			if (waits[i]) return 0;
 			const { demands } = tasks[index]!.cost;
 			let speed = 1;
 			for (let r = 0; r < 4; r++) if (demands[r]! > 0 && load[r]! > 1) speed = Math.min(speed, 1 / load[r]!);
@@ -86,7 +96,10 @@ export function runFluid(tasks: readonly FluidTask[]): FluidTimes {
 		running = still;
 	}
 	if (numDone < tasks.length) {
-		throw new OctavoError("ERR_OCTAVO_SCHEDULE", `Expected tasks without a cycle but ${tasks.length - numDone} wait forever`);
+		throw new OctavoError(
+			"ERR_OCTAVO_SCHEDULE",
+			`Expected tasks without a cycle but ${tasks.length - numDone} wait forever`,
+		);
 	}
 	return { startUs, endUs, busyUs };
 }

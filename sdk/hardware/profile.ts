@@ -11,6 +11,8 @@ export type ConstantSource = "specification" | "fitted" | "measured";
 export interface ProfileConstant {
 	readonly value: number;
 	readonly source: ConstantSource;
+	/** For fitted constants: what data sheets or first looks gave, around which a calibration holds it. */
+	readonly prior?: number;
 }
 
 /** Unit and meaning of every constant. All values are of one rank unless they say otherwise. */
@@ -29,9 +31,11 @@ export const constantMeanings = {
 	hostContention: ["1", "slow-down of host memory that each further rank of the node adds"],
 	pageableFlushNs: ["ns/parameter", "blocking gradient flush: copy to fresh pageable memory and conversion on a core"],
 	pageableFlushBytes: ["B/parameter", "host memory traffic of that flush, page zeroing included"],
+	flushCacheMB: ["MB", "last-level cache of a rank's cores: a gradient that fits is converted out of it"],
+	flushCacheSaving: ["1", "share of the blocking flush that such a gradient saves"],
+	reduceNs: ["ns/parameter", "device work on a reduced gradient: squared norm in double precision, copies"],
 	pageableUploadNs: ["ns/parameter", "blocking downscale and copy up from fresh pageable memory"],
 	pageableUploadBytes: ["B/parameter", "host memory traffic of that upload"],
-	flushStall: ["1", "share of an asynchronous flush during which backward stands still (published code only)"],
 	downscaleNs: ["ns/parameter", "downscale to bf16 in the downscale thread, into a pinned buffer"],
 	deviceAdamNs: ["ns/parameter", "unscale, Adam and cast on the device"],
 	copyTrafficBytes: ["1", "host memory traffic of a byte that a copy engine moves, in bytes of host work"],
@@ -65,7 +69,9 @@ export interface Profile {
 
 const mayBeZero = new Set<ConstantName>([
 	"hostContention",
-	"flushStall",
+	"flushCacheMB",
+	"flushCacheSaving",
+	"reduceNs",
 	"hopUs",
 	"launchMs",
 	"fetchMs",
@@ -112,6 +118,9 @@ export function constantsOf(profile: Profile): Constants {
 
 /** The same profile with other values for some constants. */
 export function withConstants(profile: Profile, values: Partial<Constants>, source: ConstantSource): Profile {
-	const changed = Object.entries(values).map(([name, value]) => [name, { value, source }] as const);
+	const changed = Object.entries(values).map(([name, value]) => {
+		const prior = profile.constants[name as ConstantName]?.prior;
+		return [name, { value, source, ...(prior === undefined ? {} : { prior }) }] as const;
+	});
 	return { ...profile, constants: { ...profile.constants, ...Object.fromEntries(changed) } };
 }

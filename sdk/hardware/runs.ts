@@ -29,6 +29,8 @@ export interface MeasuredTimes {
 /** One run. */
 export interface Run {
 	readonly id: string;
+	/** Line of the file it was read from, from 1; absent when it was not. */
+	readonly line?: number;
 	/** Name of its hardware as in the file: `H100-bound`. */
 	readonly profile: string;
 	readonly configuration: TrainingConfiguration;
@@ -111,7 +113,10 @@ export function parseRuns(text: string): Run[] {
 		if (header.fields.includes(name)) continue;
 		const near = nearest(name, header.fields);
 		const hint = near ? `; is it the column ${near}?` : "";
-		throw new OctavoError("ERR_OCTAVO_RUNS", `Expected a column ${name} but received none (line ${header.line})${hint}`);
+		throw new OctavoError(
+			"ERR_OCTAVO_RUNS",
+			`Expected a column ${name} but received none (line ${header.line})${hint}`,
+		);
 	}
 	const seen = new Set<string>();
 	return rows.map(({ line, fields }) => {
@@ -120,7 +125,8 @@ export function parseRuns(text: string): Run[] {
 			throw new OctavoError("ERR_OCTAVO_RUNS", message);
 		}
 		const run = new RowReader(new Map(header.fields.map((name, index) => [name, fields[index]!])), line).read();
-		if (seen.has(run.id)) throw new OctavoError("ERR_OCTAVO_RUNS", `Expected another id than ${run.id} on line ${line}`);
+		if (seen.has(run.id))
+			throw new OctavoError("ERR_OCTAVO_RUNS", `Expected another id than ${run.id} on line ${line}`);
 		seen.add(run.id);
 		return run;
 	});
@@ -140,6 +146,7 @@ class RowReader {
 		const use = this.row.get("suggested_use") ? this.#oneOf("suggested_use", ["calibration", "reference"]) : undefined;
 		return {
 			id: this.#text("id"),
+			line: this.line,
 			profile: this.#text("profile"),
 			configuration: this.#configuration(),
 			schedule,

@@ -37,7 +37,10 @@ export function predecessors(schedule: Schedule): number[][] {
 		const before = task.after.map((id) => {
 			const found = indexOf.get(id);
 			if (found === undefined) {
-				throw new OctavoError("ERR_OCTAVO_SCHEDULE", `Expected ${task.id} to wait for a task but received ${received(id)}`);
+				throw new OctavoError(
+					"ERR_OCTAVO_SCHEDULE",
+					`Expected ${task.id} to wait for a task but received ${received(id)}`,
+				);
 			}
 			return found;
 		});

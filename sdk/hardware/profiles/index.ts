@@ -29,5 +29,8 @@ export function profileByName(name: string): Profile {
 	const names = profiles.map((profile) => profile.name);
 	const near = nearest(name, names);
 	const hint = near ? `; did you mean ${near}?` : "";
-	throw new OctavoError("ERR_OCTAVO_PROFILE", `Expected one of ${names.join(", ")} but received ${received(name)}${hint}`);
+	throw new OctavoError(
+		"ERR_OCTAVO_PROFILE",
+		`Expected one of ${names.join(", ")} but received ${received(name)}${hint}`,
+	);
 }

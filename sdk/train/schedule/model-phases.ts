@@ -2,8 +2,8 @@
 // collective runs on the compute stream, as its kernels take the device's cores; over nodes the network is the slower
 // part and has a stream of its own.
 
-import { access, gradient, parameters } from "./buffers.js";
 import { type Bucket, planBuckets } from "./buckets.js";
+import { access, gradient, parameters } from "./buffers.js";
 import type { ScheduleBuilder } from "./builder.js";
 import { type LayerUnit, layerUnits, partitionElements } from "./configuration.js";
 import type { Access, Phase } from "./task.js";
@@ -51,6 +51,7 @@ class PhasePlanner {
 	readonly #gatherStream: string;
 	readonly #dataParallel: number;
 	readonly #subgroupsOf = new Map<number, number[]>();
+	readonly #launches: (string | undefined)[] = [];
 	#numGathers = 0;
 	#numBuckets = 0;
 
@@ -117,7 +118,10 @@ class PhasePlanner {
 		return this.builder.task({ id, kind: "launch", ...place, stream: "host", resource: "host", after });
 	}
 
-	/** Parameters of a layer: the rank's own when it is alone, else gathered into one of three buffers. */
+	/**
+	 * Parameters of a layer: the rank's own when it is alone, else gathered into one of three buffers. Over nodes the
+	 * gather is enqueued two launches ahead.
+	 */
 	#gather(
 		unit: LayerUnit,
 		phase: Phase,
@@ -133,6 +137,8 @@ class PhasePlanner {
 			bytes,
 		});
 		const weights = [access(buffer, `layer:${unit.layer}`)];
+		const ahead = this.#gatherStream === "collective" ? this.#launches.at(-3) : after;
+		if (after !== this.#launches.at(-1)) this.#launches.push(after);
 		const task = this.builder.task({
 			id: `gather-${phase}[${microStep}.${unit.layer}]`,
 			kind: "gather",
@@ -144,7 +150,7 @@ class PhasePlanner {
 			bytes: (2 * unit.elements * (this.#dataParallel - 1)) / this.#dataParallel,
 			reads: owned,
 			writes: weights,
-			after: [after, this.#lastUse.get(buffer)],
+			after: [ahead, this.#lastUse.get(buffer)],
 		});
 		return [weights, task];
 	}

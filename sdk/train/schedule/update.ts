@@ -1,8 +1,8 @@
 // The steps of an update that planners share: the norm before all of them, a subgroup updated where it lives, and the
 // pieces that move one subgroup's state to the device and back.
 
-import { access, gradient, parameters, staging, stateHome } from "./buffers.js";
 import { gradientParts } from "./buckets.js";
+import { access, gradient, parameters, staging, stateHome } from "./buffers.js";
 import type { ScheduleBuilder } from "./builder.js";
 import type { ModelPhases } from "./model-phases.js";
 import { type Access, content, type Quantity, stateQuantities } from "./task.js";
@@ -70,7 +70,11 @@ export function planResidentUpdate(
 }
 
 /** Unscales and updates a subgroup on the host, in two passes. Gives the last task. */
-export function planHostUpdate(context: UpdateContext, subgroup: number, after: readonly (string | undefined)[]): string {
+export function planHostUpdate(
+	context: UpdateContext,
+	subgroup: number,
+	after: readonly (string | undefined)[],
+): string {
 	const { builder } = context;
 	const elements = numel(context, subgroup);
 	const place = { subgroup, elements, stream: "host", resource: "host" } as const;

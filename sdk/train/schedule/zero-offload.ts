@@ -22,19 +22,21 @@ export function planSerialUpdate(configuration: TrainingConfiguration, options: 
 	checkConfiguration(configuration);
 	const builder = new ScheduleBuilder(options.planner, configuration);
 	const offloaded = numOffloaded(configuration);
-	const gradientPlace = (subgroup: number) =>
-		({ place: subgroup < offloaded ? "host" : "device", bytes: 4 }) as const;
+	const gradientPlace = (subgroup: number) => ({ place: subgroup < offloaded ? "host" : "device", bytes: 4 }) as const;
 	const phases = planModelPhases(builder, { gradientPlace, ...options });
 	const context: UpdateContext = { builder, phases, gradientPlace };
 	const norm = planNorm(context);
-	let last = norm;
+	const ends: string[] = [norm];
 	for (let subgroup = 0; subgroup < configuration.subgroupNumels.length; subgroup++) {
-		last =
+		// The published code updates resident subgroups in turn with the others; nothing asks for that.
+		const after = options.asPublished ? [ends.at(-1)] : [norm];
+		ends.push(
 			subgroup < offloaded
-				? planPageableUpload(context, subgroup, planHostUpdate(context, subgroup, [norm]))
-				: planResidentUpdate(context, subgroup, [norm]);
+				? planPageableUpload(context, subgroup, planHostUpdate(context, subgroup, after))
+				: planResidentUpdate(context, subgroup, after),
+		);
 	}
-	return endIteration(builder, [last], options.asPublished);
+	return endIteration(builder, ends, options.asPublished);
 }
 
 /** Ends the iteration: the host waits for what the schedule says it waits for. */

@@ -47,7 +47,9 @@ function planUpdate(context: UpdateContext, stride: number, norm: string): strin
 	const offloaded = numOffloaded(builder.configuration);
 	let pending: number[] = [];
 	let last = norm;
-	let uploaded: string | undefined;
+	// Only copies that are already enqueued are waited for: those of the downscale thread's batch before the last.
+	let enqueued: string[] = [];
+	let submitted: string[] = [];
 	let arrived: string[] = [];
 	for (let i = 0; i < n; i++) {
 		const role = publishedRole(i, stride);
@@ -65,7 +67,7 @@ function planUpdate(context: UpdateContext, stride: number, norm: string): strin
 				if (next < n) arrived.push(copyState(context, "prefetch", quantity, next, `copy-${quantity}`, [last]));
 			}
 			if (next < n) upcastGradient(context, next, "compute", [last]);
-			if (uploaded) last = waitFor(context, `wait-upload[${i}]`, [last, uploaded]);
+			if (enqueued.length > 0) last = waitFor(context, `wait-upload[${i}]`, [last, ...enqueued]);
 		}
 		if (i < offloaded) {
 			last = planHostUpdate(context, i, [last]);
@@ -73,8 +75,9 @@ function planUpdate(context: UpdateContext, stride: number, norm: string): strin
 		} else {
 			last = planResidentUpdate(context, i, [last]);
 		}
-		if (publishedRole(i + 1, stride) === "device" || i === n - 1) {
-			for (const subgroup of pending) uploaded = downscale(context, subgroup, stride, last);
+		if (pending.length > 0 && (publishedRole(i + 1, stride) === "device" || i === n - 1)) {
+			enqueued = submitted;
+			submitted = pending.map((subgroup) => downscale(context, subgroup, stride, last));
 			pending = [];
 		}
 	}

@@ -19,6 +19,7 @@ export type { ChatMessage, ChatOptions } from "./model/chat-template.js";
 export type { ModelConfig } from "./model/config.js";
 export * as tasks from "./model/tasks/index.js";
 export type { DecodeOptions, EncodeOptions, Tokenizer } from "./model/tokenizer.js";
+export type { SaveOptions } from "./model/write-checkpoint.js";
 export { Tensor, type TensorData, type TensorDType, type TensorStats } from "./tensor.js";
 export type { TraceMetadata, TraceTypes } from "./trace/arrow-schema.js";
 export type { BlockTable } from "./trace/block-table.js";

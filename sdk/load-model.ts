@@ -10,6 +10,7 @@ import { native, OctavoError, received } from "./errors.js";
 import { presetFolder, readCheckpoint } from "./model/checkpoint.js";
 import type { ModelConfig } from "./model/config.js";
 import type { Tokenizer } from "./model/tokenizer.js";
+import { type SaveOptions, writeCheckpoint } from "./model/write-checkpoint.js";
 import { Tensor } from "./tensor.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -20,6 +21,8 @@ interface ModelParts {
 	name: string;
 	config: ModelConfig;
 	tokenizer?: Tokenizer;
+	/** Where its files lie. */
+	folder?: string;
 }
 
 /**
@@ -42,13 +45,15 @@ export class Model {
 	/** Absent where the model has no vocabulary. */
 	readonly tokenizer: Tokenizer | undefined;
 	readonly #native: NativeModel;
+	readonly #folder: string | undefined;
 
 	/** Made by `loadModel` and `randomModel`. */
-	constructor(model: NativeModel, { name, config, tokenizer }: ModelParts) {
+	constructor(model: NativeModel, { name, config, tokenizer, folder }: ModelParts) {
 		this.name = name;
 		this.config = Object.freeze(config);
 		this.tokenizer = tokenizer;
 		this.#native = model;
+		this.#folder = folder;
 	}
 
 	/** Number of parameters. */
@@ -101,6 +106,21 @@ export class Model {
 		});
 	}
 
+	/**
+	 * Writes the model as a folder that `loadModel` and other programs open: weights as they are in memory, bit by bit, in
+	 * safetensors; configuration; the tokenizer's files where it was opened with some. It may be the folder it came from.
+	 *
+	 * @param folder made if need be
+	 * @returns its absolute path
+	 * @throws {OctavoError} ERR_OCTAVO_MODEL_FILE when it cannot be written; ERR_OCTAVO_OPTION naming the option
+	 */
+	async save(folder: string, options: SaveOptions = {}): Promise<string> {
+		const weights = native(() =>
+			this.#native.weightNames().map((name) => ({ name, tensor: this.#native.weight(name) })),
+		);
+		return writeCheckpoint(folder, { config: this.config, weights, tokenizerFolder: this.#folder }, options);
+	}
+
 	/** Frees the weights once the last session and view is gone. Later calls throw ERR_OCTAVO_CLOSED. */
 	close(): void {
 		native(() => this.#native.dispose());
@@ -134,9 +154,9 @@ export async function loadModel(folder: string = presetFolder("recall-tiny")): P
 			`Expected a path of a model folder but received ${received(folder)}`,
 		);
 	}
-	const { name, config, weights, tokenizer } = await readCheckpoint(folder);
-	const model = native(() => loadAddon().openModel(shapeOf(config), weights));
-	return new Model(model, { name, config, ...(tokenizer && { tokenizer }) });
+	const { weights, ...parts } = await readCheckpoint(folder);
+	const model = native(() => loadAddon().openModel(shapeOf(parts.config), weights));
+	return new Model(model, parts);
 }
 
 /**

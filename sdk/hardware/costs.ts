@@ -4,7 +4,7 @@
 
 import { parameterNumels, ranksPerNode } from "../train/schedule/configuration.js";
 import type { Schedule, Task } from "../train/schedule/task.js";
-import type { Constants } from "./profile.js";
+import { type Constants, hostBytesPerUs } from "./profile.js";
 
 /** Resources that tasks share at one moment, in the order of `TaskCost.demands`. */
 export const sharedResources = ["device", "h2d", "d2h", "host-memory"] as const;
@@ -15,11 +15,6 @@ export interface TaskCost {
 	readonly us: number;
 	/** Share of each shared resource in use while it runs at full speed; above 1 it is slowed down even when alone. */
 	readonly demands: readonly [device: number, h2d: number, d2h: number, hostMemory: number];
-}
-
-/** Host memory bandwidth of one rank in bytes a microsecond, when all ranks of its node work. */
-export function hostBytesPerUs(constants: Constants, numRanks: number): number {
-	return (constants.hostGBs * 1e3) / (1 + constants.hostContention * (numRanks - 1));
 }
 
 /** Share of a rank's bf16 gradient bytes that are still in a cache of this size when its tensor is converted. */

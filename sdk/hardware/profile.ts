@@ -124,3 +124,8 @@ export function withConstants(profile: Profile, values: Partial<Constants>, sour
 	});
 	return { ...profile, constants: { ...profile.constants, ...Object.fromEntries(changed) } };
 }
+
+/** Host memory bandwidth of one rank in bytes a microsecond, when all ranks of its node work. */
+export function hostBytesPerUs(constants: Constants, numRanks: number): number {
+	return (constants.hostGBs * 1e3) / (1 + constants.hostContention * (numRanks - 1));
+}

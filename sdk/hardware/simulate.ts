@@ -2,6 +2,7 @@
 // each task waits for the one before it on its stream besides its own dependencies.
 
 import { OctavoError, received } from "../errors.js";
+import { predecessors } from "../train/schedule/order.js";
 import type { Schedule, Task } from "../train/schedule/task.js";
 import { sharedResources, taskCosts } from "./costs.js";
 import { type FluidTask, runFluid } from "./fluid.js";
@@ -29,28 +30,6 @@ export interface Simulation {
 	readonly utilisation: Readonly<Record<(typeof sharedResources)[number], number>>;
 }
 
-/** Indices of the tasks that each task waits for: its dependencies and the task before it on its stream. */
-export function predecessors(schedule: Schedule): number[][] {
-	const indexOf = new Map(schedule.tasks.map((task, index) => [task.id, index]));
-	const lastOnStream = new Map<string, number>();
-	return schedule.tasks.map((task, index) => {
-		const before = task.after.map((id) => {
-			const found = indexOf.get(id);
-			if (found === undefined) {
-				throw new OctavoError(
-					"ERR_OCTAVO_SCHEDULE",
-					`Expected ${task.id} to wait for a task but received ${received(id)}`,
-				);
-			}
-			return found;
-		});
-		const previous = lastOnStream.get(task.stream);
-		lastOnStream.set(task.stream, index);
-		if (previous !== undefined && !before.includes(previous)) before.push(previous);
-		return before;
-	});
-}
-
 /**
  * Simulates one iteration.
  *
@@ -59,6 +38,7 @@ export function predecessors(schedule: Schedule): number[][] {
  */
 export function simulate(schedule: Schedule, profile: Profile): Simulation {
 	const costs = taskCosts(schedule, constantsOf(profile));
+	refuseUnknownTasks(schedule);
 	const before = predecessors(schedule);
 	const fluid: FluidTask[] = costs.map((cost, index) => ({ cost, after: before[index]! }));
 	const { startUs, endUs, busyUs } = runFluid(fluid);
@@ -73,6 +53,16 @@ export function simulate(schedule: Schedule, profile: Profile): Simulation {
 		iterationUs,
 		utilisation: Object.fromEntries(shares) as Simulation["utilisation"],
 	};
+}
+
+function refuseUnknownTasks({ tasks }: Schedule): void {
+	const known = new Set(tasks.map((task) => task.id));
+	for (const task of tasks) {
+		const unknown = task.after.find((id) => !known.has(id));
+		if (unknown === undefined) continue;
+		const message = `Expected ${task.id} to wait for tasks of the schedule but received ${received(unknown)}`;
+		throw new OctavoError("ERR_OCTAVO_SCHEDULE", message);
+	}
 }
 
 /** Sums each phase from its first start to its end marker, which leaves the releases between phases out. */

@@ -14,7 +14,9 @@ interface Use {
 /** Bytes that may be live while each task runs, in the order of the schedule's tasks. */
 export function memoryBounds(schedule: Schedule, order: Order, place: "device" | "host"): number[] {
 	const uses = usesOf(schedule, place);
-	return schedule.tasks.map((_, index) => liveAt(uses, order, index).reduce((sum, { buffer }) => sum + buffer.bytes, 0));
+	return schedule.tasks.map((_, index) =>
+		liveAt(uses, order, index).reduce((sum, { buffer }) => sum + buffer.bytes, 0),
+	);
 }
 
 function usesOf({ tasks, buffers }: Schedule, place: "device" | "host"): Use[] {

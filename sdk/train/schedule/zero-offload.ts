@@ -2,7 +2,8 @@
 
 import { ScheduleBuilder } from "./builder.js";
 import { checkConfiguration, numOffloaded, type TrainingConfiguration } from "./configuration.js";
-import { type ModelPhaseOptions, planModelPhases } from "./model-phases.js";
+import { planModelPhases } from "./model-phases.js";
+import type { ModelPhaseOptions } from "./reduction.js";
 import type { Schedule } from "./task.js";
 import { planHostUpdate, planNorm, planPageableUpload, planResidentUpdate, type UpdateContext } from "./update.js";
 

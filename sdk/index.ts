@@ -17,6 +17,7 @@ export { OctavoError, type OctavoErrorCode } from "./errors.js";
 export { loadModel, Model, randomModel } from "./load-model.js";
 export type { ChatMessage, ChatOptions } from "./model/chat-template.js";
 export type { ModelConfig } from "./model/config.js";
+export { type DownloadOptions, type DownloadProgress, downloadModel } from "./model/download.js";
 export * as tasks from "./model/tasks/index.js";
 export type { DecodeOptions, EncodeOptions, Tokenizer } from "./model/tokenizer.js";
 export type { SaveOptions } from "./model/write-checkpoint.js";

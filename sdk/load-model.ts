@@ -9,8 +9,10 @@ import { describeEngine } from "./engine.js";
 import { native, OctavoError, received } from "./errors.js";
 import { presetFolder, readCheckpoint } from "./model/checkpoint.js";
 import type { ModelConfig } from "./model/config.js";
+import { type DownloadOptions, downloadModel } from "./model/download.js";
 import type { Tokenizer } from "./model/tokenizer.js";
 import { type SaveOptions, writeCheckpoint } from "./model/write-checkpoint.js";
+import { checkOptions } from "./options.js";
 import { Tensor } from "./tensor.js";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -142,21 +144,26 @@ export class Model {
 /**
  * Opens a model of the Llama architecture.
  *
- * @param folder in Hugging Face layout: config.json, model.safetensors or shards with an index, optionally
- * generation_config.json and vocabulary.json (names of tokens). Default: recall-tiny, which comes with the package
- * @throws {OctavoError} ERR_OCTAVO_MODEL_CONFIG, ERR_OCTAVO_MODEL_FILE, ERR_OCTAVO_MODEL_WEIGHTS naming what does not
- * fit; ERR_OCTAVO_NATIVE when the engine has not been built
+ * @param from a folder in Hugging Face layout: config.json, model.safetensors or shards with an index, optionally
+ * generation_config.json and a tokenizer (tokenizer.json, or vocabulary.json with names of tokens); or
+ * `hf:organisation/name`, which is downloaded first. Default: recall-tiny, which comes with the package
+ * @param options of the download
+ * @throws {OctavoError} ERR_OCTAVO_MODEL_CONFIG, ERR_OCTAVO_MODEL_FILE, ERR_OCTAVO_MODEL_WEIGHTS, ERR_OCTAVO_TOKENIZER
+ * naming what does not fit; ERR_OCTAVO_DOWNLOAD; ERR_OCTAVO_NATIVE when the engine has not been built
  */
-export async function loadModel(folder: string = presetFolder("recall-tiny")): Promise<Model> {
-	if (typeof folder !== "string" || folder === "") {
-		throw new OctavoError(
-			"ERR_OCTAVO_MODEL_FILE",
-			`Expected a path of a model folder but received ${received(folder)}`,
-		);
+export async function loadModel(
+	from: string = presetFolder("recall-tiny"),
+	options: DownloadOptions = {},
+): Promise<Model> {
+	if (typeof from !== "string" || from === "") {
+		throw new OctavoError("ERR_OCTAVO_MODEL_FILE", `Expected a path of a model folder but received ${received(from)}`);
 	}
+	const repo = /^hf:(.*)$/.exec(from)?.[1];
+	if (repo === undefined) checkOptions("loadModel() of a folder", options, {});
+	const folder = repo === undefined ? from : await downloadModel(repo, options);
 	const { weights, ...parts } = await readCheckpoint(folder);
 	const model = native(() => loadAddon().openModel(shapeOf(parts.config), weights));
-	return new Model(model, parts);
+	return new Model(model, repo === undefined ? parts : { ...parts, name: repo });
 }
 
 /**

@@ -117,7 +117,7 @@ export function checkOptions<S extends Record<string, Check<unknown>>>(
 		const hint = near ? `; did you mean ${near}?` : "";
 		throw new OctavoError(
 			"ERR_OCTAVO_OPTION",
-			`Expected options ${known.join(", ")} for ${owner} but received ${name}${hint}`,
+			`Expected ${known.length ? `options ${known.join(", ")}` : "no options"} for ${owner} but received ${name}${hint}`,
 		);
 	}
 	return Object.fromEntries(known.map((name) => [name, checks[name]!(options[name], name)])) as Checked<S>;

@@ -64,13 +64,7 @@ interface Throughput {
 	bytesPerToken: number;
 }
 
-function measureThroughput(
-	shape: string,
-	model: Model,
-	policy: Policy,
-	context: number,
-	bandwidth: number,
-): Throughput {
+function measureThroughput(shape: string, model: Model, policy: Policy, context: number): Throughput {
 	const { session, us } = prepare(model, policy, context);
 	const numTokens = shape === "110M" ? 16 : 64;
 	session.runSync({ maxTokens: numTokens, endTokens: [] });

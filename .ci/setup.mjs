@@ -60,11 +60,12 @@ function installNpmPackages() {
 	const wanted = hash("package.json", "package-lock.json") + process.versions.modules;
 	if (readStamp(stamp) === wanted) return;
 	const started = performance.now();
-	say("npm ci");
-	// No package here needs its install script: zeromq and esbuild bring their binaries.
-	const args = ["ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+	say("npm install");
+	// No package here needs its install script: zeromq and esbuild bring their binaries. Not `npm ci`: it refuses a lock
+	// file without the optional binaries of other systems, which not every registry mirror has.
+	const args = ["install", "--no-save", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
 	const npm = process.env.npm_execpath;
-	run(npm?.endsWith(".js") ? [process.execPath, npm, ...args] : ["npm", ...args], "npm ci failed");
+	run(npm?.endsWith(".js") ? [process.execPath, npm, ...args] : ["npm", ...args], "npm install failed");
 	writeFileSync(stamp, wanted);
 	say(`npm packages: ${seconds(started)}`);
 }

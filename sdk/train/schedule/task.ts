@@ -125,3 +125,18 @@ export type Version = "old" | "new" | "sum" | "unscaled";
 export function content(quantity: Quantity, subgroup: number, version: Version, part?: number): string {
 	return part === undefined ? `${quantity}:${subgroup}:${version}` : `${quantity}:${subgroup}.${part}:${version}`;
 }
+
+/** A content's name taken apart. */
+export interface Content {
+	readonly quantity: Quantity;
+	readonly subgroup: number;
+	readonly version: Version;
+}
+
+/** Takes a content's name apart; undefined when it is not of a subgroup (a bucket, a layer's weights). */
+export function parseContent(name: string): Content | undefined {
+	const [quantity = "", which = "", version = ""] = name.split(":");
+	const known = ["master", "momentum", "variance", "gradient", "parameter"];
+	if (!known.includes(quantity)) return undefined;
+	return { quantity: quantity as Quantity, subgroup: Number(which.split(".")[0]), version: version as Version };
+}

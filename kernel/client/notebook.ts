@@ -2,8 +2,18 @@
 // changes no more of a file under version control than its outputs.
 
 import { randomUUID } from "node:crypto";
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import {
+	accessSync,
+	constants,
+	existsSync,
+	mkdirSync,
+	readFileSync,
+	renameSync,
+	statSync,
+	unlinkSync,
+	writeFileSync,
+} from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { OctavoError, type OctavoErrorCode, received } from "../../sdk/errors.js";
 
 /** MIME type → content: text as one string, JSON types as JSON, bytes as base64. */
@@ -128,19 +138,48 @@ export function formatNotebook({ metadata, nbformat, nbformat_minor, cells }: No
 }
 
 /**
- * Writes a file so that it is there whole or not at all.
+ * Writes a file so that it is there whole or not at all; makes its folder.
  *
  * @throws {OctavoError} ERR_OCTAVO_OUTPUT when it cannot be written
  */
-export function writeWhole(path: string, text: string | Uint8Array): void {
-	const temporary = join(dirname(path), `.~${basename(path)}.${process.pid}`);
+export function writeWhole(path: string, text: string): void {
+	const temporary = join(dirname(resolve(path)), `.~${basename(path)}.${process.pid}`);
+	checkWritable(path);
 	try {
 		writeFileSync(temporary, text);
 		renameSync(temporary, path);
 	} catch (error) {
-		rmSync(temporary, { force: true });
-		fail("ERR_OCTAVO_OUTPUT", `${path} cannot be written: ${(error as Error).message}`, error);
+		if (existsSync(temporary)) unlinkSync(temporary);
+		cannotWrite(path, error);
 	}
+}
+
+/**
+ * Makes the folder of a file that is to be written; called before a long run, so that it is not in vain.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_OUTPUT when the file cannot be written
+ */
+export function checkWritable(path: string): void {
+	const folder = dirname(resolve(path));
+	try {
+		makeFolder(folder);
+		accessSync(folder, constants.W_OK);
+		if (existsSync(path) && !statSync(path).isFile()) throw new Error("it is no file");
+	} catch (error) {
+		cannotWrite(path, error);
+	}
+}
+
+function cannotWrite(path: string, error: unknown): never {
+	fail("ERR_OCTAVO_OUTPUT", `${path} cannot be written: ${(error as Error).message}`, error);
+}
+
+// Not mkdir's own recursion: where a file system answers ENOENT for a folder that cannot be made, such as /proc, that
+// of Node 20 never ends.
+function makeFolder(folder: string): void {
+	if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+	makeFolder(dirname(folder));
+	mkdirSync(folder);
 }
 
 function splitOutput(output: Output): object {

@@ -1,13 +1,12 @@
 // One run from the command line: server, notebook, progress, files, exit status. Whatever happens, the kernel and the
 // server started here are gone when it returns.
 
-import { mkdirSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { OctavoError } from "../../sdk/errors.js";
 import { OctavoServer } from "../server/server.js";
 import { failureText } from "./failure-text.js";
 import { notebookToHtml } from "./html.js";
-import { formatNotebook, readNotebook, writeWhole } from "./notebook.js";
+import { checkWritable, formatNotebook, readNotebook, writeWhole } from "./notebook.js";
 import { showProgress } from "./progress.js";
 import { type RunResult, runNotebook } from "./run-notebook.js";
 
@@ -50,6 +49,7 @@ export async function runCommand(options: RunCommandOptions): Promise<number> {
 	let server: OctavoServer | undefined;
 	try {
 		const notebook = readNotebook(options.notebook);
+		for (const file of [options.output, options.html]) if (file !== undefined) checkWritable(file);
 		if (options.server === undefined) {
 			server = await OctavoServer.start({
 				root: dirname(resolve(options.notebook)),
@@ -83,14 +83,10 @@ export async function runCommand(options: RunCommandOptions): Promise<number> {
 }
 
 function writeFiles(result: RunResult, options: RunCommandOptions): void {
-	const write = (file: string, text: string) => {
-		mkdirSync(dirname(resolve(file)), { recursive: true });
-		writeWhole(file, text);
-	};
-	if (options.output !== undefined) write(options.output, formatNotebook(result.notebook));
+	if (options.output !== undefined) writeWhole(options.output, formatNotebook(result.notebook));
 	if (options.html !== undefined) {
 		const seconds = (result.durationMs / 1000).toFixed(1);
-		write(
+		writeWhole(
 			options.html,
 			notebookToHtml(result.notebook, {
 				title: basename(options.notebook, ".ipynb"),

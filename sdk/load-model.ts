@@ -10,6 +10,7 @@ import { native, OctavoError, received } from "./errors.js";
 import { presetFolder, readCheckpoint } from "./model/checkpoint.js";
 import type { ModelConfig } from "./model/config.js";
 import { type DownloadOptions, downloadModel } from "./model/download.js";
+import { readGguf, reorderHeads } from "./model/gguf.js";
 import type { Tokenizer } from "./model/tokenizer.js";
 import { type SaveOptions, writeCheckpoint } from "./model/write-checkpoint.js";
 import { checkOptions } from "./options.js";
@@ -145,8 +146,8 @@ export class Model {
  * Opens a model of the Llama architecture.
  *
  * @param from a folder in Hugging Face layout: config.json, model.safetensors or shards with an index, optionally
- * generation_config.json and a tokenizer (tokenizer.json, or vocabulary.json with names of tokens); or
- * `hf:organisation/name`, which is downloaded first. Default: recall-tiny, which comes with the package
+ * generation_config.json and a tokenizer (tokenizer.json, or vocabulary.json with names of tokens); a .gguf file with
+ * weights that are not quantised; or `hf:organisation/name`, which is downloaded first. Default: recall-tiny, which comes with the package
  * @param options of the download
  * @throws {OctavoError} ERR_OCTAVO_MODEL_CONFIG, ERR_OCTAVO_MODEL_FILE, ERR_OCTAVO_MODEL_WEIGHTS, ERR_OCTAVO_TOKENIZER
  * naming what does not fit; ERR_OCTAVO_DOWNLOAD; ERR_OCTAVO_NATIVE when the engine has not been built
@@ -160,9 +161,14 @@ export async function loadModel(
 	}
 	const repo = /^hf:(.*)$/.exec(from)?.[1];
 	if (repo === undefined) checkOptions("loadModel() of a folder", options, {});
-	const folder = repo === undefined ? from : await downloadModel(repo, options);
-	const { weights, ...parts } = await readCheckpoint(folder);
-	const model = native(() => loadAddon().openModel(shapeOf(parts.config), weights));
+	const path = repo === undefined ? from : await downloadModel(repo, options);
+	const isGguf = path.endsWith(".gguf");
+	const { weights, ...parts } = await (isGguf ? readGguf(path) : readCheckpoint(path));
+	const model = native(() => {
+		const opened = loadAddon().openModel(shapeOf(parts.config), weights);
+		if (isGguf) reorderHeads(opened, parts);
+		return opened;
+	});
 	return new Model(model, repo === undefined ? parts : { ...parts, name: repo });
 }
 

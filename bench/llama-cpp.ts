@@ -1,0 +1,155 @@
+// How fast are prefill and decode beside llama.cpp, on the same weights and threads? The engines take turns, round after
+// round, and the read bandwidth is measured between them, so that a machine whose speed drifts is fair to all; medians.
+// Prints Markdown, and writes it with `--output FILE`. `--cache FOLDER` (or OCTAVO_BENCH_CACHE) keeps llama.cpp's builds;
+// `--types f32,f16,bf16`, `--large` (a shape of one billion, bf16), `--rounds N`, `--threads N`.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { engineInfo, type LlamaSpec } from "octavo";
+import { type Engine, llamaBench, nodeLlamaCpp, octavo, type Speed, type Workload } from "./helpers/engines.js";
+import { prepareLlamaCpp } from "./helpers/llama-cpp-builds.js";
+import { type ModelFiles, type WeightType, writeRandomModel } from "./helpers/random-model.js";
+import { measureReadBandwidth } from "./memory-bandwidth.js";
+
+const shared = { rmsNormEps: 1e-5, ropeTheta: 10_000, maxPositions: 8192, headDim: 64, vocabSize: 32_000 };
+const smallShape: LlamaSpec = {
+	...{ numLayers: 12, hiddenSize: 768, intermediateSize: 2048, numQueryHeads: 12, numKvHeads: 4 },
+	...{ tieWordEmbeddings: true, ...shared },
+};
+const largeShape: LlamaSpec = {
+	...{ numLayers: 16, hiddenSize: 2048, intermediateSize: 8192, numQueryHeads: 32, numKvHeads: 8 },
+	...{ tieWordEmbeddings: true, ...shared },
+};
+const contexts = [128, 1024, 4096] as const;
+const budget = 256;
+
+const { values: options } = parseArgs({
+	options: {
+		cache: { type: "string", default: process.env.OCTAVO_BENCH_CACHE ?? join(tmpdir(), "octavo-bench-llama-cpp") },
+		output: { type: "string" },
+		types: { type: "string", default: "f32,f16,bf16" },
+		large: { type: "boolean", default: false },
+		rounds: { type: "string", default: "5" },
+		threads: { type: "string", default: String(Math.min(2, availableParallelism())) },
+	},
+});
+const numThreads = Number(options.threads);
+const numRounds = Number(options.rounds);
+const say = (text: string) => process.stderr.write(`${text}\n`);
+
+function median(values: readonly number[]): number {
+	const sorted = [...values].sort((a, b) => a - b);
+	return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
+}
+
+/** Everything measured on one model. */
+interface Comparison {
+	title: string;
+	spec: LlamaSpec;
+	files: ModelFiles;
+	bandwidth: number;
+	engines: { name: string; speeds: Speed[] }[];
+}
+
+async function compare(
+	title: string,
+	spec: LlamaSpec,
+	type: WeightType,
+	engines: readonly Engine[],
+): Promise<Comparison> {
+	const folder = mkdtempSync(join(tmpdir(), "octavo-bench-model-"));
+	try {
+		say(`${title}: writing the model`);
+		const files = writeRandomModel(join(folder, "model"), spec, type);
+		const workload: Workload = { files, numThreads, numTokens: spec === largeShape ? 12 : 32, contexts };
+		const results = engines.map(({ name }) => ({ name, speeds: [] as Speed[] }));
+		const bandwidths: number[] = [];
+		for (let round = 0; round < numRounds; round++) {
+			for (const [index, engine] of engines.entries()) {
+				bandwidths.push(await measureReadBandwidth(numThreads));
+				const speed = await engine.measure(workload);
+				results[index]!.speeds.push(speed);
+				const decode = contexts.map((context) => speed.decode[context]!.toFixed(1)).join(" / ");
+				say(`${title}, round ${round + 1}: ${engine.name}: prefill ${speed.prefill.toFixed(0)}, decode ${decode}`);
+			}
+		}
+		return { title, spec, files, bandwidth: median(bandwidths), engines: results };
+	} finally {
+		rmSync(folder, { recursive: true, force: true });
+	}
+}
+
+/** Bytes of keys and values that one decode step of octavo must read, in fp32. */
+function cacheBytes({ numLayers, numKvHeads, headDim }: LlamaSpec, kvLen: number): number {
+	return 2 * 4 * numLayers * numKvHeads * headDim * kvLen;
+}
+
+function table({ title, spec, files, bandwidth, engines }: Comparison): string {
+	const of = (name: string, value: (speed: Speed) => number) =>
+		median(engines.find((engine) => engine.name === name)!.speeds.map(value));
+	const columns: { header: string; value: (speed: Speed) => number; limit?: number; digits: number }[] = [
+		{ header: "prefill 512", value: (speed) => speed.prefill, digits: 0 },
+		...contexts.map((context) => ({
+			header: `decode at ${context}`,
+			value: (speed: Speed) => speed.decode[context]!,
+			limit: bandwidth / (files.sizeBytes + cacheBytes(spec, context)),
+			digits: 1,
+		})),
+	];
+	const row = (name: string, cells: readonly string[]) => `| ${[name, ...cells].join(" | ")} |`;
+	const others = engines.filter(({ name }) => name !== octavo.name);
+	const best = (value: (speed: Speed) => number) => Math.max(...others.map(({ name }) => of(name, value)));
+	const evicting = of(octavo.name, (speed) => speed.evicting!);
+	const full = of(octavo.name, (speed) => speed.decode[contexts.at(-1)!]!);
+	const peak = (name: string) => `${(of(name, (speed) => speed.peakBytes) / 2 ** 20).toFixed(0)} MiB`;
+	return [
+		`## ${title}`,
+		"",
+		`Weights ${(files.sizeBytes / 2 ** 20).toFixed(0)} MiB; read bandwidth between the runs ${(bandwidth / 1e9).toFixed(1)} GB/s.`,
+		"",
+		row("tokens/s", [...columns.map(({ header }) => header), "peak memory"]),
+		`|${"---|".repeat(columns.length + 2)}`,
+		...engines.map(({ name }) =>
+			row(name, [...columns.map(({ value, digits }) => of(name, value).toFixed(digits)), peak(name)]),
+		),
+		row("limit of reading once", [
+			...columns.map(({ limit, digits }) => (limit === undefined ? "–" : limit.toFixed(digits))),
+			"–",
+		]),
+		row("**octavo ÷ the faster llama.cpp**", [
+			...columns.map(({ value }) => `**${(of(octavo.name, value) / best(value)).toFixed(2)}**`),
+			"–",
+		]),
+		row("octavo ÷ limit", [
+			...columns.map(({ value, limit }) => (limit === undefined ? "–" : (of(octavo.name, value) / limit).toFixed(2))),
+			"–",
+		]),
+		"",
+		`octavo with paged-eviction at budget ${budget} after a prompt of ${contexts.at(-1)}: ${evicting.toFixed(1)} tokens/s, ${(evicting / full).toFixed(2)} times its full cache.`,
+	].join("\n");
+}
+
+const builds = await prepareLlamaCpp(options.cache, say);
+const engines = [octavo, llamaBench(builds), nodeLlamaCpp(builds)];
+const loadBefore = loadavg()[0]!;
+const comparisons: Comparison[] = [];
+for (const type of options.types.split(",").filter((type) => type !== "") as WeightType[]) {
+	comparisons.push(await compare(`100M shape, ${type}`, smallShape, type, engines));
+}
+if (options.large) comparisons.push(await compare("1B shape, bf16", largeShape, "bf16", engines));
+const { simd, gemm } = engineInfo();
+const text = [
+	"# Speed beside llama.cpp",
+	"",
+	`${cpus()[0]?.model.trim() ?? "unknown processor"}, ${cpus().length} cores, ${numThreads} threads, ${new Date().toISOString().slice(0, 10)}; octavo: ${simd}, GEMM ${gemm}; ${builds.version}.`,
+	`Load average ${loadBefore.toFixed(1)} before and ${loadavg()[0]!.toFixed(1)} after: near 0 and ${numThreads} on an idle machine; above, other programs`,
+	"took their share from every engine. The engines take turns; medians of the rounds",
+	`(${numRounds}). Random weights, the same numbers for all. octavo keeps keys and values in fp32, llama.cpp by its default in f16. The`,
+	"limit is the bandwidth measured between the runs (a search for a byte, all threads) over the bytes of weights and of octavo's cache.",
+	"",
+	comparisons.map(table).join("\n\n"),
+].join("\n");
+console.log(text);
+if (options.output !== undefined) writeFileSync(options.output, `${text}\n`);

@@ -5,7 +5,9 @@ import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { OctavoError } from "../../sdk/errors.js";
 import { loadModel } from "../../sdk/load-model.js";
-import { tinyCheckpoint, uniform, writeTiny } from "./tiny-checkpoint.js";
+import { writeFolder } from "./checkpoint.js";
+import { encodeGguf } from "./gguf.js";
+import { tinyCheckpoint, uniform } from "./tiny-checkpoint.js";
 import { trainBpe, trainingText } from "./train-bpe.js";
 
 const [seed = "1", count = "10", root = "."] = process.argv.slice(2);
@@ -86,18 +88,19 @@ function spoilSafetensors(bytes: Buffer): Buffer {
 
 function spoil(name: string, content: unknown): Buffer {
 	if (name.endsWith(".safetensors")) return spoilSafetensors(content as Buffer);
+	if (name.endsWith(".gguf")) return spoilBytes(content as Buffer);
 	const text = Buffer.from(JSON.stringify(content));
 	return random() < 0.3 ? spoilBytes(text) : Buffer.from(JSON.stringify(spoilJson(content)) ?? "");
 }
 
 /** Opens a model and uses all of it. */
-async function use(folder: string): Promise<string> {
+async function use(path: string): Promise<string> {
 	try {
-		using model = await loadModel(folder);
+		using model = await loadModel(path);
 		const text = "The größte 🦉 block<|end|>";
 		const tokens = model.tokenizer ? model.tokenizer.encode(text) : Int32Array.of(3, 4, 5);
 		model.tokenizer?.decode(tokens);
-		if (model.tokenizer) model.tokenizer.applyChatTemplate([{ role: "user", content: text }]);
+		if (!path.endsWith(".gguf")) model.tokenizer?.applyChatTemplate([{ role: "user", content: text }]);
 		using session = model.session();
 		await session.prefill(tokens.slice(0, 20));
 		await session.run({ maxTokens: 3 });
@@ -119,28 +122,26 @@ const texts = {
 	},
 	"generation_config.json": { eos_token_id: [1, 2], do_sample: true, temperature: 0.7, top_k: 40, top_p: 0.9 },
 };
-const models = await Promise.all(
-	[tinyCheckpoint({ scaled: true }), tinyCheckpoint({ dtype: "BF16", numShards: 3, tied: true })].map(
-		async (tiny, i) => {
-			const folder = await writeTiny(join(root, `model-${i}`), tiny, texts);
-			return { folder, files: Object.entries({ ...tiny.files, ...texts }) };
-		},
-	),
+const inFolders = [tinyCheckpoint({ scaled: true }), tinyCheckpoint({ dtype: "BF16", numShards: 3, tied: true })].map(
+	(tiny, i) => ({ folder: join(root, `model-${i}`), file: "", files: { ...tiny.files, ...texts } }),
 );
-for (const { folder } of models) {
-	const outcome = await use(folder);
+const gguf = { "tiny.gguf": encodeGguf(tinyCheckpoint()), "tokenizer.json": bpe.json };
+const models = [...inFolders, { folder: join(root, "gguf"), file: "tiny.gguf", files: gguf }];
+for (const { folder, file, files } of models) {
+	await writeFolder(folder, files);
+	const outcome = await use(join(folder, file));
 	if (outcome !== "opened") throw new Error(`expected a sound model but received ${outcome}`);
 }
 for (let i = 0; i < Number(count); i++) {
-	const { folder, files } = pick(models);
-	const [name, content] = pick(files);
+	const { folder, file, files } = pick(models);
+	const [name, content] = pick(Object.entries<unknown>(files));
 	const bytes = spoil(name, content);
 	// Said before it is tried: should it crash, this line tells what did.
 	process.stdout.write(`${JSON.stringify({ begin: i, name, sizeBytes: bytes.length })}\n`);
 	const path = join(folder, name);
 	await rename(path, `${path}.sound`);
 	await writeFile(path, bytes);
-	const outcome = await use(folder);
+	const outcome = await use(join(folder, file));
 	await rename(`${path}.sound`, path);
 	process.stdout.write(`${JSON.stringify({ end: i, outcome })}\n`);
 }

@@ -21,7 +21,7 @@ import {
 import { publishedRuns } from "./helpers/training.js";
 
 const [h100, bound, unbound] = profiles as [Profile, Profile, Profile];
-const shared: ConstantName[] = ["deviceTflops", "deviceAdamNs", "gatherGBs", "reduceNs"];
+const shared: ConstantName[] = ["deviceTflops", "deviceAdamNs", "gatherGBs", "reduceNs", "launchMs"];
 const runsOf = (profile: Profile): Run[] =>
 	publishedRuns().filter((run) => runProfileNames[run.profile] === profile.name);
 const fittedOf = (profile: Profile): ConstantName[] =>

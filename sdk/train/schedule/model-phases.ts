@@ -39,7 +39,7 @@ class PhasePlanner {
 	readonly #gatherStream: string;
 	readonly #dataParallel: number;
 	readonly #subgroupsOf = new Map<number, number[]>();
-	readonly #launches: (string | undefined)[] = [];
+	readonly #launches: string[] = [];
 	#numGathers = 0;
 
 	constructor(
@@ -62,9 +62,10 @@ class PhasePlanner {
 
 	forward(microStep: number, after: string | undefined): string {
 		for (const unit of this.#units) {
-			const launch = this.#launch(unit, "forward", microStep, [after]);
-			const [weights, gathered] = this.#gather(unit, "forward", microStep, launch);
-			this.#compute(unit, "forward", microStep, 1, `forward[${microStep}.${unit.layer}]`, weights, [launch, gathered]);
+			const gate = this.#launch(unit, "forward", microStep, [after]);
+			const [weights, gathered] = this.#gather(unit, "forward", microStep, gate);
+			const id = `forward[${microStep}.${unit.layer}]`;
+			this.#compute(unit, "forward", microStep, 1, id, weights, [...gate, gathered]);
 		}
 		return this.#endPhase("forward", microStep, []);
 	}
@@ -74,18 +75,18 @@ class PhasePlanner {
 		let launchWaits = waits;
 		let weights: Access[] = [];
 		let gathered: string | undefined;
-		let launch: string | undefined;
+		let gate: readonly (string | undefined)[] = [];
 		const ends: string[] = [];
 		for (const bucket of this.buckets) {
 			const input = this.reduction.input(bucket, microStep);
 			let id = "";
 			for (const { unit, piece, share } of bucket.pieces) {
 				if (piece === 0) {
-					launch = this.#launch(unit, "backward", microStep, launchWaits);
-					[weights, gathered] = this.#gather(unit, "backward", microStep, launch);
+					gate = this.#launch(unit, "backward", microStep, launchWaits);
+					[weights, gathered] = this.#gather(unit, "backward", microStep, gate);
 				}
 				id = `backward[${microStep}.${unit.layer}.${piece}]`;
-				const before = [launch, gathered, ...waits, input.free];
+				const before = [...gate, gathered, ...waits, input.free];
 				this.#compute(unit, "backward", microStep, share, id, weights, before, input.raw);
 			}
 			const reduced = this.reduction.reduce(bucket, microStep, input, id);
@@ -96,26 +97,36 @@ class PhasePlanner {
 		return this.#endPhase("backward", microStep, ends);
 	}
 
-	/** Host work of a layer's launch; embedding and head are part of their neighbours'. */
-	#launch(unit: LayerUnit, phase: Phase, microStep: number, after: readonly (string | undefined)[]) {
-		if (unit.layer < 0 || unit.layer >= this.builder.configuration.model.numLayers) return after[0];
+	/**
+	 * Host work of a layer's launch; embedding and head are part of their neighbours'. Gives what the layer's device work
+	 * waits for: it runs while its launch goes on, so that is the launch before.
+	 */
+	#launch(
+		unit: LayerUnit,
+		phase: Phase,
+		microStep: number,
+		after: readonly (string | undefined)[],
+	): readonly (string | undefined)[] {
+		const gate = [this.#launches.at(-1), ...after];
+		if (unit.layer < 0 || unit.layer >= this.builder.configuration.model.numLayers) return gate;
 		const id = `launch-${phase}[${microStep}.${unit.layer}]`;
 		const place = { phase, microStep, layer: unit.layer };
-		return this.builder.task({ id, kind: "launch", ...place, stream: "host", resource: "host", after });
+		this.#launches.push(this.builder.task({ id, kind: "launch", ...place, stream: "host", resource: "host", after }));
+		return gate;
 	}
 
 	/**
 	 * Parameters of a layer: the rank's own when it is alone, else gathered into one of three buffers. Over nodes the
-	 * gather is enqueued two launches ahead.
+	 * gather is enqueued three launches ahead.
 	 */
 	#gather(
 		unit: LayerUnit,
 		phase: Phase,
 		microStep: number,
-		after: string | undefined,
+		gate: readonly (string | undefined)[],
 	): [weights: Access[], task: string | undefined] {
 		const owned = (this.#subgroupsOf.get(unit.layer) ?? []).map((s) => parameters(this.builder, s, "old"));
-		if (this.#dataParallel === 1 && !this.options.asPublished) return [owned, after];
+		if (this.#dataParallel === 1 && !this.options.asPublished) return [owned, undefined];
 		const bytes = 2 * Math.max(...this.#units.map((other) => other.elements));
 		const buffer = this.builder.buffer({
 			id: `device.gathered[${this.#numGathers++ % 3}]`,
@@ -123,8 +134,7 @@ class PhasePlanner {
 			bytes,
 		});
 		const weights = [access(buffer, `layer:${unit.layer}`)];
-		const ahead = this.#gatherStream === "collective" ? this.#launches.at(-3) : after;
-		if (after !== this.#launches.at(-1)) this.#launches.push(after);
+		const ahead = this.#gatherStream === "collective" ? [this.#launches.at(-4)] : gate;
 		const task = this.builder.task({
 			id: `gather-${phase}[${microStep}.${unit.layer}]`,
 			kind: "gather",
@@ -136,7 +146,7 @@ class PhasePlanner {
 			bytes: (2 * unit.elements * (this.#dataParallel - 1)) / this.#dataParallel,
 			reads: owned,
 			writes: weights,
-			after: [ahead, this.#lastUse.get(buffer)],
+			after: [...ahead, this.#lastUse.get(buffer)],
 		});
 		return [weights, task];
 	}

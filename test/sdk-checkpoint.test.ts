@@ -127,12 +127,12 @@ for (const kind of [{}, { dtype: "F16" }, { dtype: "BF16", tied: true, scaled: t
 	}
 }
 
-test("a model is saved over its own folder while it is in use, in fewer files and in more", async (t) => {
-	const checkpoint = tinyCheckpoint({ numShards: 2 });
+test("a model is saved over its own folder while it is in use, in one file and in more", async (t) => {
+	const checkpoint = tinyCheckpoint();
 	const folder = await writeTiny(await temporaryFolder(t), checkpoint);
 	const expected = llamaLogits64(checkpoint.config, checkpoint.weights, tokens);
 	using model = await loadModel(folder);
-	for (const shardSizeBytes of [1e9, 5000]) {
+	for (const shardSizeBytes of [1e9, 5000, 1e9]) {
 		await model.save(folder, { shardSizeBytes });
 		assert.ok(worstError(model, expected) < 1e-5, "the open model goes on");
 		using again = await loadModel(folder);

@@ -157,6 +157,20 @@ test("wrong contents are refused, and never kept", async (t) => {
 	}
 });
 
+test("the token is for the hub alone, not for where it redirects", async (t) => {
+	const files = modelFiles();
+	const store = await startHub(t, { files });
+	const hub = await startHub(t, { files, token: "hf_secret", redirectTo: store.endpoint });
+	const folder = await downloadModel("org/tiny", {
+		cacheDir: await temporaryFolder(t),
+		endpoint: hub.endpoint,
+		token: "hf_secret",
+	});
+	assert.ok((await readFile(join(folder, "model.safetensors"))).equals(files.get("model.safetensors")!));
+	assert.ok(store.requests.length >= 3 && hub.requests.length >= 3);
+	assert.ok(store.requests.every(({ token }) => token === undefined));
+});
+
 test("a part that someone else spoilt is found by its hash", async (t) => {
 	const files = modelFiles();
 	const hub = await startHub(t, { files });

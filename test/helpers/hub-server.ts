@@ -27,6 +27,8 @@ export interface HubBehaviour {
 	token?: string;
 	/** Changes contents as they are sent, not what is said of them. */
 	corrupt?: (path: string, contents: Buffer) => Buffer;
+	/** Address of another hub that has the contents, as large files are kept elsewhere. */
+	redirectTo?: string;
 	/** Changes the listing. */
 	listing?: (entries: Record<string, unknown>[]) => unknown;
 }
@@ -80,6 +82,8 @@ function answer(behaviour: HubBehaviour, path: string, request: IncomingMessage,
 			...(isLarge(name) && { lfs: { oid: sha256(contents), size: contents.length, pointerSize: 130 } }),
 		}));
 		json(behaviour.listing ? behaviour.listing(entries) : entries);
+	} else if (promised && behaviour.redirectTo !== undefined) {
+		response.writeHead(302, { location: `${behaviour.redirectTo}${path}` }).end();
 	} else if (promised) {
 		const contents = behaviour.corrupt?.(path.split("/").at(-1)!, promised) ?? promised;
 		sendFile(behaviour, contents, promised, request, response);

@@ -9,6 +9,7 @@ import { encodeGguf, type GgufOptions } from "./helpers/gguf.js";
 import { frequencies64, llamaLogits64 } from "./helpers/llama-float64.js";
 import { temporaryFolder } from "./helpers/temporary-folder.js";
 import { type TinyOptions, tinyCheckpoint, uniform, writeTiny } from "./helpers/tiny-checkpoint.js";
+import { trainBpe, trainingText } from "./helpers/train-bpe.js";
 
 const random = uniform(5);
 const tokens = Array.from({ length: 60 }, () => Math.floor(random() * 300));
@@ -65,6 +66,48 @@ test("Llama 3 scaling is known by its factors", async (t) => {
 	const other = frequencyFactors.map((factor, i) => (i === 5 ? factor * 1.1 : factor));
 	await writeFile(path, encodeGguf({ ...checkpoint, config: plain }, { frequencyFactors: other }));
 	await assert.rejects(loadModel(path), { code: "ERR_OCTAVO_MODEL_CONFIG", message: /rope_freqs/ });
+});
+
+const bpe = trainBpe(trainingText, 300, ["<|begin|>", "<|end|>"]);
+const { vocab, merges } = bpe.json.model as { vocab: Record<string, number>; merges: string[] };
+const vocabulary = Object.keys(vocab).sort((a, b) => vocab[a]! - vocab[b]!);
+const tokenizerMetadata: NonNullable<GgufOptions["metadata"]> = {
+	"tokenizer.ggml.model": { text: "gpt2" },
+	"tokenizer.ggml.pre": { text: "gpt-2" },
+	"tokenizer.ggml.tokens": { texts: vocabulary },
+	"tokenizer.ggml.token_type": { u32s: vocabulary.map((_, id) => (id < 2 ? 3 : 1)) },
+	"tokenizer.ggml.merges": { texts: merges },
+	"tokenizer.ggml.add_bos_token": { truth: true },
+	"tokenizer.chat_template": { text: "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}" },
+};
+
+test("the tokenizer inside a file is the one it was made of", async (t) => {
+	const folder = await temporaryFolder(t);
+	const path = join(folder, "text.gguf");
+	const open = async (changes: NonNullable<GgufOptions["metadata"]> = {}) => {
+		await writeFile(path, encodeGguf(tinyCheckpoint(), { metadata: { ...tokenizerMetadata, ...changes } }));
+		return (await loadModel(path)).tokenizer;
+	};
+	const text = "The größte 🦉 it's 12345";
+	const tokenizer = (await open())!;
+	assert.deepEqual(Array.from(tokenizer.encode(text)), [0, ...bpe.encode(text)]);
+	assert.equal(tokenizer.decode(bpe.encode(text)), text);
+	assert.equal(tokenizer.renderChat([{ role: "user", content: "hi" }]), "<|begin|>hi<|end|>");
+	assert.deepEqual(
+		Array.from((await open({ "tokenizer.ggml.add_bos_token": { truth: false } }))!.encode("a")),
+		bpe.encode("a"),
+	);
+	const llama3 = (await open({ "tokenizer.ggml.pre": { text: "llama-bpe" } }))!;
+	assert.equal(llama3.decode(llama3.encode(text, { addSpecialTokens: false })), text);
+	assert.equal(await open({ "tokenizer.ggml.pre": { text: "unheard-of" } }), undefined);
+	assert.equal(await open({ "tokenizer.ggml.model": { text: "llama" } }), undefined);
+	await assert.rejects(open({ "tokenizer.ggml.merges": { u32: 1 } }), {
+		code: "ERR_OCTAVO_TOKENIZER",
+		message: /merges/,
+	});
+	// A tokenizer.json beside the file says more, and comes first.
+	await writeTiny(folder, tinyCheckpoint(), { "vocabulary.json": ["x", "y"] });
+	assert.equal((await open())!.size, 2);
 });
 
 const wrong: Record<string, [GgufOptions, string, RegExp]> = {

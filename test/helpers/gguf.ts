@@ -7,7 +7,13 @@ import { encodeNumbers } from "./tiny-checkpoint.js";
 const types = { F32: 0, F16: 1, BF16: 30 } as const;
 
 /** A metadata value with its type. */
-export type GgufValue = { u32: number } | { f32: number } | { text: string } | { texts: string[] };
+export type GgufValue =
+	| { u32: number }
+	| { f32: number }
+	| { text: string }
+	| { texts: string[] }
+	| { u32s: number[] }
+	| { truth: boolean };
 
 const u32 = (value: number) => {
 	const bytes = Buffer.alloc(4);
@@ -24,6 +30,8 @@ const text = (value: string) => Buffer.concat([u64(Buffer.byteLength(value)), Bu
 function encodeValue(value: GgufValue): Buffer {
 	if ("u32" in value) return Buffer.concat([u32(4), u32(value.u32)]);
 	if ("text" in value) return Buffer.concat([u32(8), text(value.text)]);
+	if ("truth" in value) return Buffer.concat([u32(7), Buffer.of(value.truth ? 1 : 0)]);
+	if ("u32s" in value) return Buffer.concat([u32(9), u32(4), u64(value.u32s.length), ...value.u32s.map(u32)]);
 	if ("texts" in value) {
 		return Buffer.concat([u32(9), u32(8), u64(value.texts.length), ...value.texts.map(text)]);
 	}

@@ -22,6 +22,7 @@ function soundSchedules(): Schedule[] {
 		tinyConfiguration({ dataParallel: 1, subgroupNumels: tinyConfiguration().subgroupNumels }),
 		tinyConfiguration({ numNodes: 2, gradientAccumulation: 3, offloadRatio: 0.6 }),
 		tinyConfiguration({ bucketElements: 9000 }),
+		tinyConfiguration({ dataParallel: 2, tensorParallel: 2, subgroupNumels: tinyConfiguration().subgroupNumels }),
 	];
 	return configurations.flatMap((configuration) => [
 		onDevice(configuration),

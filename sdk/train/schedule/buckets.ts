@@ -41,7 +41,9 @@ export function planBuckets(configuration: TrainingConfiguration): Bucket[] {
 	const elements = partitionElements(configuration);
 	const scale = elements / total;
 	const subgroups = configuration.subgroupNumels.map((numel, subgroup) => ({ numel, subgroup })).reverse();
-	const numBuckets = Math.max(1, Math.ceil((total - 0.5) / configuration.bucketElements));
+	// Tensor-parallel ranks hold a share of each layer, so a bucket of theirs covers more of the whole model.
+	const bucketElements = configuration.bucketElements * configuration.tensorParallel;
+	const numBuckets = Math.max(1, Math.ceil((total - 0.5) / bucketElements));
 	const numPieces = new Map<number, number>();
 	const numParts = new Map<number, number>();
 	const next = (counts: Map<number, number>, key: number): number => {
@@ -50,8 +52,8 @@ export function planBuckets(configuration: TrainingConfiguration): Bucket[] {
 		return count;
 	};
 	return Array.from({ length: numBuckets }, (_, index) => {
-		const from = index * configuration.bucketElements;
-		const to = Math.min(total, from + configuration.bucketElements);
+		const from = index * bucketElements;
+		const to = Math.min(total, from + bucketElements);
 		const pieces: LayerPiece[] = [];
 		let start = 0;
 		for (const unit of units) {

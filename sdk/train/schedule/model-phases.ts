@@ -127,7 +127,8 @@ class PhasePlanner {
 	): [weights: Access[], task: string | undefined] {
 		const owned = (this.#subgroupsOf.get(unit.layer) ?? []).map((s) => parameters(this.builder, s, "old"));
 		if (this.#dataParallel === 1 && !this.options.asPublished) return [owned, undefined];
-		const bytes = 2 * Math.max(...this.#units.map((other) => other.elements));
+		const { tensorParallel } = this.builder.configuration;
+		const bytes = (2 * Math.max(...this.#units.map((other) => other.elements))) / tensorParallel;
 		const buffer = this.builder.buffer({
 			id: `device.gathered[${this.#numGathers++ % 3}]`,
 			place: "device",
@@ -143,7 +144,7 @@ class PhasePlanner {
 			layer: unit.layer,
 			stream: this.#gatherStream,
 			resource: "collective",
-			bytes: (2 * unit.elements * (this.#dataParallel - 1)) / this.#dataParallel,
+			bytes: (2 * unit.elements * (this.#dataParallel - 1)) / (this.#dataParallel * tensorParallel),
 			reads: owned,
 			writes: weights,
 			after: [...ahead, this.#lastUse.get(buffer)],

@@ -54,7 +54,8 @@ export class ReductionPlanner {
 	) {
 		const { configuration } = builder;
 		const scale = partitionElements(configuration) / countParameters(configuration.model);
-		this.#slotBytes = Math.ceil(2 * configuration.bucketElements * scale) + 2;
+		const bucketElements = configuration.bucketElements * configuration.tensorParallel;
+		this.#slotBytes = Math.ceil(2 * bucketElements * scale) + 2;
 	}
 
 	/** The buffer that backward fills for a bucket. */

@@ -5,7 +5,9 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { OctavoError } from "../sdk/errors.js";
 import { loadModel } from "../sdk/load-model.js";
+import { ChatTemplate } from "../sdk/model/chat-template.js";
 import { presetFolder } from "../sdk/model/checkpoint.js";
 import { readTokenizer } from "../sdk/model/read-tokenizer.js";
 import { StepText } from "../sdk/model/step-text.js";
@@ -211,6 +213,29 @@ test("chat templates of each place where models keep them", async (t) => {
 		message: /Jinja/,
 	});
 	assert.throws(() => tokenizer.renderChat(messages), { message: /there is none/ });
+});
+
+test("a chat template reaches nothing of this program", () => {
+	const attempts = [
+		"{{ messages.constructor.constructor('globalThis.reached = true')() }}",
+		"{{ ''.constructor.constructor('globalThis.reached = true')() }}",
+		"{{ raise_exception.constructor('globalThis.reached = true')() }}",
+		"{{ messages.__proto__.constructor.constructor('globalThis.reached = true')() }}",
+		"{% set messages.__proto__.polluted = 1 %}",
+		"{{ range.call.constructor('globalThis.reached = true')() }}",
+		"{{ process.exit() }}",
+		"{% include '/etc/passwd' %}",
+	];
+	for (const attempt of attempts) {
+		try {
+			const text = new ChatTemplate(attempt, {}).render(messages);
+			assert.ok(!text.includes("root:"), attempt);
+		} catch (error) {
+			assert.equal((error as OctavoError).code, "ERR_OCTAVO_TOKENIZER", `${attempt}: ${error}`);
+		}
+		assert.ok(!("reached" in globalThis), attempt);
+		assert.ok(!("polluted" in {}), attempt);
+	}
 });
 
 test("a session takes text, and its steps give text", async (t) => {

@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
-import { type Exchange, KernelClient } from "./helpers/kernel-client.js";
+import { type TestContext, test } from "node:test";
+import { type Exchange, KernelClient, type KernelOptions } from "./helpers/kernel-client.js";
 
 const result = ({ iopub, reply }: Exchange): string => {
 	assert.equal(reply.status, "ok", reply.evalue);
@@ -33,101 +33,95 @@ async function gone(pid: number, timeoutMs = 3000): Promise<boolean> {
 	return false;
 }
 
+/** Starts a kernel that is stopped when the test ends, however it ends. */
+async function startFor(t: TestContext, options: KernelOptions = {}): Promise<KernelClient> {
+	const kernel = await KernelClient.start(options);
+	t.after(() => kernel.stop());
+	return kernel;
+}
+
 const workerPid = async (kernel: KernelClient) => Number(result(await kernel.execute("process.pid")));
 
 test("a worker that dies is reported by signal or exit code, and the next cell works", async (t) => {
-	const kernel = await KernelClient.start();
-	try {
-		const cells: [name: string, code: string, evalue: RegExp][] = [
-			["SIGKILL", "process.kill(process.pid, 'SIGKILL'); await new Promise(() => {})", /signal SIGKILL/],
-			["abort", "process.abort()", /signal SIGABRT/],
-			["a native exit", "(process as any).reallyExit(7)", /exit code 7/],
-		];
-		for (const [name, code, evalue] of cells) {
-			await t.test(name, async () => {
-				await kernel.execute("const before = 1;");
-				const { reply, iopub } = await kernel.execute(code);
-				assert.equal(reply.ename, "KernelWorkerDied");
-				assert.match(reply.evalue, evalue);
-				assert.match(reply.evalue, /variables of earlier cells are gone/);
-				assert.equal(iopub.at(-1)!.content.execution_state, "idle");
-				assert.equal(result(await kernel.execute("typeof (globalThis as any).before + (1 + 1)")), "'undefined2'");
-			});
-		}
-		await t.test("output written right before the end arrives", async () => {
-			const { stdout } = await kernel.execute("console.log('last words'); process.kill(process.pid, 'SIGKILL')");
-			assert.equal(stdout, "last words\n");
+	const kernel = await startFor(t);
+	const cells: [name: string, code: string, evalue: RegExp][] = [
+		["SIGKILL", "process.kill(process.pid, 'SIGKILL'); await new Promise(() => {})", /signal SIGKILL/],
+		["abort", "process.abort()", /signal SIGABRT/],
+		["a native exit", "(process as any).reallyExit(7)", /exit code 7/],
+	];
+	for (const [name, code, evalue] of cells) {
+		await t.test(name, async () => {
+			await kernel.execute("const before = 1;");
+			const { reply, iopub } = await kernel.execute(code);
+			assert.equal(reply.ename, "KernelWorkerDied");
+			assert.match(reply.evalue, evalue);
+			assert.match(reply.evalue, /variables of earlier cells are gone/);
+			assert.equal(iopub.at(-1)!.content.execution_state, "idle");
+			assert.equal(result(await kernel.execute("typeof (globalThis as any).before + (1 + 1)")), "'undefined2'");
 		});
-		await t.test("between two cells", async () => {
-			process.kill(await workerPid(kernel), "SIGKILL");
-			await new Promise((resolve) => setTimeout(resolve, 400));
-			assert.equal(result(await kernel.execute("'again'")), "'again'");
-		});
-	} finally {
-		await kernel.stop();
 	}
+	await t.test("output written right before the end arrives", async () => {
+		const { stdout } = await kernel.execute("console.log('last words'); process.kill(process.pid, 'SIGKILL')");
+		assert.equal(stdout, "last words\n");
+	});
+	await t.test("between two cells", async () => {
+		process.kill(await workerPid(kernel), "SIGKILL");
+		await new Promise((resolve) => setTimeout(resolve, 400));
+		assert.equal(result(await kernel.execute("'again'")), "'again'");
+	});
 });
 
-test("a cell that takes too much memory is reported as that", async () => {
-	const kernel = await KernelClient.start({ env: { NODE_OPTIONS: "--max-old-space-size=200" } });
-	try {
-		const { reply } = await kernel.execute("const held: number[][] = []; for (;;) held.push(new Array(1e6).fill(1.5))");
-		assert.match(reply.evalue, /out of memory/);
-		assert.equal(result(await kernel.execute("1 + 1")), "2");
-	} finally {
-		await kernel.stop();
-	}
+test("a cell that takes too much memory is reported as that", async (t) => {
+	const kernel = await startFor(t, { env: { NODE_OPTIONS: "--max-old-space-size=200" } });
+	const { reply } = await kernel.execute("const held: number[][] = []; for (;;) held.push(new Array(1e6).fill(1.5))");
+	assert.match(reply.evalue, /out of memory/);
+	assert.equal(result(await kernel.execute("1 + 1")), "2");
 });
 
 for (const channel of ["control", "shell"] as const) {
-	test(`a shutdown request on ${channel} is answered and leaves no process and no folder, even while a cell loops`, async () => {
-		const temporary = () =>
-			readdirSync(tmpdir()).filter((name) => name.startsWith("octavo") && !name.startsWith("octavo-test-"));
-		const before = temporary();
-		const kernel = await KernelClient.start();
+	test(`a shutdown request on ${channel} is answered and leaves no process and no folder, even while a cell loops`, async (t) => {
+		const temporary = mkdtempSync(join(tmpdir(), "octavo-shutdown-"));
+		t.after(() => rmSync(temporary, { recursive: true, force: true }));
+		const kernel = await startFor(t, { env: { TMPDIR: temporary } });
 		const pids = [kernel.process.pid!, await workerPid(kernel)];
 		if (channel === "control") kernel.send("execute_request", { code: "while (true);" });
 		const reply = await kernel.ask("shutdown_request", { restart: true }, channel);
 		assert.deepEqual(reply, { status: "ok", restart: true });
 		for (const pid of pids) assert.ok(await gone(pid), `process ${pid} still runs`);
-		assert.equal(kernel.process.exitCode, 0);
-		await kernel.stop();
-		assert.deepEqual(temporary(), before);
+		await kernel.until(() => kernel.process.exitCode === 0, 3000);
+		assert.deepEqual(readdirSync(temporary), []);
 	});
 }
 
-test("SIGTERM ends the kernel and its worker", async () => {
-	const kernel = await KernelClient.start();
+test("SIGTERM ends the kernel and its worker", async (t) => {
+	const kernel = await startFor(t);
 	const worker = await workerPid(kernel);
 	const start = performance.now();
 	kernel.process.kill("SIGTERM");
 	assert.ok(await gone(worker));
 	assert.ok(await gone(kernel.process.pid!));
 	assert.ok(performance.now() - start < 2000);
-	await kernel.stop();
 });
 
-test("the worker ends when the front process is killed, even while a cell loops", async () => {
-	const kernel = await KernelClient.start();
+test("the worker ends when the front process is killed, even while a cell loops", async (t) => {
+	const kernel = await startFor(t);
 	const worker = await workerPid(kernel);
 	kernel.send("execute_request", { code: "while (true);" });
 	await new Promise((resolve) => setTimeout(resolve, 200));
 	kernel.process.kill("SIGKILL");
 	assert.ok(await gone(worker), "the worker still runs");
-	await kernel.stop();
 });
 
-test("the kernel ends when the Jupyter process that started it dies", async () => {
+test("the kernel ends when the Jupyter process that started it dies", async (t) => {
 	// A shell in the middle plays the Jupyter process: it passes its own id and is then killed.
 	const main = join(import.meta.dirname, "..", "kernel", "main.js");
 	const script = `JPY_PARENT_PID=$$ "${process.execPath}" "${main}" kernel --connection-file "{connection_file}" & echo $! >&2; wait`;
-	const kernel = await KernelClient.start({ argv: ["sh", "-c", script] });
+	const kernel = await startFor(t, { argv: ["sh", "-c", script] });
 	const front = Number(/\d+/.exec(kernel.notes)?.[0]);
 	const worker = await workerPid(kernel);
 	kernel.process.kill("SIGKILL");
 	assert.ok(await gone(front), "the front process still runs");
 	assert.ok(await gone(worker), "the worker still runs");
-	await kernel.stop();
 });
 
 test("a bad connection file ends the command with a clear error", async () => {

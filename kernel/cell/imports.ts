@@ -1,7 +1,7 @@
 // Loads what cells import. A real import() comes first, so that a cell and octavo's own code share one copy of a package
 // that has both module kinds; CommonJS packages are then taken through require, which gives all of their names.
 
-import { builtinModules, createRequire } from "node:module";
+import { createRequire, isBuiltin } from "node:module";
 import { isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { constants, Script } from "node:vm";
@@ -91,10 +91,6 @@ export class Imports {
 		}
 		return import(specifier);
 	}
-}
-
-function isBuiltin(specifier: string): boolean {
-	return specifier.startsWith("node:") || builtinModules.includes(specifier);
 }
 
 function isFile(specifier: string): boolean {

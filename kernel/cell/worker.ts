@@ -12,7 +12,13 @@ import { Interrupted, Interrupts, slot } from "./interrupts.js";
 import { captureStreams, Outbox } from "./outbox.js";
 import { type ExecuteResult, requestDescriptor, type WorkerRequest } from "./protocol.js";
 
+/** Conversions made while nothing is asked, after which the compiler runs at its full speed; 10 ms each at first. */
+const warmRounds = 20;
+/** Pause between them, in milliseconds. */
+const warmPauseMs = 15;
+
 const reallyExit = process.exit.bind(process);
+let numRequests = 0;
 const outbox = new Outbox();
 const display = createDisplay();
 const interrupts = startInterrupts();
@@ -36,6 +42,7 @@ evaluator.warmUp();
 listen();
 interrupts.leave();
 outbox.event({ type: "ready" });
+warmInBackground(warmRounds);
 
 function startInterrupts(): Interrupts {
 	const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(slot).length));
@@ -73,7 +80,19 @@ function listen(): void {
 	requests.on("error", () => reallyExit(1));
 }
 
+/** Goes on until the first request: from then on the user's own cells do it. */
+function warmInBackground(rounds: number): void {
+	setTimeout(() => {
+		if (numRequests > 0) return;
+		interrupts.enter();
+		evaluator.warmUp();
+		interrupts.leave();
+		if (rounds > 1) warmInBackground(rounds - 1);
+	}, warmPauseMs);
+}
+
 async function answer(request: WorkerRequest): Promise<void> {
+	numRequests++;
 	interrupts.enter();
 	try {
 		const result = request.method === "execute" ? await execute(request) : language(request);

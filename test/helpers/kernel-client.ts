@@ -76,6 +76,7 @@ export class KernelClient {
 	readonly #key: string;
 	readonly #temporary: string;
 	readonly #watchers = new Set<() => void>();
+	readonly #spawnedAt = performance.now();
 
 	private constructor(process: ChildProcess, folder: string, temporary: string, key: string) {
 		this.process = process;
@@ -85,10 +86,27 @@ export class KernelClient {
 		process.stderr!.on("data", (bytes) => {
 			this.notes += bytes;
 		});
+		process.once("exit", () => this.#look());
 	}
 
-	/** Starts a kernel and connects; settles once it has answered kernel_info and its iopub is heard. */
+	/**
+	 * Starts a kernel and connects; settles once it has answered kernel_info and its iopub is heard. Another process may
+	 * take a port between its choice and the kernel's start: then it starts again with others.
+	 */
 	static async start(options: KernelOptions = {}): Promise<KernelClient> {
+		for (let attempt = 1; ; attempt++) {
+			const client = await KernelClient.#spawn(options);
+			try {
+				await client.#greet();
+				return client;
+			} catch (error) {
+				await client.stop();
+				if (attempt === 3 || !client.notes.includes("ERR_OCTAVO_BIND")) throw error;
+			}
+		}
+	}
+
+	static async #spawn(options: KernelOptions): Promise<KernelClient> {
 		const temporary = mkdtempSync(join(tmpdir(), "octavo-test-"));
 		const folder = options.folder ?? temporary;
 		const key = options.key ?? randomBytes(16).toString("hex");
@@ -100,7 +118,6 @@ export class KernelClient {
 		const argv = options.argv ?? [process.execPath, mainPath, "kernel", "--connection-file", "{connection_file}"];
 		const [command, ...rest] = argv.map((part) => part.replace("{connection_file}", file));
 		const env = { ...process.env, ...options.env };
-		const start = performance.now();
 		const child = spawn(command!, rest, { cwd: folder, env, stdio: ["ignore", "ignore", "pipe"] });
 		const client = new KernelClient(child, folder, temporary, key);
 		client.shell.connect(`tcp://127.0.0.1:${shell_port}`);
@@ -111,20 +128,27 @@ export class KernelClient {
 		void client.#listen("shell", client.shell);
 		void client.#listen("control", client.control);
 		void client.#listen("iopub", client.#iopub);
-		// A subscription takes effect some time after the connection: ask until an answer is heard on iopub too.
+		return client;
+	}
+
+	/** Asks until an answer is heard on iopub too: a subscription takes effect some time after the connection. */
+	async #greet(): Promise<void> {
+		const ended = () => this.process.exitCode !== null || this.process.signalCode !== null;
+		const heard = (id: string, channel: (name: string) => boolean) =>
+			this.messages.some((message) => channel(message.channel) && message.parentId === id);
 		for (;;) {
-			const id = client.send("kernel_info_request", {});
-			await client.reply(id);
-			if (Number.isNaN(client.startMs)) client.startMs = performance.now() - start;
-			const heard = () => client.messages.some((message) => message.channel === "iopub" && message.parentId === id);
+			const id = this.send("kernel_info_request", {});
+			const answered = () => heard(id, (channel) => channel !== "iopub");
+			await this.until(() => answered() || ended());
+			if (ended()) throw new Error(`The kernel ended while starting. Its notes: ${this.notes || "none"}`);
+			if (Number.isNaN(this.startMs)) this.startMs = performance.now() - this.#spawnedAt;
 			try {
-				await client.until(heard, 200);
-				break;
+				await this.until(() => heard(id, (channel) => channel === "iopub"), 200);
+				return;
 			} catch {
 				// Not yet heard.
 			}
 		}
-		return client;
 	}
 
 	/** Gives the frames of a signed request. */
@@ -147,7 +171,8 @@ export class KernelClient {
 	/** Sends a request and gives its id. */
 	send(type: string, content: unknown, channel: "shell" | "control" = "shell", metadata: unknown = {}): string {
 		const { id, frames } = this.frames(type, content, undefined, metadata);
-		void this[channel].send(frames);
+		// A kernel that is gone takes nothing; whoever waits for the reply is told by the time-out.
+		this[channel].send(frames).catch(() => {});
 		return id;
 	}
 
@@ -236,8 +261,12 @@ export class KernelClient {
 			if (this.#key !== "" && this.sign(parts) !== frames[at + 1]!.toString()) throw new Error("Wrong signature");
 			const [header, parent, metadata, content] = parts.map((part) => JSON.parse(part.toString()));
 			this.messages.push({ channel, type: header.msg_type, parentId: parent.msg_id ?? "", content, metadata, header });
-			for (const look of [...this.#watchers]) look();
+			this.#look();
 		}
+	}
+
+	#look(): void {
+		for (const look of [...this.#watchers]) look();
 	}
 }
 

@@ -12,8 +12,7 @@ export function register(program: Command): void {
 		.option("--output <file>", "CSV file to write; without it the predictions go to standard output")
 		.action(async ({ runs, profile, output }: { runs: string; profile: string; output?: string }) => {
 			const { readFileSync, writeFileSync } = await import("node:fs");
-			const { OctavoError } = await import("../../sdk/errors.js");
-			const { simulateRuns } = await import("../../sdk/hardware/simulate-runs.js");
+			const { hardware, OctavoError } = await import("../../sdk/index.js");
 			const access = <T>(path: string, use: () => T): T => {
 				try {
 					return use();
@@ -23,7 +22,7 @@ export function register(program: Command): void {
 				}
 			};
 			const text = access(runs, () => readFileSync(runs, "utf8"));
-			const predictions = simulateRuns(text, profile);
+			const predictions = hardware.simulateRuns(text, profile);
 			if (output === undefined) process.stdout.write(predictions);
 			else access(output, () => writeFileSync(output, predictions));
 		});

@@ -1,7 +1,8 @@
 // C = A·Bᵀ: activations times a weight matrix stored [out, in]. One row runs through our own matrix-vector
 // product, which reads memory at full speed; more rows through oneDNN, or our own blocked product when that
-// is not built in. bf16 and f16 weights are widened, activations stay fp32, so prefill and decode agree to
-// fp32 rounding.
+// is not built in. f16 weights are widened and activations stay fp32, so prefill and decode agree to fp32
+// rounding; so are bf16 weights, except in products of 16 rows and more on machines that multiply bf16
+// faster (gemm_bf16.h): there activations are rounded to bf16, as other engines and GPUs do.
 #pragma once
 
 #include <cstdint>

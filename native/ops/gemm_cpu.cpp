@@ -14,6 +14,7 @@
 #include "core/cpu_info.h"
 #include "core/signal_block.h"
 #include "core/thread_pool.h"
+#include "ops/gemm_bf16.h"
 #include "ops/widen.h"
 #endif
 
@@ -59,7 +60,11 @@ void gemm_cpu(const float* input, const Tensor& weight, int64_t num_rows, float*
   if (num_rows == 1) return gemv_cpu(input, weight, output);
 #ifdef OCTAVO_ONEDNN
   // A forced portable level means no special instructions at all, also not oneDNN's.
-  if (simd_level() == best_simd_level()) return gemm_onednn(input, weight, num_rows, output);
+  if (simd_level() == best_simd_level()) {
+    if (weight.dtype == DType::kBf16 && num_rows >= kMinRowsForBf16 && has_fast_bf16_products())
+      return gemm_bf16_cpu(input, weight, num_rows, output);
+    return gemm_onednn(input, weight, num_rows, output);
+  }
 #endif
   gemm_plain_cpu(input, weight, num_rows, output);
 }

@@ -55,11 +55,28 @@ void widen_all(const void* from, int64_t count, float* to) {
   for (; i < count; ++i) to[i] = widen(elements[i]);
 }
 
+inline UintVec narrow_to_bf16(UintVec bits) {
+  const UintVec rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+  const UintVec not_a_number = (UintVec)((bits & 0x7FFFFFFF) > 0x7F800000);
+  return (rounded & ~not_a_number) | (((bits >> 16) | 0x40) & not_a_number);
+}
+
+void narrow_all(const float* from, int64_t count, uint16_t* to) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    *reinterpret_cast<LooseShortVec*>(to + i) =
+        __builtin_convertvector(narrow_to_bf16((UintVec)load(from + i)), LooseShortVec);
+  for (; i < count; ++i) {
+    const UintVec bits = UintVec{} + __builtin_bit_cast(uint32_t, from[i]);
+    to[i] = static_cast<uint16_t>(narrow_to_bf16(bits)[0]);
+  }
+}
+
 }  // namespace
 
 const GemvKernels& gemv_kernels() {
-  static constexpr GemvKernels kernels = {multiply<float>, multiply<Bf16>, multiply<F16>, widen_all<Bf16>,
-                                          widen_all<F16>};
+  static constexpr GemvKernels kernels = {multiply<float>, multiply<Bf16>, multiply<F16>,
+                                          widen_all<Bf16>, widen_all<F16>, narrow_all};
   return kernels;
 }
 

@@ -17,6 +17,8 @@ struct GemvKernels {
   // Numbers as fp32.
   using Widen = void (*)(const void* from, int64_t count, float* to);
   Widen widen_bf16, widen_f16;
+  // Numbers as bf16, rounded to nearest even; NaN stays NaN. The same bits as narrow_to_bf16.
+  void (*narrow_bf16)(const float* from, int64_t count, uint16_t* to);
 };
 
 OCTAVO_DECLARE_SIMD(GemvKernels, gemv_kernels);

@@ -5,6 +5,7 @@
 #include "helpers.h"
 #include "model/llama.h"
 #include "ops/causal_attention.h"
+#include "ops/gemm_bf16.h"
 #include "ops/paged_attention.h"
 #include "test.h"
 
@@ -207,13 +208,15 @@ TEST("prefill and decode equal the dense fp64 forward pass, with each instructio
   });
 }
 
-TEST("prefill equals decode to fp32 rounding for every weight type") {
+TEST("prefill equals decode to fp32 rounding, or bf16's where products round to it") {
   for (const DType dtype : {DType::kF32, DType::kBf16, DType::kF16}) {
     const LlamaModel model = LlamaModel::random(config_of(false, {}), 6, dtype);
     for (const int count : {1, 2, 130}) {
       const std::vector<int32_t> tokens = random_tokens(count, 61);
+      const bool rounds = dtype == DType::kBf16 && count >= kMinRowsForBf16 && has_fast_bf16_products();
       compare(std::string(dtype_name(dtype)) + ", " + std::to_string(count) + " tokens",
-              prefill(model, tokens).data(), decode(model, tokens).data(), 61, 2e-6, 1e-5);
+              prefill(model, tokens).data(), decode(model, tokens).data(), 61, rounds ? 4e-3 : 2e-6,
+              rounds ? 2e-3 : 1e-5);
     }
   }
 }

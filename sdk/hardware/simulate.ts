@@ -33,6 +33,24 @@ export interface Simulation {
 /**
  * Simulates one iteration.
  *
+ * @example
+ * ```ts
+ * import { hardware, schedules } from "octavo";
+ * const model = {
+ *   numLayers: 32, hiddenSize: 4096, ffnSize: 11008, numHeads: 32, numKvHeads: 4, sequenceLength: 2048,
+ *   vocabularySize: 50304,
+ * };
+ * const configuration = {
+ *   model, numNodes: 1, dataParallel: 4, tensorParallel: 1, microBatchSize: 1, gradientAccumulation: 1,
+ *   subgroupNumels: schedules.formSubgroups(schedules.parameterNumels(model), 4, 1e8),
+ *   offloadRatio: 1, bucketElements: 5e8,
+ * };
+ * const node = hardware.profileByName("h100-4x");
+ * const serial = hardware.simulate(schedules.zeroOffloadAsync(configuration), node);
+ * const interleaved = hardware.simulate(schedules.deepOptimizerStates(configuration, { updateStride: 2 }), node);
+ * console.log(interleaved.updateUs < 0.6 * serial.updateUs);   // true
+ * ```
+ *
  * @throws {OctavoError} ERR_OCTAVO_PROFILE when a constant is no valid rate; ERR_OCTAVO_SCHEDULE when a task waits for
  * itself or for a task that is not there
  */

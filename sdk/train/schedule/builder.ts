@@ -22,7 +22,31 @@ export interface TaskDraft {
 	readonly after?: readonly (string | undefined)[];
 }
 
-/** Writes a schedule down, task by task. */
+/**
+ * Writes a schedule down, task by task.
+ *
+ * @example
+ * ```ts
+ * import { schedules } from "octavo";
+ * const model = {
+ *   numLayers: 2, hiddenSize: 64, ffnSize: 128, numHeads: 4, numKvHeads: 2, sequenceLength: 32, vocabularySize: 128,
+ * };
+ * const configuration = {
+ *   model, numNodes: 1, dataParallel: 1, tensorParallel: 1, microBatchSize: 1, gradientAccumulation: 1,
+ *   subgroupNumels: schedules.formSubgroups(schedules.parameterNumels(model), 1, 30000),
+ *   offloadRatio: 1, bucketElements: 50000,
+ * };
+ * const planned = schedules.zeroOffloadAsync(configuration);
+ * console.log(schedules.findProblems(planned).length);   // 0
+ * const mine = new schedules.ScheduleBuilder("without an upload", configuration);
+ * for (const buffer of planned.buffers) mine.buffer(buffer);
+ * for (const task of planned.tasks) {
+ *   const after = task.after.filter((id) => id !== "pageable-upload[1]");
+ *   if (task.id !== "pageable-upload[1]") mine.task({ ...task, after });
+ * }
+ * console.log(schedules.findProblems(mine.build())[0].kind);   // lost-write-back
+ * ```
+ */
 export class ScheduleBuilder {
 	readonly #tasks: Task[] = [];
 	readonly #buffers = new Map<string, BufferPlan>();

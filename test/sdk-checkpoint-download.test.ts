@@ -113,6 +113,17 @@ test("a download that fails for good keeps what came; the next one takes only th
 	assert.ok(!(await readdir(blobs)).some((name) => name.endsWith(".incomplete")));
 });
 
+test("two that load the same model at once share the download", async (t) => {
+	const files = modelFiles();
+	const hub = await startHub(t, { files, breakAfterBytes: 20_000, numBreaks: 2 });
+	const options = { cacheDir: await temporaryFolder(t), endpoint: hub.endpoint };
+	const folders = await Promise.all(Array.from({ length: 4 }, () => downloadModel("org/tiny", options)));
+	assert.equal(new Set(folders).size, 1);
+	assert.ok((await readFile(join(folders[0]!, "model.safetensors"))).equals(files.get("model.safetensors")!));
+	const starts = downloads(hub.requests, "model.safetensors").map(({ range }) => Number(range?.slice(6, -1) ?? 0));
+	assert.deepEqual(starts, [0, 20_000, 40_000]);
+});
+
 test("a server that breaks every connection at once is an error with the bytes that came", async (t) => {
 	const hub = await startHub(t, { files: modelFiles(), breakAfterBytes: 0 });
 	await assert.rejects(downloadModel("org/tiny", { cacheDir: await temporaryFolder(t), endpoint: hub.endpoint }), {

@@ -47,6 +47,8 @@ type Settings = ReturnType<typeof checkDownload>;
 const indexFile = "model.safetensors.index.json";
 const progressMs = 100;
 const maxFiles = 100_000;
+/** Downloads of this process, by the blob they write. */
+const underWay = new Map<string, Promise<void>>();
 
 const text =
 	(pattern: RegExp, expected: string): Check<string | undefined> =>
@@ -189,34 +191,49 @@ class Transfer {
 		}
 	}
 
-	async #fetchOne({ path: name, sizeBytes, hash }: RemoteFile): Promise<void> {
-		const { progress, signal } = this.#settings;
+	async #fetchOne(file: RemoteFile): Promise<void> {
+		const { path: name, sizeBytes, hash } = file;
+		const { progress } = this.#settings;
 		const path = this.#cache.blob(hash);
 		const report = (fileBytes: number) =>
 			progress?.({
 				...{ file: name, fileBytes, fileTotalBytes: sizeBytes },
 				...{ bytes: this.#doneBytes + fileBytes, totalBytes: this.#totalBytes },
 			});
-		if ((await sizeOf(path)) !== sizeBytes) {
-			const { fileDownloadInfo } = await import("@huggingface/hub");
-			const info = await fileDownloadInfo({ ...this.#hub, repo: this.#repo, path: name, revision: this.#commit });
-			if (!info || info.size !== sizeBytes) {
-				fail(`Expected ${sizeBytes} bytes of ${name} in ${this.#repo} but received ${info ? info.size : "none"}`);
+		for (;;) {
+			// Another cell may be at the same file: two writers would spoil each other's part.
+			const other = underWay.get(path);
+			if (other) await other.catch(() => undefined);
+			else if ((await sizeOf(path)) === sizeBytes) break;
+			else if (!underWay.has(path)) {
+				const own = this.#download(file, path, report);
+				underWay.set(path, own);
+				await own.finally(() => underWay.delete(path));
 			}
-			// A file may lie at another address than the hub's, which the token is not for.
-			const isHub = new URL(info.url).origin === new URL(this.#hub.hubUrl).origin;
-			const { accessToken } = this.#hub;
-			const headers: Record<string, string> = isHub && accessToken ? { Authorization: `Bearer ${accessToken}` } : {};
-			let lastMs = Number.NEGATIVE_INFINITY;
-			const onBytes = (bytes: number) => {
-				if (performance.now() - lastMs < progressMs) return;
-				lastMs = performance.now();
-				report(bytes);
-			};
-			report((await sizeOf(`${path}.incomplete`)) ?? 0);
-			await downloadFile({ name, url: info.url, headers, sizeBytes, hash, path }, { onBytes, signal });
 		}
 		await this.#cache.link(this.#commit, name, hash);
 		report(sizeBytes);
+	}
+
+	async #download(file: RemoteFile, path: string, report: (fileBytes: number) => void): Promise<void> {
+		const { path: name, sizeBytes, hash } = file;
+		const { fileDownloadInfo } = await import("@huggingface/hub");
+		const info = await fileDownloadInfo({ ...this.#hub, repo: this.#repo, path: name, revision: this.#commit });
+		if (!info || info.size !== sizeBytes) {
+			fail(`Expected ${sizeBytes} bytes of ${name} in ${this.#repo} but received ${info ? info.size : "none"}`);
+		}
+		// A file may lie at another address than the hub's, which the token is not for.
+		const isHub = new URL(info.url).origin === new URL(this.#hub.hubUrl).origin;
+		const { accessToken } = this.#hub;
+		const headers: Record<string, string> = isHub && accessToken ? { Authorization: `Bearer ${accessToken}` } : {};
+		let lastMs = Number.NEGATIVE_INFINITY;
+		const onBytes = (bytes: number) => {
+			if (performance.now() - lastMs < progressMs) return;
+			lastMs = performance.now();
+			report(bytes);
+		};
+		report((await sizeOf(`${path}.incomplete`)) ?? 0);
+		const { signal } = this.#settings;
+		await downloadFile({ name, url: info.url, headers, sizeBytes, hash, path }, { onBytes, signal });
 	}
 }

@@ -2,7 +2,8 @@
 // downloaded is found. Contents are kept by hash in blobs/; a snapshot links to them by name; refs/ names snapshots, and
 // is written last, so that one that is named is whole.
 
-import { mkdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { mkdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 
 /** The cache of one repository. */
@@ -46,8 +47,7 @@ export class HubCache {
 	async link(commit: string, file: string, hash: string): Promise<void> {
 		const path = join(this.snapshot(commit), file);
 		await mkdir(dirname(path), { recursive: true });
-		const temporary = `${path}.${process.pid}.incomplete`;
-		await rm(temporary, { force: true });
+		const temporary = `${path}.${randomUUID()}.incomplete`;
 		await symlink(relative(dirname(path), this.blob(hash)), temporary);
 		await rename(temporary, path);
 	}

@@ -90,6 +90,10 @@ export interface SessionSpec {
 	seed: number;
 	/** Whether `blocks` rows (one per block, layer and step) are recorded; the largest table by far. */
 	recordBlocks: boolean;
+	/** Whether `logits` rows (the whole vocabulary, one per step) are recorded. Default false. */
+	recordLogits?: boolean;
+	/** Completed steps that `rewind` can go back by; makes way when a pool runs out. Default 0. */
+	history?: number;
 }
 
 export interface SamplingSpec {
@@ -107,6 +111,10 @@ export interface StopSpec {
 	evict?: boolean;
 	/** Right after the newest block of a layer becomes full, before any eviction it triggers. */
 	blockFull?: boolean;
+	/** After each layer of a step. */
+	layerEnd?: boolean;
+	/** Before a key or value that is not finite fails the step; going on fails it. */
+	nan?: boolean;
 	/** Only in this layer. */
 	layer?: number;
 }
@@ -121,7 +129,12 @@ export interface AdvanceRequest {
 	/** Sampling one of these ends the run after its step. */
 	endTokens?: Int32Array;
 	stop?: StopSpec;
+	/** Only where the session stopped before the eviction of a block: what to do in place of the policy's choice. */
+	decision?: DecisionSpec;
 }
+
+/** Nothing goes and the cache grows by a block; or another block goes, by its place in the table, any but the newest. */
+export type DecisionSpec = { veto: true } | { replaceWith: number };
 
 export interface EvictEvent {
 	kind: "evict";
@@ -153,7 +166,25 @@ export interface BlockFullEvent {
 	blockId: number;
 }
 
-export type EngineEvent = EvictEvent | BlockFullEvent;
+/** A layer of a step is done. */
+export interface LayerEvent {
+	kind: "layer";
+	stepIndex: number;
+	layer: number;
+}
+
+/** A layer made a key or value that is not finite. */
+export interface NanEvent {
+	kind: "nan";
+	stepIndex: number;
+	layer: number;
+	tensor: "key" | "value";
+	/** RoPE position of its token. */
+	position: number;
+	kvHead: number;
+}
+
+export type EngineEvent = EvictEvent | BlockFullEvent | LayerEvent | NanEvent;
 
 export type AdvanceResult =
 	/** `maxSteps` are done. */
@@ -187,6 +218,8 @@ export interface LayerState {
 	/** Live slots: what attention loops over. */
 	kvLen: number;
 	numFreeBlocks: number;
+	/** Blocks that only snapshots and history hold. */
+	numParkedBlocks: number;
 }
 
 /** Columns of one trace table since the last take, by the column names of sdk/trace/schema.ts; list columns as offsets and values. */
@@ -200,7 +233,11 @@ export interface NativeTrace {
 	blocks: NativeColumns;
 	evictions: NativeColumns;
 	memory: NativeColumns;
+	logits: NativeColumns;
 }
+
+/** A snapshot by its id, tokens seen, or the index of the step that comes next. 0 tokens or step 0 empties the session. */
+export type RewindTarget = { snapshot: number } | { tokens: number } | { stepIndex: number };
 
 export interface NativeSession {
 	/** Takes the prompt as the next step's input; `advance` runs it. Only on an empty session. */
@@ -223,6 +260,18 @@ export interface NativeSession {
 	layerState(layer: number): LayerState;
 	/** The trace's rows since the last call; native memory handed over without a copy. */
 	takeTrace(): NativeTrace;
+	/** Keeps where the last completed step left the session; gives an id. No K/V is copied. */
+	takeSnapshot(): number;
+	/** ERR_OCTAVO_SNAPSHOT for an id that is not kept. */
+	dropSnapshot(id: number): void;
+	/** Goes to another completed step and gives the index of the next; what is under way is taken back. ERR_OCTAVO_SNAPSHOT, ERR_OCTAVO_HISTORY. */
+	rewind(target: RewindTarget): number;
+	/** Token counts that `rewind` can go back to, besides 0; ascending. */
+	rewindPoints(): Int32Array;
+	/** A session that goes on from the last completed step, with blocks shared copy on write. */
+	fork(spec: { policy?: PolicySpec; seed?: number }): NativeSession;
+	/** f32 [num_query_heads, kv_len]: attention of the last token's query over live slots. ERR_OCTAVO_PATTERN. */
+	attentionPattern(layer: number): Float32Array;
 	/** Returns every block to the pool. Later calls throw ERR_OCTAVO_CLOSED; views stay valid. */
 	dispose(): void;
 }

@@ -37,6 +37,25 @@ Napi::Value to_js(Napi::Env env, BlockFullEvent&& event) {
   return object;
 }
 
+Napi::Value to_js(Napi::Env env, LayerEvent&& event) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "layer");
+  object.Set("stepIndex", static_cast<double>(event.step_index));
+  object.Set("layer", event.layer);
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, NanEvent&& event) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "nan");
+  object.Set("stepIndex", static_cast<double>(event.step_index));
+  object.Set("layer", event.layer);
+  object.Set("tensor", event.in_key ? "key" : "value");
+  object.Set("position", static_cast<double>(event.position));
+  object.Set("kvHead", event.kv_head);
+  return object;
+}
+
 const char* reason_name(StopReason reason) {
   switch (reason) {
     case StopReason::kSteps:
@@ -73,6 +92,7 @@ Napi::Object to_js(Napi::Env env, LayerState&& state) {
   object.Set("refCounts", to_typed_array(env, std::move(state.ref_counts)));
   object.Set("kvLen", static_cast<double>(state.kv_len));
   object.Set("numFreeBlocks", state.num_free_blocks);
+  object.Set("numParkedBlocks", state.num_parked_blocks);
   return object;
 }
 

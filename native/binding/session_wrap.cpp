@@ -27,6 +27,12 @@ Napi::Function SessionWrap::define(Napi::Env env) {
       method<SessionWrap, &SessionWrap::layer_cache>("layerCache"),
       method<SessionWrap, &SessionWrap::layer_state>("layerState"),
       method<SessionWrap, &SessionWrap::take_trace>("takeTrace"),
+      method<SessionWrap, &SessionWrap::take_snapshot>("takeSnapshot"),
+      method<SessionWrap, &SessionWrap::drop_snapshot>("dropSnapshot"),
+      method<SessionWrap, &SessionWrap::rewind>("rewind"),
+      method<SessionWrap, &SessionWrap::rewind_points>("rewindPoints"),
+      method<SessionWrap, &SessionWrap::fork>("fork"),
+      method<SessionWrap, &SessionWrap::attention_pattern>("attentionPattern"),
       method<SessionWrap, &SessionWrap::dispose>("dispose"),
   };
   return DefineClass(env, kClassName, properties);
@@ -139,6 +145,41 @@ Napi::Value SessionWrap::layer_state(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionWrap::take_trace(const Napi::CallbackInfo& info) {
   return to_js(info.Env(), idle_session().take_trace());
+}
+
+Napi::Value SessionWrap::take_snapshot(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(idle_session().take_snapshot()));
+}
+
+Napi::Value SessionWrap::drop_snapshot(const Napi::CallbackInfo& info) {
+  const int64_t id = to_integer(info[0], "id", 0, kMaxSafeInteger);
+  idle_session().drop_snapshot(id);
+  return info.Env().Undefined();
+}
+
+Napi::Value SessionWrap::rewind(const Napi::CallbackInfo& info) {
+  const RewindTarget target = to_rewind_target(info[0]);
+  Session& session = idle_session();
+  if (target.snapshot) {
+    session.rewind_to_snapshot(*target.snapshot);
+  } else {
+    session.rewind(target.unit, target.count);
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(session.next_step_index()));
+}
+
+Napi::Value SessionWrap::rewind_points(const Napi::CallbackInfo& info) {
+  return to_typed_array(info.Env(), idle_session().rewind_points());
+}
+
+Napi::Value SessionWrap::fork(const Napi::CallbackInfo& info) {
+  const ForkConfig changes = to_fork_config(info[0], open_session().seed());
+  return create(info.Env(), idle_session().fork(changes));
+}
+
+Napi::Value SessionWrap::attention_pattern(const Napi::CallbackInfo& info) {
+  const int64_t layer = to_integer(info[0], "layer", 0, kMaxSafeInteger);
+  return to_typed_array(info.Env(), idle_session().attention_pattern(layer));
 }
 
 Napi::Value SessionWrap::dispose(const Napi::CallbackInfo& info) {

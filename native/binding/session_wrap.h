@@ -39,6 +39,12 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   Napi::Value layer_cache(const Napi::CallbackInfo& info);
   Napi::Value layer_state(const Napi::CallbackInfo& info);
   Napi::Value take_trace(const Napi::CallbackInfo& info);
+  Napi::Value take_snapshot(const Napi::CallbackInfo& info);
+  Napi::Value drop_snapshot(const Napi::CallbackInfo& info);
+  Napi::Value rewind(const Napi::CallbackInfo& info);
+  Napi::Value rewind_points(const Napi::CallbackInfo& info);
+  Napi::Value fork(const Napi::CallbackInfo& info);
+  Napi::Value attention_pattern(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
   // Throws ERR_OCTAVO_CLOSED after dispose.

@@ -89,6 +89,8 @@ SessionConfig to_session_config(const Napi::Value& value) {
   config.num_blocks = fields.integer32("numBlocks", 1, kMaxInt32);
   config.seed = static_cast<uint64_t>(fields.integer("seed", 0, kMaxSafeInteger));
   config.record_blocks = fields.boolean("recordBlocks");
+  config.record_logits = fields.boolean("recordLogits", false);
+  if (fields.has("history")) config.history = fields.integer("history", 0, kMaxInt32);
   config.policy = to_policy_config(fields.object("policy"), config.seed);
   return config;
 }
@@ -107,9 +109,38 @@ AdvanceRequest to_advance_request(const Napi::Value& value) {
     const Fields stop = fields.object("stop");
     request.stop.evict = stop.boolean("evict", false);
     request.stop.block_full = stop.boolean("blockFull", false);
+    request.stop.layer_end = stop.boolean("layerEnd", false);
+    request.stop.nan = stop.boolean("nan", false);
     if (stop.has("layer")) request.stop.layer = stop.integer32("layer", 0, kMaxInt32);
   }
+  if (fields.has("decision")) {
+    const Fields decision = fields.object("decision");
+    request.decision.emplace();
+    if (!decision.boolean("veto", false)) {
+      request.decision->logical_index = decision.integer32("replaceWith", 0, kMaxInt32);
+    }
+  }
   return request;
+}
+
+RewindTarget to_rewind_target(const Napi::Value& value) {
+  const Fields fields(value, "target");
+  if (fields.has("snapshot")) {
+    return {.snapshot = fields.integer("snapshot", 0, kMaxSafeInteger), .unit = {}, .count = 0};
+  }
+  const bool by_tokens = fields.has("tokens");
+  return {.snapshot = {},
+          .unit = by_tokens ? RewindUnit::kTokens : RewindUnit::kStep,
+          .count = fields.integer(by_tokens ? "tokens" : "stepIndex", 0, kMaxSafeInteger)};
+}
+
+ForkConfig to_fork_config(const Napi::Value& value, uint64_t seed) {
+  const Fields fields(value, "spec");
+  ForkConfig changes;
+  if (fields.has("seed")) changes.seed = static_cast<uint64_t>(fields.integer("seed", 0, kMaxSafeInteger));
+  if (fields.has("policy"))
+    changes.policy = to_policy_config(fields.object("policy"), changes.seed.value_or(seed));
+  return changes;
 }
 
 }  // namespace octavo::binding

@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <optional>
 #include <vector>
 
 #include "model/llama.h"
@@ -14,5 +15,15 @@ LlamaConfig to_llama_config(const Napi::Value& value);
 std::vector<WeightSource> to_weight_sources(const Napi::Value& value);
 SessionConfig to_session_config(const Napi::Value& value);
 AdvanceRequest to_advance_request(const Napi::Value& value);
+
+// Either a snapshot, or a count of tokens or steps.
+struct RewindTarget {
+  std::optional<int64_t> snapshot;
+  RewindUnit unit;
+  int64_t count;
+};
+RewindTarget to_rewind_target(const Napi::Value& value);
+// seed: the parent's, for a policy that is given none.
+ForkConfig to_fork_config(const Napi::Value& value, uint64_t seed);
 
 }  // namespace octavo::binding

@@ -92,6 +92,7 @@ Napi::Object to_js(Napi::Env env, TraceTables&& tables) {
   trace.Set("blocks", to_columns(env, tables.blocks));
   trace.Set("evictions", to_columns(env, tables.evictions));
   trace.Set("memory", to_columns(env, tables.memory));
+  trace.Set("logits", to_columns(env, tables.logits));
   return trace;
 }
 

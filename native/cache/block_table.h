@@ -1,16 +1,20 @@
-// The logical order of one layer's blocks. Only the newest block may be partial, so the filled slots of every
-// block follow from the live length: the table is a list of ids and one number, and copying it is a snapshot.
+// The logical order of one layer's blocks, with the policy's score of each. Only the newest block may be
+// partial, so the filled slots of every block follow from the live length: copying this small list is a
+// snapshot.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace octavo {
 
-// Holds ids only: reference counts are the pool's, contents the cache's. Not thread-safe: its session owns
+// Holds ids only: reference counts are the pool's, contents the arena's. Not thread-safe: its session owns
 // it.
 class BlockTable {
  public:
+  static constexpr float kNoScore = std::numeric_limits<float>::quiet_NaN();
+
   // block_size: slots per block, at least 1.
   explicit BlockTable(int block_size);
 
@@ -23,6 +27,11 @@ class BlockTable {
   int32_t block_id(int logical_index) const;
   // Live slots of one block, 0 to block_size.
   int filled(int logical_index) const;
+  // The policy's score; kNoScore while the block has none. Tables that share a block may score it
+  // differently.
+  float score(int logical_index) const;
+  const std::vector<float>& scores() const { return scores_; }  // [num_blocks]
+  void set_score(int logical_index, float score);
   // Whether the next token needs another block; true of an empty table.
   bool is_full() const { return kv_len_ == allocated_tokens(); }
 
@@ -33,10 +42,13 @@ class BlockTable {
   // Drops one block and shifts the later ones left; returns its id.
   int32_t erase_block(int logical_index);
 
+  // Puts another block, with the same contents, in the place of the newest; returns the one that stood there.
+  int32_t replace_newest(int32_t block_id);
+
   // The reverse of each, for taking a failed step back.
   void undo_append_slot();
   int32_t undo_append_block();
-  void undo_erase_block(int logical_index, int32_t block_id, int filled);
+  void undo_erase_block(int logical_index, int32_t block_id, int filled, float score);
 
  private:
   void require_index(int logical_index) const;
@@ -44,6 +56,7 @@ class BlockTable {
   int block_size_;
   int64_t kv_len_ = 0;
   std::vector<int32_t> block_ids_;
+  std::vector<float> scores_;
 };
 
 }  // namespace octavo

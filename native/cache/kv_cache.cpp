@@ -1,5 +1,5 @@
-// The undo log records only what steps do (take a block, fill a slot, score, evict); contents of dead slots
-// are not restored, because nothing reads them.
+// The undo log records only what steps do (take or copy a block, fill a slot, score, evict); contents of dead
+// slots are not restored, because nothing reads them.
 #include "cache/kv_cache.h"
 
 #include <cstring>
@@ -8,117 +8,167 @@
 
 namespace octavo {
 
-namespace {
+KvCache::KvCache(const KvCacheShape& shape)
+    : arena_(std::make_shared<KvArena>(shape)), table_(shape.block_size) {}
 
-constexpr int64_t kMaxTensorBytes = (int64_t{1} << 32) - 1;
+KvCache::KvCache(const HeldTable& held) : arena_(held.arena()), table_(held.table()) { retain_table(); }
 
-int64_t checked_block_elements(const KvCacheShape& shape) {
-  int64_t elements = 0;
-  int64_t total_bytes = 0;
-  const bool overflows =
-      __builtin_mul_overflow(int64_t{shape.num_kv_heads} * shape.block_size, int64_t{shape.head_dim},
-                             &elements) ||
-      __builtin_mul_overflow(elements * int64_t{sizeof(float)}, int64_t{shape.num_blocks}, &total_bytes);
-  if (overflows || total_bytes > kMaxTensorBytes) {
-    throw Error("ERR_OCTAVO_ARGUMENT", "Expected less than 4 GiB of keys in a layer but received numBlocks " +
-                                           std::to_string(shape.num_blocks) + " of " +
-                                           std::to_string(elements * int64_t{sizeof(float)}) +
-                                           " bytes; give a smaller numBlocks");
-  }
-  return elements;
+KvCache::~KvCache() {
+  if (arena_) clear();
 }
 
-}  // namespace
+PoolCounts KvCache::pool_counts() const {
+  const std::lock_guard lock(arena_->mutex);
+  return {.num_blocks = arena_->pool.num_blocks(),
+          .num_free = arena_->pool.num_free(),
+          .num_parked = arena_->pool.num_parked()};
+}
 
-KvCache::KvCache(const KvCacheShape& shape)
-    : shape_(shape),
-      block_elements_(checked_block_elements(shape)),
-      pool_(shape.num_blocks),
-      table_(shape.block_size) {
-  const std::vector<int64_t> arena = {shape.num_blocks, shape.num_kv_heads, shape.block_size, shape.head_dim};
-  keys_ = Tensor::zeros(DType::kF32, arena);
-  values_ = Tensor::zeros(DType::kF32, arena);
-  positions_ = Tensor::zeros(DType::kI32, {shape.num_blocks, shape.block_size});
-  std::memset(positions_.data, 0xff, positions_.size_bytes());  // every byte 0xff is -1
-  scores_.assign(static_cast<size_t>(shape.num_blocks), kNoScore);
+int KvCache::ref_count(int block_id) const {
+  const std::lock_guard lock(arena_->mutex);
+  return arena_->pool.ref_count(block_id);
 }
 
 std::vector<int32_t> KvCache::live_positions(int logical_index) const {
-  const int32_t* first =
-      positions_.i32() + static_cast<size_t>(table_.block_id(logical_index)) * shape_.block_size;
+  const int32_t* first = arena_->block_positions(table_.block_id(logical_index));
   return {first, first + table_.filled(logical_index)};
 }
 
-void KvCache::begin_step() { undo_.clear(); }
+// With the lock held. A slot that another holder covers is not ours to write.
+bool KvCache::must_copy_newest() const {
+  return !table_.is_full() &&
+         arena_->pool.is_covered_beyond(table_.block_ids().back(), table_.filled(table_.num_blocks() - 1));
+}
+
+int64_t KvCache::num_blocks_needed(int64_t num_tokens) const {
+  const std::lock_guard lock(arena_->mutex);
+  const int64_t missing = num_tokens - (table_.allocated_tokens() - table_.kv_len());
+  const int64_t num_new = missing <= 0 ? 0 : (missing + table_.block_size() - 1) / table_.block_size();
+  return num_new + (must_copy_newest() ? 1 : 0);
+}
+
+void KvCache::commit_step() {
+  const std::lock_guard lock(arena_->mutex);
+  for (const Undo& undo : undo_) {
+    if (undo.change == Change::kEviction) arena_->pool.release(undo.block_id, undo.filled, Holder::kTable);
+    if (undo.change == Change::kCopy) arena_->pool.release(undo.copied_from, undo.filled, Holder::kTable);
+  }
+  undo_.clear();
+}
+
+void KvCache::undo_in_table(const Undo& undo, BlockTable& table) {
+  switch (undo.change) {
+    case Change::kBlock:
+      table.undo_append_block();
+      break;
+    case Change::kCopy:
+      table.replace_newest(undo.copied_from);
+      break;
+    case Change::kSlot:
+      table.undo_append_slot();
+      break;
+    case Change::kScore:
+      table.set_score(undo.logical_index, undo.score);
+      break;
+    case Change::kEviction:
+      table.undo_erase_block(undo.logical_index, undo.block_id, undo.filled, undo.score);
+      break;
+  }
+}
 
 void KvCache::roll_back() {
+  const std::lock_guard lock(arena_->mutex);
   for (; !undo_.empty(); undo_.pop_back()) {
     const Undo& undo = undo_.back();
-    const auto block = static_cast<size_t>(undo.block_id);
-    switch (undo.change) {
-      case Change::kBlock:
-        table_.undo_append_block();
-        pool_.undo_allocate(undo.block_id);
-        scores_[block] = undo.score;
-        break;
-      case Change::kSlot:
-        table_.undo_append_slot();
-        positions_.i32()[block * shape_.block_size + undo.filled] = undo.position;
-        break;
-      case Change::kScore:
-        scores_[block] = undo.score;
-        break;
-      case Change::kEviction:
-        pool_.undo_release(undo.block_id, undo.freed);
-        table_.undo_erase_block(undo.logical_index, undo.block_id, undo.filled);
-        break;
+    undo_in_table(undo, table_);
+    if (undo.change == Change::kBlock) arena_->pool.release(undo.block_id, 0, Holder::kTable);
+    if (undo.change == Change::kCopy) arena_->pool.release(undo.block_id, undo.filled, Holder::kTable);
+    if (undo.change == Change::kSlot) {
+      arena_->pool.cover(undo.block_id, undo.filled + 1, undo.filled);
+      arena_->block_positions(undo.block_id)[undo.filled] = undo.position;
     }
   }
 }
 
 void KvCache::append(const float* key, const float* value, int64_t position) {
-  if (table_.is_full()) {
-    const int block_id = pool_.allocate();
-    table_.append_block(block_id);
-    undo_.push_back({.change = Change::kBlock, .block_id = block_id, .score = score(block_id)});
-    scores_[static_cast<size_t>(block_id)] = kNoScore;
+  int32_t block_id;
+  int slot;
+  {
+    const std::lock_guard lock(arena_->mutex);
+    if (table_.is_full()) {
+      table_.append_block(arena_->pool.allocate());
+      undo_.push_back({.change = Change::kBlock, .block_id = table_.block_ids().back()});
+    } else if (must_copy_newest()) {
+      const int filled = table_.filled(table_.num_blocks() - 1);
+      const int copy = arena_->pool.allocate(filled);
+      const int32_t original = table_.replace_newest(copy);
+      arena_->copy_block(original, copy, filled);
+      undo_.push_back({.change = Change::kCopy, .block_id = copy, .filled = filled, .copied_from = original});
+    }
+    block_id = table_.block_ids().back();
+    slot = table_.append_slot();
+    arena_->pool.cover(block_id, slot, slot + 1);
+    int32_t& slot_position = arena_->block_positions(block_id)[slot];
+    undo_.push_back(
+        {.change = Change::kSlot, .block_id = block_id, .filled = slot, .position = slot_position});
+    slot_position = static_cast<int32_t>(position);
   }
-  const int32_t block_id = table_.block_ids().back();
-  const int slot = table_.append_slot();
-  const auto head_dim = static_cast<size_t>(shape_.head_dim);
-  for (int head = 0; head < shape_.num_kv_heads; ++head) {
-    const size_t to =
-        block_offset(block_id) + (static_cast<size_t>(head) * shape_.block_size + slot) * head_dim;
+  const auto head_dim = static_cast<size_t>(shape().head_dim);
+  for (int head = 0; head < shape().num_kv_heads; ++head) {
+    const size_t to = (static_cast<size_t>(head) * shape().block_size + slot) * head_dim;
     const size_t from = static_cast<size_t>(head) * head_dim;
-    std::memcpy(keys_.f32() + to, key + from, head_dim * sizeof(float));
-    std::memcpy(values_.f32() + to, value + from, head_dim * sizeof(float));
+    std::memcpy(arena_->block_keys(block_id) + to, key + from, head_dim * sizeof(float));
+    std::memcpy(arena_->block_values(block_id) + to, value + from, head_dim * sizeof(float));
   }
-  int32_t& slot_position = positions_.i32()[static_cast<size_t>(block_id) * shape_.block_size + slot];
-  undo_.push_back({.change = Change::kSlot, .block_id = block_id, .filled = slot, .position = slot_position});
-  slot_position = static_cast<int32_t>(position);
 }
 
-void KvCache::set_score(int block_id, float score) {
-  undo_.push_back({.change = Change::kScore, .block_id = block_id, .score = this->score(block_id)});
-  scores_[static_cast<size_t>(block_id)] = score;
+void KvCache::set_score(int logical_index, float score) {
+  undo_.push_back({.change = Change::kScore,
+                   .block_id = table_.block_id(logical_index),
+                   .logical_index = logical_index,
+                   .score = table_.score(logical_index)});
+  table_.set_score(logical_index, score);
 }
 
 EvictedBlock KvCache::evict(int logical_index) {
-  EvictedBlock evicted{
-      .block_id = table_.block_id(logical_index), .freed = false, .positions = live_positions(logical_index)};
-  table_.erase_block(logical_index);
-  evicted.freed = pool_.release(evicted.block_id);
+  EvictedBlock evicted{.block_id = table_.block_id(logical_index),
+                       .freed = ref_count(table_.block_id(logical_index)) == 1,
+                       .positions = live_positions(logical_index)};
   undo_.push_back({.change = Change::kEviction,
                    .block_id = evicted.block_id,
                    .logical_index = logical_index,
-                   .filled = static_cast<int>(evicted.positions.size()),
-                   .freed = evicted.freed});
+                   .filled = table_.filled(logical_index),
+                   .score = table_.score(logical_index)});
+  table_.erase_block(logical_index);
   return evicted;
 }
 
+HeldTable KvCache::hold() const {
+  BlockTable table = table_;
+  for (auto undo = undo_.rbegin(); undo != undo_.rend(); ++undo) undo_in_table(*undo, table);
+  return {arena_, std::move(table)};
+}
+
+void KvCache::restore(const HeldTable& held) {
+  clear();  // the held table keeps its blocks meanwhile
+  table_ = held.table();
+  retain_table();
+}
+
 void KvCache::clear() {
-  while (table_.num_blocks() > 0) pool_.release(table_.erase_block(table_.num_blocks() - 1));
-  undo_.clear();
+  roll_back();
+  const std::lock_guard lock(arena_->mutex);
+  for (int index = 0; index < table_.num_blocks(); ++index) {
+    arena_->pool.release(table_.block_id(index), table_.filled(index), Holder::kTable);
+  }
+  table_ = BlockTable(table_.block_size());
+}
+
+void KvCache::retain_table() {
+  const std::lock_guard lock(arena_->mutex);
+  for (int index = 0; index < table_.num_blocks(); ++index) {
+    arena_->pool.retain(table_.block_id(index), table_.filled(index), Holder::kTable);
+  }
 }
 
 }  // namespace octavo

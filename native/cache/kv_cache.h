@@ -1,95 +1,101 @@
-// Keys and values of one layer in blocks, with a RoPE position per slot and a score per block. Every change
-// since the step began is kept in an undo log, so that a step that fails half way leaves the cache as it was.
+// Keys and values of one sequence in one layer: a block table over an arena that forks share. Blocks are
+// shared too, copy on write: only the newest, when it is partial and another holder covers more of it, is
+// ever copied. An undo log takes back a step that fails half way.
 #pragma once
 
 #include <cstdint>
-#include <limits>
+#include <memory>
 #include <vector>
 
-#include "cache/block_pool.h"
 #include "cache/block_table.h"
-#include "core/tensor.h"
+#include "cache/held_table.h"
+#include "cache/kv_arena.h"
 
 namespace octavo {
-
-struct KvCacheShape {
-  int num_blocks;
-  int num_kv_heads;
-  int block_size;
-  int head_dim;
-};
 
 // What left the table with one block.
 struct EvictedBlock {
   int32_t block_id;
-  bool freed;                      // it went back to the pool: no other table holds it
+  bool freed;                      // goes back to the pool when the step is committed: nothing else holds it
   std::vector<int32_t> positions;  // RoPE positions of its live slots, in slot order
 };
 
-// Owns its arenas through shared memory, so that views outlive it. Not thread-safe: its session owns it.
+struct PoolCounts {
+  int num_blocks, num_free, num_parked;
+};
+
+// Owns its table's references to blocks, and a share of the arena, which views outlive. One thread at a time;
+// caches that share an arena may each have their own.
 class KvCache {
  public:
-  static constexpr float kNoScore = std::numeric_limits<float>::quiet_NaN();
+  static constexpr float kNoScore = BlockTable::kNoScore;
 
-  // Throws ERR_OCTAVO_ARGUMENT when a tensor would reach 4 GiB, the most that one JavaScript buffer can show.
+  // An empty cache with an arena of its own. Throws ERR_OCTAVO_ARGUMENT as KvArena does.
   explicit KvCache(const KvCacheShape& shape);
+  // A fork: shares all blocks of the table.
+  explicit KvCache(const HeldTable& held);
+  KvCache(KvCache&&) = default;
+  KvCache& operator=(KvCache&&) = delete;
+  ~KvCache();
 
-  const KvCacheShape& shape() const { return shape_; }
-  const Tensor& keys() const { return keys_; }      // f32 [num_blocks, num_kv_heads, block_size, head_dim]
-  const Tensor& values() const { return values_; }  // f32 [num_blocks, num_kv_heads, block_size, head_dim]
+  const KvCacheShape& shape() const { return arena_->shape; }
+  const Tensor& keys() const { return arena_->keys; }  // f32 [num_blocks, num_kv_heads, block_size, head_dim]
+  const Tensor& values() const {
+    return arena_->values;
+  }  // f32 [num_blocks, num_kv_heads, block_size, head_dim]
   const Tensor& positions() const {
-    return positions_;
-  }  // i32 [num_blocks, block_size], -1 where never filled
+    return arena_->positions;
+  }  // i32 [num_blocks, block_size], -1 never filled
   const BlockTable& table() const { return table_; }
-  const BlockPool& pool() const { return pool_; }
-  // The policy's score, which travels with the physical block; NaN while it has none.
-  float score(int block_id) const { return scores_[static_cast<size_t>(block_id)]; }
+  PoolCounts pool_counts() const;
+  int ref_count(int block_id) const;
   // Keys or values of one block: f32 [num_kv_heads, block_size, head_dim].
-  const float* block_keys(int block_id) const { return keys_.f32() + block_offset(block_id); }
-  const float* block_values(int block_id) const { return values_.f32() + block_offset(block_id); }
+  const float* block_keys(int block_id) const { return arena_->block_keys(block_id); }
+  const float* block_values(int block_id) const { return arena_->block_values(block_id); }
   // RoPE positions of the live slots of one block, in slot order.
   std::vector<int32_t> live_positions(int logical_index) const;
+  // Blocks that appending num_tokens would take from the pool, a copy of the newest among them.
+  int64_t num_blocks_needed(int64_t num_tokens) const;
 
-  // Forgets the undo log: what happened so far stays.
-  void begin_step();
-  // Takes back everything since begin_step, except what dead slots of keys and values hold. Holds for steps
-  // that append before they evict: a block given back and taken again within one step would have lost its
-  // contents.
+  // What happened so far stays: forgets the undo log, and gives evicted blocks back.
+  void commit_step();
+  // Takes back everything since the last commit, except what dead slots of keys and values hold.
   void roll_back();
 
-  // Writes one token to the next slot, taking a block when the newest is full. Throws
+  // Writes one token to the next slot, taking a block when the newest is full or may not be written. Throws
   // ERR_OCTAVO_POOL_EXHAUSTED.
   void append(const float* key,    // [num_kv_heads, head_dim], after RoPE
               const float* value,  // [num_kv_heads, head_dim]
               int64_t position);
-  void set_score(int block_id, float score);
-  // Drops one block from the table and gives it back.
+  void set_score(int logical_index, float score);
+  // Drops one block from the table. Its reference goes with the commit, so that a roll-back finds it as it
+  // was.
   EvictedBlock evict(int logical_index);
-  // Gives every block back; the arenas stay as long as a view holds them.
+
+  // The table as of the last commit, held.
+  HeldTable hold() const;
+  // Takes over a table held of this arena. Changes since the last commit are lost.
+  void restore(const HeldTable& held);
+  // Gives every block back; the arena stays as long as a view holds it.
   void clear();
 
  private:
-  enum class Change { kBlock, kSlot, kScore, kEviction };
+  enum class Change { kBlock, kCopy, kSlot, kScore, kEviction };
   struct Undo {
     Change change;
     int block_id;
-    int logical_index = 0;  // eviction
-    int filled = 0;         // eviction: live slots that went; slot: its place in the block
-    bool freed = false;     // eviction
+    int logical_index = 0;  // score, eviction
+    int filled = 0;         // eviction, copy: live slots of the block; slot: its place in the block
+    int copied_from = 0;    // copy
     int32_t position = 0;   // slot: what its position was
-    float score = 0;        // block, score: what its score was
+    float score = 0;        // score, eviction: what its score was
   };
+  static void undo_in_table(const Undo& undo, BlockTable& table);
+  bool must_copy_newest() const;
+  void retain_table();
 
-  size_t block_offset(int block_id) const {
-    return static_cast<size_t>(block_id) * static_cast<size_t>(block_elements_);
-  }
-
-  KvCacheShape shape_;
-  int64_t block_elements_;
-  Tensor keys_, values_, positions_;
-  BlockPool pool_;
+  std::shared_ptr<KvArena> arena_;
   BlockTable table_;
-  std::vector<float> scores_;  // by physical id
   std::vector<Undo> undo_;
 };
 

@@ -15,7 +15,14 @@ namespace octavo {
 struct StopConditions {
   bool evict = false;
   bool block_full = false;
+  bool layer_end = false;    // after a layer, whatever happened in it
+  bool nan = false;          // before a key or value that is not finite fails the step
   std::optional<int> layer;  // only in this one
+};
+
+// What to do with the eviction of a block that the session stopped before, in place of the policy's choice.
+struct Decision {
+  std::optional<int> logical_index;  // the block to drop; none: nothing goes, and the cache grows by a block
 };
 
 struct AdvanceRequest {
@@ -24,6 +31,7 @@ struct AdvanceRequest {
   Sampling sampling;
   std::vector<int32_t> end_tokens;
   StopConditions stop;
+  std::optional<Decision> decision;
 };
 
 struct EvictEvent {
@@ -47,7 +55,20 @@ struct BlockFullEvent {
   int block_id;
 };
 
-using Event = std::variant<EvictEvent, BlockFullEvent>;
+struct LayerEvent {
+  int64_t step_index;
+  int layer;
+};
+
+struct NanEvent {
+  int64_t step_index;
+  int layer;
+  bool in_key;  // in a value otherwise
+  int64_t position;
+  int kv_head;
+};
+
+using Event = std::variant<EvictEvent, BlockFullEvent, LayerEvent, NanEvent>;
 
 enum class StopReason { kSteps, kEndToken, kEvent, kCancelled };
 
@@ -65,6 +86,7 @@ struct LayerState {
   std::vector<int32_t> ref_counts;
   int64_t kv_len;
   int num_free_blocks;
+  int num_parked_blocks;  // held by snapshots only
 };
 
 }  // namespace octavo

@@ -16,10 +16,6 @@ namespace octavo {
 
 namespace {
 
-float attention_scale(const LlamaConfig& config) {
-  return 1.0F / std::sqrt(static_cast<float>(config.head_dim));
-}
-
 // Bits decide, so that the loop is branch-free: an exponent of all ones is infinity or NaN.
 bool all_finite(const std::vector<float>& numbers) {
   uint32_t largest = 0;
@@ -31,18 +27,12 @@ bool all_finite(const std::vector<float>& numbers) {
   return largest < 0x7f800000U;
 }
 
-void require_finite(const char* what,
-                    const std::vector<float>& numbers,  // [num_tokens, num_kv_heads, head_dim]
-                    const LlamaConfig& config, int layer, int64_t first_position) {
-  if (all_finite(numbers)) return;
+// The first of numbers that is not finite, if there is one.
+std::optional<size_t> find_non_finite(const std::vector<float>& numbers) {
+  if (all_finite(numbers)) return std::nullopt;
   const auto found =
       std::find_if(numbers.begin(), numbers.end(), [](float number) { return !std::isfinite(number); });
-  const int64_t row = (found - numbers.begin()) / config.head_dim;
-  throw Error("ERR_OCTAVO_NAN", "Expected finite numbers but layer " + std::to_string(layer) + " made a " +
-                                    what + " with " + std::to_string(*found) + " at position " +
-                                    std::to_string(first_position + row / config.num_kv_heads) +
-                                    ", KV head " + std::to_string(row % config.num_kv_heads) +
-                                    "; the step was taken back");
+  return static_cast<size_t>(found - numbers.begin());
 }
 
 }  // namespace
@@ -50,8 +40,9 @@ void require_finite(const char* what,
 std::optional<Event> Session::decode_layer(const StopConditions& stop) {
   Step& step = *step_;
   KvCache& cache = layers_[static_cast<size_t>(step.layer)].cache;
-  if (step.stage == Stage::kProject) {
-    project();
+  if (step.stage == Stage::kProject) project();
+  if (step.stage == Stage::kProjected) {
+    if (std::optional<NanEvent> event = require_finite(stop)) return event;
     cache.append(activations_.key.data(), activations_.value.data(), step.first_position);
     step.stage = cache.table().is_full() ? Stage::kBlockFull : Stage::kFinish;
   }
@@ -63,18 +54,28 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
                             .logical_index = newest,
                             .block_id = cache.table().block_id(newest)};
     }
-    choose_block();
-    step.stage = step.choice ? Stage::kEvict : Stage::kFinish;
+    if (policy_->scores_tokens()) {
+      const Stopwatch stopwatch(step.score_us);
+      score_block(step.layer, cache.table().num_blocks() - 1);
+    }
+    step.stage = Stage::kChoose;
   }
-  if (step.stage == Stage::kEvict) {
-    EvictEvent event = evict_event();
-    if (announces(stop.evict, stop)) return event;
-    const Stopwatch stopwatch(step.evict_us);
-    const EvictedBlock evicted = cache.evict(*event.logical_index);
-    note_eviction(std::move(event), evicted.freed);
-    step.stage = Stage::kFinish;
+  // One eviction is the rule; a cache that a fork's policy or a veto left further above its budget takes
+  // more.
+  while (step.stage == Stage::kChoose || step.stage == Stage::kEvict) {
+    if (step.stage == Stage::kChoose) choose_block();
+    if (step.stage == Stage::kEvict) {
+      EvictEvent event = evict_event();
+      if (announces(stop.evict, stop)) return event;
+      const Stopwatch stopwatch(step.evict_us);
+      const EvictedBlock evicted = cache.evict(*event.logical_index);
+      note_eviction(std::move(event), evicted.freed);
+      step.choice.reset();
+      step.decided_by_user = false;
+      step.stage = Stage::kChoose;
+    }
   }
-  {
+  if (step.stage == Stage::kFinish) {
     const Stopwatch stopwatch(step.attention_us);
     const LlamaConfig& config = model_config();
     paged_attention_cpu({.num_query_heads = config.num_query_heads,
@@ -85,14 +86,15 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
                         cache.table().block_ids().data(), cache.table().kv_len(), attention_scale(config),
                         activations_.attention.data());
   }
-  finish_layer(0);
-  return std::nullopt;
+  if (step.stage == Stage::kFinish) finish_layer(0);
+  return end_layer(stop);
 }
 
 std::optional<Event> Session::prefill_layer(const StopConditions& stop) {
   Step& step = *step_;
-  if (step.stage == Stage::kProject) {
-    project();
+  if (step.stage == Stage::kProject) project();
+  if (step.stage == Stage::kProjected) {
+    if (std::optional<NanEvent> event = require_finite(stop)) return event;
     {
       const Stopwatch stopwatch(step.attention_us);
       const LlamaConfig& config = model_config();
@@ -108,51 +110,115 @@ std::optional<Event> Session::prefill_layer(const StopConditions& stop) {
     if (announces(stop.evict, stop)) return evict_event();
     step.stage = Stage::kFinish;
   }
-  page_prompt();
-  // Nothing reads the last layer's output but the logits of the last token.
-  const bool is_last = step.layer + 1 == model_config().num_layers;
-  finish_layer(is_last ? static_cast<int64_t>(step.tokens.size()) - 1 : 0);
-  return std::nullopt;
+  if (step.stage == Stage::kFinish) {
+    page_prompt();
+    // Nothing reads the last layer's output but the logits of the last token.
+    const bool is_last = step.layer + 1 == model_config().num_layers;
+    finish_layer(is_last ? static_cast<int64_t>(step.tokens.size()) - 1 : 0);
+  }
+  return end_layer(stop);
 }
 
 void Session::project() {
-  const Step& step = *step_;
+  Step& step = *step_;
   model_->project_qkv(step.layer, activations_.hidden.data(), activations_.positions.data(),
                       static_cast<int64_t>(step.tokens.size()), workspace_, activations_.query.data(),
                       activations_.key.data(), activations_.value.data());
-  require_finite("key", activations_.key, model_config(), step.layer, step.first_position);
-  require_finite("value", activations_.value, model_config(), step.layer, step.first_position);
+  const size_t query_size = static_cast<size_t>(model_config().num_query_heads) * model_config().head_dim;
+  std::copy(activations_.query.end() - static_cast<int64_t>(query_size), activations_.query.end(),
+            next_queries_.begin() + static_cast<int64_t>(query_size) * step.layer);
+  step.stage = Stage::kProjected;
+}
+
+std::optional<NanEvent> Session::require_finite(const StopConditions& stop) {
+  const Step& step = *step_;
+  for (const bool in_key : {true, false}) {
+    const std::vector<float>& numbers = in_key ? activations_.key : activations_.value;
+    const std::optional<size_t> place = find_non_finite(numbers);
+    if (!place) continue;
+    const auto row = static_cast<int64_t>(*place / static_cast<size_t>(model_config().head_dim));
+    const NanEvent event{.step_index = step.index,
+                         .layer = step.layer,
+                         .in_key = in_key,
+                         .position = step.first_position + row / model_config().num_kv_heads,
+                         .kv_head = static_cast<int>(row % model_config().num_kv_heads)};
+    if (announces(stop.nan, stop)) return event;
+    throw Error("ERR_OCTAVO_NAN", "Expected finite numbers but layer " + std::to_string(event.layer) +
+                                      " made a " + (in_key ? "key" : "value") + " with " +
+                                      std::to_string(numbers[*place]) + " at position " +
+                                      std::to_string(event.position) + ", KV head " +
+                                      std::to_string(event.kv_head) + "; the step was taken back");
+  }
+  return std::nullopt;
+}
+
+void Session::score_block(int layer_index, int logical_index) {
+  Layer& layer = layers_[static_cast<size_t>(layer_index)];
+  KvCache& cache = layer.cache;
+  const KvCacheShape& shape = cache.shape();
+  const int32_t block_id = cache.table().block_id(logical_index);
+  const int64_t num_rows = int64_t{shape.num_kv_heads} * shape.block_size;
+  std::vector<float> norms(static_cast<size_t>(2 * num_rows));
+  kv_norms_cpu(cache.block_keys(block_id), cache.block_values(block_id), num_rows, 1, shape.head_dim,
+               norms.data(), norms.data() + num_rows);
+  const TokenScores scores = policy_->score_tokens({.key = norms.data(),
+                                                    .value = norms.data() + num_rows,
+                                                    .num_tokens = shape.block_size,
+                                                    .num_kv_heads = shape.num_kv_heads,
+                                                    .token_stride = 1,
+                                                    .head_stride = shape.block_size});
+  layer.num_nan_scores += scores.num_nan;
+  cache.set_score(logical_index, block_score(scores.values.data(), shape.block_size));
 }
 
 void Session::choose_block() {
   Step& step = *step_;
-  Layer& layer = layers_[static_cast<size_t>(step.layer)];
-  KvCache& cache = layer.cache;
-  if (policy_->scores_tokens()) {
-    const Stopwatch stopwatch(step.score_us);
-    const KvCacheShape& shape = cache.shape();
-    const int32_t newest = cache.table().block_ids().back();
-    const int64_t num_rows = int64_t{shape.num_kv_heads} * shape.block_size;
-    std::vector<float> norms(static_cast<size_t>(2 * num_rows));
-    kv_norms_cpu(cache.block_keys(newest), cache.block_values(newest), num_rows, 1, shape.head_dim,
-                 norms.data(), norms.data() + num_rows);
-    const TokenScores scores = policy_->score_tokens({.key = norms.data(),
-                                                      .value = norms.data() + num_rows,
-                                                      .num_tokens = shape.block_size,
-                                                      .num_kv_heads = shape.num_kv_heads,
-                                                      .token_stride = 1,
-                                                      .head_stride = shape.block_size});
-    layer.num_nan_scores += scores.num_nan;
-    cache.set_score(newest, block_score(scores.values.data(), shape.block_size));
-  }
   const Stopwatch stopwatch(step.evict_us);
-  std::vector<float> scores;
-  for (const int32_t block_id : cache.table().block_ids()) scores.push_back(cache.score(block_id));
+  const BlockTable& table = layers_[static_cast<size_t>(step.layer)].cache.table();
   step.choice = policy_->choose_block({.layer = step.layer,
                                        .step_index = step.index,
-                                       .num_blocks = cache.table().num_blocks(),
-                                       .kv_len = cache.table().kv_len(),
-                                       .scores = policy_->scores_tokens() ? scores.data() : nullptr});
+                                       .num_blocks = table.num_blocks(),
+                                       .kv_len = table.kv_len(),
+                                       .scores = policy_->scores_tokens() ? table.scores().data() : nullptr});
+  step.stage = step.choice ? Stage::kEvict : Stage::kFinish;
+}
+
+// Replaces what the policy chose for the eviction that the step stopped before.
+void Session::decide(const Decision& decision) {
+  const bool stands = step_ && step_->stage == Stage::kEvict && step_->announced;
+  if (!stands || step_->phase != Phase::kDecode) {
+    throw Error("ERR_OCTAVO_ARGUMENT",
+                "Expected a session that stopped before the eviction of a block to decide on but this one " +
+                    std::string(stands ? "stopped before that of a prompt's tokens" : "did not"));
+  }
+  Step& step = *step_;
+  if (!decision.logical_index) {
+    step.choice.reset();
+    step.announced = false;
+    step.stage = Stage::kFinish;
+    return;
+  }
+  const BlockTable& table = layers_[static_cast<size_t>(step.layer)].cache.table();
+  const int chosen = *decision.logical_index;
+  if (chosen < 0 || chosen > table.num_blocks() - 2) {
+    throw Error("ERR_OCTAVO_ARGUMENT",
+                "Expected a logical block index from 0 to " + std::to_string(table.num_blocks() - 2) +
+                    " (the newest block must stay) but received " + std::to_string(chosen));
+  }
+  Choice& choice = *step.choice;
+  const auto lower = [](float a, float b) { return std::isnan(b) || a < b; };  // NaN counts as the highest
+  choice.score = table.score(chosen);
+  choice.runner_up_score = BlockTable::kNoScore;
+  for (size_t place = 0; place < choice.candidates.size(); ++place) {
+    const float score = choice.candidate_scores[place];
+    if (choice.candidates[place] == chosen) {
+      choice.score = score;
+    } else if (lower(score, choice.runner_up_score)) {
+      choice.runner_up_score = score;
+    }
+  }
+  choice.dropped = {chosen};
+  step.decided_by_user = true;
 }
 
 void Session::choose_tokens() {
@@ -203,10 +269,11 @@ void Session::page_prompt() {
     if (step.token_scores.empty()) continue;
     block_scores.push_back(step.token_scores[token]);
     if (cache.table().is_full()) {
-      cache.set_score(cache.table().block_ids().back(), block_score(block_scores.data(), config_.block_size));
+      cache.set_score(cache.table().num_blocks() - 1, block_score(block_scores.data(), config_.block_size));
       block_scores.clear();
     }
   }
+  step.prompt_tokens_dropped = std::max(step.prompt_tokens_dropped, static_cast<int64_t>(dropped.size()));
   if (step.choice) note_eviction(evict_event(), false);
 }
 
@@ -217,9 +284,16 @@ void Session::finish_layer(int64_t first_token) {
   model_->finish_layer(step.layer, activations_.attention.data() + first_token * attention_row,
                        static_cast<int64_t>(step.tokens.size()) - first_token, workspace_,
                        activations_.hidden.data() + first_token * config.hidden_size);
+  step.stage = Stage::kLayerEnd;
+  step.choice.reset();
+}
+
+std::optional<Event> Session::end_layer(const StopConditions& stop) {
+  Step& step = *step_;
+  if (announces(stop.layer_end, stop)) return LayerEvent{.step_index = step.index, .layer = step.layer};
   ++step.layer;
   step.stage = Stage::kProject;
-  step.choice.reset();
+  return std::nullopt;
 }
 
 // Whether the step stops here: the first time only, so that the next advance goes past it.
@@ -262,6 +336,7 @@ void Session::note_eviction(EvictEvent event, bool freed) {
                               .logical_index = event.logical_index.value_or(-1),
                               .block_id = event.block_id.value_or(-1),
                               .freed = freed,
+                              .decided_by_user = step_->decided_by_user,
                               .score = event.score,
                               .runner_up_score = event.runner_up_score,
                               .positions = std::move(event.positions),

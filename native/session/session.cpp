@@ -42,10 +42,13 @@ Session::Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& c
                            .head_dim = model_config.head_dim};
   layers_.reserve(static_cast<size_t>(model_config.num_layers));
   for (int layer = 0; layer < model_config.num_layers; ++layer) {
-    layers_.push_back({.cache = KvCache(shape)});
+    layers_.emplace_back(KvCache(shape));
   }
   logits_ = Tensor::zeros(DType::kF32, {model_config.vocab_size});
   next_logits_.resize(static_cast<size_t>(model_config.vocab_size));
+  last_queries_.resize(static_cast<size_t>(model_config.num_layers) * model_config.num_query_heads *
+                       model_config.head_dim);
+  next_queries_ = last_queries_;
 }
 
 void Session::prefill(std::vector<int32_t> tokens) {
@@ -62,6 +65,7 @@ void Session::prefill(std::vector<int32_t> tokens) {
 
 AdvanceResult Session::advance(const AdvanceRequest& request, const std::atomic<bool>& cancelled) {
   check_request(request);
+  if (request.decision) decide(*request.decision);
   AdvanceResult result{.reason = StopReason::kSteps, .num_steps = 0, .token = {}, .event = {}};
   size_t num_forced_used = 0;
   while (result.num_steps < request.max_steps) {
@@ -116,12 +120,13 @@ LayerState Session::layer_state(int64_t layer) const {
                    .scores = {},
                    .ref_counts = {},
                    .kv_len = cache.table().kv_len(),
-                   .num_free_blocks = cache.pool().num_free()};
+                   .num_free_blocks = cache.pool_counts().num_free,
+                   .num_parked_blocks = cache.pool_counts().num_parked};
   for (int logical_index = 0; logical_index < cache.table().num_blocks(); ++logical_index) {
     const int32_t block_id = cache.table().block_id(logical_index);
     state.filled.push_back(cache.table().filled(logical_index));
-    state.scores.push_back(cache.score(block_id));
-    state.ref_counts.push_back(cache.pool().ref_count(block_id));
+    state.scores.push_back(cache.table().score(logical_index));
+    state.ref_counts.push_back(cache.ref_count(block_id));
   }
   return state;
 }
@@ -148,7 +153,9 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
   const int64_t num_new_tokens = step.phase == Phase::kPrefill ? static_cast<int64_t>(prompt_.size()) : 1;
   require_position(num_new_tokens);
   require_blocks(num_new_tokens);
-  int64_t num_listed = num_new_tokens;  // values that one list column may gain in this step
+  int64_t num_listed =
+      num_new_tokens + (config_.record_logits ? model_config().vocab_size
+                                              : 0);  // values that one list column may gain in this step
   for (const Layer& layer : layers_) num_listed += layer.cache.table().allocated_tokens() + num_new_tokens;
   recorder_.require_room(num_listed);
 
@@ -176,7 +183,6 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
     activations_.positions[token] = step.first_position + static_cast<int64_t>(token);
   }
   for (Layer& layer : layers_) {
-    layer.cache.begin_step();
     layer.num_nan_scores_before_step = layer.num_nan_scores;
   }
   if (step.forced) ++num_forced_used;
@@ -192,20 +198,25 @@ void Session::require_position(int64_t num_new_tokens) const {
   }
 }
 
-void Session::require_blocks(int64_t num_new_tokens) const {
+// Snapshots of the history make way, the oldest first, when a pool has nothing else left.
+void Session::require_blocks(int64_t num_new_tokens) {
   const bool is_prefill = !prompt_.empty();
   const int64_t num_kept = is_prefill ? policy_->prompt_tokens_kept(num_new_tokens) : num_new_tokens;
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
-    const BlockTable& table = layers_[layer].cache.table();
-    const BlockPool& pool = layers_[layer].cache.pool();
-    const int64_t slots_missing = num_kept - (table.allocated_tokens() - table.kv_len());
-    const int64_t blocks_missing = (slots_missing + table.block_size() - 1) / table.block_size();
-    if (blocks_missing > pool.num_free()) {
+    const KvCache& cache = layers_[layer].cache;
+    while (!history_.empty() && cache.num_blocks_needed(num_kept) > cache.pool_counts().num_free) {
+      history_.pop_front();
+    }
+    const int64_t num_needed = cache.num_blocks_needed(num_kept);
+    const PoolCounts pool = cache.pool_counts();
+    if (num_needed > pool.num_free) {
+      const std::string parked =
+          pool.num_parked == 0 ? "" : ", " + std::to_string(pool.num_parked) + " of them by snapshots only";
       throw Error("ERR_OCTAVO_POOL_EXHAUSTED",
-                  "Expected " + std::to_string(blocks_missing) + " free blocks for this step in layer " +
-                      std::to_string(layer) + " but " + std::to_string(pool.num_blocks() - pool.num_free()) +
-                      " of its " + std::to_string(pool.num_blocks()) +
-                      " are in use; give a larger numBlocks or a policy with a smaller budget");
+                  "Expected " + std::to_string(num_needed) + " free blocks for this step in layer " +
+                      std::to_string(layer) + " but " + std::to_string(pool.num_blocks - pool.num_free) +
+                      " of its " + std::to_string(pool.num_blocks) + " are in use" + parked +
+                      "; give a larger numBlocks or a policy with a smaller budget");
     }
   }
 }
@@ -242,18 +253,23 @@ void Session::complete_step() {
     distribution = distribution_of(next_logits_.data(), config.vocab_size, probabilities_);
   }
   tokens_.insert(tokens_.end(), step_->tokens.begin(), step_->tokens.end());
+  for (Layer& layer : layers_) layer.cache.commit_step();
   record_step(static_cast<float>(distribution.entropy));
   std::memcpy(logits_.data, next_logits_.data(), logits_.size_bytes());
   log_sum_exp_ = distribution.log_sum_exp;
   num_tokens_.store(static_cast<int64_t>(tokens_.size()), std::memory_order_relaxed);
   prompt_.clear();
   ++next_step_index_;
+  std::swap(last_queries_, next_queries_);
+  prompt_tokens_dropped_ = step_->prompt_tokens_dropped;
+  state_id_ = next_state_id_++;
   if (step_->phase ==
       Phase::kPrefill) {  // a long prompt's activations are not kept for the single tokens to come
     activations_ = {};
     workspace_ = {};
   }
   step_.reset();
+  note_history();
 }
 
 void Session::roll_back_step() {

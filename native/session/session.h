@@ -4,6 +4,8 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "cache/kv_cache.h"
 #include "evict/policy.h"
 #include "model/llama.h"
+#include "session/checkpoint.h"
 #include "session/events.h"
 #include "session/step.h"
 #include "trace/recorder.h"
@@ -23,6 +26,14 @@ struct SessionConfig {
   PolicyConfig policy;
   uint64_t seed = 0;  // key of every random choice
   bool record_blocks = false;
+  bool record_logits = false;
+  int64_t history = 0;  // completed steps that rewind can go back by, at most
+};
+
+// What a fork does differently from here on.
+struct ForkConfig {
+  std::optional<PolicyConfig> policy;
+  std::optional<uint64_t> seed;
 };
 
 // One thread at a time, except num_tokens. A step that throws is taken back in all layers.
@@ -43,7 +54,9 @@ class Session {
   const LlamaConfig& model_config() const { return model_->config(); }
   // Tokens seen, which is the next RoPE index. From any thread.
   int64_t num_tokens() const { return num_tokens_.load(std::memory_order_relaxed); }
+  int64_t next_step_index() const { return next_step_index_; }
   const std::vector<int32_t>& tokens() const { return tokens_; }
+  uint64_t seed() const { return config_.seed; }
   // Whether a stop left a step under way.
   bool is_inside_step() const { return step_.has_value(); }
   // f32 [vocab_size], after the last completed step. Throws ERR_OCTAVO_PREFILL before the first.
@@ -53,18 +66,43 @@ class Session {
   LayerState layer_state(int64_t layer) const;
   TraceTables take_trace() { return recorder_.take(); }
 
+  // Time travel (time_travel.cpp). All of it speaks of completed steps: a step under way is as if it had not
+  // begun, and comes to the same stop when it is taken again.
+
+  // Keeps where the session stands, until drop_snapshot or the session's end; gives its id.
+  int64_t take_snapshot();
+  // Throws ERR_OCTAVO_SNAPSHOT for an id that is not kept.
+  void drop_snapshot(int64_t id);
+  // Goes back, or forth, to a snapshot. Throws ERR_OCTAVO_SNAPSHOT.
+  void rewind_to_snapshot(int64_t id);
+  // Goes back to where so many tokens had been seen, or where the step of that index comes next; 0 empties
+  // the session. Throws ERR_OCTAVO_HISTORY when the history does not reach there.
+  void rewind(RewindUnit unit, int64_t count);
+  // Token counts that rewind can go back to, besides 0; ascending.
+  std::vector<int32_t> rewind_points() const;
+  // Another session that goes on from here with blocks shared copy on write. It has no snapshots and a
+  // history of its own. Throws ERR_OCTAVO_BUDGET, ERR_OCTAVO_ARGUMENT for its policy.
+  std::unique_ptr<Session> fork(const ForkConfig& changes) const;
+  // What attention gives each live slot for the last token's query: f32 [num_query_heads, kv_len]. At a stop
+  // before an eviction: what it would give if nothing went. Throws ERR_OCTAVO_PATTERN where no token or a cut
+  // prompt came last.
+  std::vector<float> attention_pattern(int64_t layer) const;
+
  private:
   struct Layer {
+    explicit Layer(KvCache cache) : cache(std::move(cache)) {}
     KvCache cache;
     int32_t num_nan_scores = 0;
     int32_t num_nan_scores_before_step = 0;
   };
 
+  Session(const Session& parent, const ForkConfig& changes);
+
   // session.cpp
   void check_request(const AdvanceRequest& request) const;
   void begin_step(const AdvanceRequest& request, size_t& num_forced_used);
   void require_position(int64_t num_tokens) const;
-  void require_blocks(int64_t num_new_tokens) const;
+  void require_blocks(int64_t num_new_tokens);
   std::optional<Event> run_step(const StopConditions& stop, const std::atomic<bool>& cancelled);
   void complete_step();
   void roll_back_step();
@@ -73,16 +111,26 @@ class Session {
   std::optional<Event> decode_layer(const StopConditions& stop);
   std::optional<Event> prefill_layer(const StopConditions& stop);
   void project();
+  std::optional<NanEvent> require_finite(const StopConditions& stop);
+  void score_block(int layer_index, int logical_index);
   void choose_block();
+  void decide(const Decision& decision);
   void choose_tokens();
   void page_prompt();
   void finish_layer(int64_t first_token);
+  std::optional<Event> end_layer(const StopConditions& stop);
   bool announces(bool wanted, const StopConditions& stop);
   EvictEvent evict_event() const;
   void note_eviction(EvictEvent event, bool freed);
 
   // step_record.cpp
   void record_step(float entropy);
+
+  // time_travel.cpp
+  std::shared_ptr<const Checkpoint> checkpoint() const;
+  void note_history();
+  void restore(const Checkpoint& checkpoint);
+  void clear();
 
   std::shared_ptr<const LlamaModel> model_;
   SessionConfig config_;
@@ -92,8 +140,16 @@ class Session {
   std::vector<int32_t> tokens_;
   std::atomic<int64_t> num_tokens_ = 0;
   int64_t next_step_index_ = 0;
+  int64_t prompt_tokens_dropped_ = 0;  // of the last step, in the layer that dropped most
   Tensor logits_;
-  double log_sum_exp_ = 0;  // of logits_
+  double log_sum_exp_ = 0;           // of logits_
+  std::vector<float> last_queries_;  // [num_layers, num_query_heads, head_dim], of the last completed step
+  std::vector<float> next_queries_;  // the same of the step under way
+  uint64_t state_id_ = 0;            // of the last completed step; never given twice
+  uint64_t next_state_id_ = 1;
+  std::deque<std::shared_ptr<const Checkpoint>> history_;  // oldest first; the newest is of state_id_
+  std::map<int64_t, Snapshot> snapshots_;
+  int64_t next_snapshot_id_ = 1;
   std::optional<Step> step_;
   Activations activations_;
   LlamaWorkspace workspace_;

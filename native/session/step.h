@@ -1,21 +1,26 @@
 // A step under way: all that advance needs to go on from where a stop left it.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "evict/policy.h"
+#include "model/llama.h"
 #include "trace/recorder.h"
 
 namespace octavo {
 
 // Where in a layer the step stands; what the stage names has yet to happen.
 enum class Stage {
-  kProject,    // project, and in decode cache the token
-  kBlockFull,  // decode: announce the full block, score it, choose
+  kProject,    // project
+  kProjected,  // refuse what is not finite; decode: cache the token; prefill: attend, choose
+  kBlockFull,  // decode: announce the full block, score it
+  kChoose,     // decode: choose, as long as the cache is above its budget
   kEvict,      // announce the choice, drop it
   kFinish,     // decode: attend; prefill: page the survivors; then the rest of the layer
+  kLayerEnd,   // announce the end of the layer
 };
 
 // Activations of the tokens being fed, and of one layer; kept from step to step to spare the allocations.
@@ -27,6 +32,11 @@ struct Activations {
   std::vector<float> attention;  // [num_tokens, num_query_heads, head_dim]
   std::vector<int64_t> positions;
 };
+
+// By which attention multiplies its logits.
+inline float attention_scale(const LlamaConfig& config) {
+  return 1.0F / std::sqrt(static_cast<float>(config.head_dim));
+}
 
 struct Step {
   int64_t index = 0;
@@ -40,8 +50,10 @@ struct Step {
   Stage stage = Stage::kProject;
   bool announced = false;           // the stage's event went out; it takes effect when the step goes on
   std::optional<Choice> choice;     // between its making and its effect
+  bool decided_by_user = false;     // the choice was replaced at a stop
   std::vector<float> token_scores;  // [num_tokens] of this layer's prompt, for policies that score
   std::vector<EvictionRow> evictions;
+  int64_t prompt_tokens_dropped = 0;  // prefill: of the layer that dropped most
 
   double total_us = 0, attention_us = 0, score_us = 0, evict_us = 0;
 };

@@ -12,6 +12,7 @@ void Session::record_step(float entropy) {
   for (size_t index = 0; index < layers_.size(); ++index) {
     const KvCache& cache = layers_[index].cache;
     const BlockTable& table = cache.table();
+    const PoolCounts pool = cache.pool_counts();
     const auto layer_index = static_cast<int32_t>(index);
     if (config_.record_blocks) {
       for (int logical_index = 0; logical_index < table.num_blocks(); ++logical_index) {
@@ -21,7 +22,7 @@ void Session::record_step(float entropy) {
             .layer_index = layer_index,
             .logical_index = logical_index,
             .block_id = block_id,
-            .score = cache.score(block_id),
+            .score = table.score(logical_index),
             .positions = cache.positions().i32() + static_cast<size_t>(block_id) * table.block_size(),
             .filled = table.filled(logical_index)});
       }
@@ -31,10 +32,12 @@ void Session::record_step(float entropy) {
                                .live_tokens = table.kv_len(),
                                .allocated_tokens = table.allocated_tokens(),
                                .num_blocks = table.num_blocks(),
-                               .num_free_blocks = cache.pool().num_free(),
+                               .num_free_blocks = pool.num_free,
+                               .num_parked_blocks = pool.num_parked,
                                .bytes_per_token = bytes_per_token,
                                .num_nan_scores = layers_[index].num_nan_scores});
   }
+  if (config_.record_logits) recorder_.record(LogitsRow{step_index, next_logits_});
   recorder_.record(StepRow{.step_index = step_index,
                            .phase = step.phase,
                            .token_id = step.tokens.back(),

@@ -47,6 +47,8 @@ void Recorder::record(const EvictionRow& row) {
   evictions.logical_index.push_back(row.logical_index);
   evictions.block_id.push_back(row.block_id);
   evictions.freed.push_back(row.freed ? 1 : 0);
+  evictions.chosen_by.push_back(
+      static_cast<uint8_t>(row.decided_by_user ? ChosenBy::kUser : ChosenBy::kPolicy));
   evictions.score.push_back(row.score);
   evictions.runner_up_score.push_back(row.runner_up_score);
   evictions.positions.push_back(row.positions);
@@ -64,16 +66,23 @@ void Recorder::record(const MemoryRow& row) {
   memory.allocated_tokens.push_back(static_cast<int32_t>(row.allocated_tokens));
   memory.num_blocks.push_back(row.num_blocks);
   memory.num_free_blocks.push_back(row.num_free_blocks);
+  memory.num_parked_blocks.push_back(row.num_parked_blocks);
   memory.live_bytes.push_back(live * row.bytes_per_token);
   memory.allocated_bytes.push_back(allocated * row.bytes_per_token);
   memory.fragmentation.push_back(allocated == 0 ? 0.0F : static_cast<float>(1.0 - live / allocated));
   memory.num_nan_scores.push_back(row.num_nan_scores);
 }
 
+void Recorder::record(const LogitsRow& row) {
+  tables_.logits.step_index.push_back(row.step_index);
+  tables_.logits.logits.push_back(row.logits);
+}
+
 void Recorder::require_room(int64_t num_values) const {
-  const size_t largest = std::max(
-      {tables_.blocks.positions.values.size(), tables_.evictions.positions.values.size(),
-       tables_.evictions.candidates.values.size(), tables_.evictions.candidate_scores.values.size()});
+  const size_t largest =
+      std::max({tables_.blocks.positions.values.size(), tables_.evictions.positions.values.size(),
+                tables_.evictions.candidates.values.size(), tables_.evictions.candidate_scores.values.size(),
+                tables_.logits.logits.values.size()});
   if (static_cast<int64_t>(largest) + num_values > std::numeric_limits<int32_t>::max()) {
     throw Error("ERR_OCTAVO_TRACE", "Expected fewer than 2^31 values in a trace column but it has " +
                                         std::to_string(largest) + "; take the trace, then go on");

@@ -22,6 +22,7 @@ struct ListColumn {
 // Codes into the `values` of the schema's text columns.
 enum class Phase : uint8_t { kPrefill = 0, kDecode = 1 };
 enum class Granularity : uint8_t { kToken = 0, kBlock = 1 };
+enum class ChosenBy : uint8_t { kPolicy = 0, kUser = 1 };
 
 struct StepColumns {
   std::vector<int32_t> step_index;
@@ -70,7 +71,7 @@ struct EvictionColumns {
   std::vector<int32_t> eviction_id, step_index, layer_index;
   std::vector<uint8_t> phase, granularity;
   std::vector<int32_t> logical_index, block_id;
-  std::vector<uint8_t> freed;
+  std::vector<uint8_t> freed, chosen_by;
   std::vector<float> score, runner_up_score;
   ListColumn<int32_t> positions, candidates;
   ListColumn<float> candidate_scores;
@@ -85,6 +86,7 @@ struct EvictionColumns {
     visit("logical_index", logical_index);
     visit("block_id", block_id);
     visit("freed", freed);
+    visit("chosen_by", chosen_by);
     visit("score", score);
     visit("runner_up_score", runner_up_score);
     visit("positions", positions);
@@ -94,7 +96,8 @@ struct EvictionColumns {
 };
 
 struct MemoryColumns {
-  std::vector<int32_t> step_index, layer_index, live_tokens, allocated_tokens, num_blocks, num_free_blocks;
+  std::vector<int32_t> step_index, layer_index, live_tokens, allocated_tokens, num_blocks, num_free_blocks,
+      num_parked_blocks;
   std::vector<double> live_bytes, allocated_bytes;
   std::vector<float> fragmentation;
   std::vector<int32_t> num_nan_scores;
@@ -107,10 +110,22 @@ struct MemoryColumns {
     visit("allocated_tokens", allocated_tokens);
     visit("num_blocks", num_blocks);
     visit("num_free_blocks", num_free_blocks);
+    visit("num_parked_blocks", num_parked_blocks);
     visit("live_bytes", live_bytes);
     visit("allocated_bytes", allocated_bytes);
     visit("fragmentation", fragmentation);
     visit("num_nan_scores", num_nan_scores);
+  }
+};
+
+struct LogitsColumns {
+  std::vector<int32_t> step_index;
+  ListColumn<float> logits;
+
+  template <typename Visit>
+  void visit(Visit&& visit) {
+    visit("step_index", step_index);
+    visit("logits", logits);
   }
 };
 
@@ -119,6 +134,7 @@ struct TraceTables {
   BlockColumns blocks;
   EvictionColumns evictions;
   MemoryColumns memory;
+  LogitsColumns logits;
 };
 
 // Rows as the session hands them over.
@@ -143,7 +159,7 @@ struct EvictionRow {
   Phase phase;
   Granularity granularity;
   int32_t logical_index, block_id;  // -1 for tokens, which have neither
-  bool freed;
+  bool freed, decided_by_user;
   float score, runner_up_score;
   std::vector<int32_t> positions, candidates;
   std::vector<float> candidate_scores;
@@ -152,9 +168,14 @@ struct EvictionRow {
 struct MemoryRow {
   int32_t step_index, layer_index;
   int64_t live_tokens, allocated_tokens;
-  int32_t num_blocks, num_free_blocks;
+  int32_t num_blocks, num_free_blocks, num_parked_blocks;
   double bytes_per_token;
   int32_t num_nan_scores;
+};
+
+struct LogitsRow {
+  int32_t step_index;
+  const std::vector<float>& logits;  // [vocab_size]
 };
 
 // Not thread-safe: its session owns it.
@@ -165,6 +186,7 @@ class Recorder {
   // Numbers the row.
   void record(const EvictionRow& row);
   void record(const MemoryRow& row);
+  void record(const LogitsRow& row);
 
   // Throws ERR_OCTAVO_TRACE when num_values more list values in a column would pass the 2^31 that Arrow's
   // offsets can count; taking the trace mends it.
@@ -172,6 +194,10 @@ class Recorder {
 
   // Moves out the rows since the last take. Eviction numbers run on.
   TraceTables take();
+
+  // The number of the next eviction, and setting it when a session goes back.
+  int32_t next_eviction_id() const { return next_eviction_id_; }
+  void set_next_eviction_id(int32_t id) { next_eviction_id_ = id; }
 
  private:
   TraceTables tables_;

@@ -1,33 +1,46 @@
 // The engine's side of a session: takes work to it, one piece at a time, and moves what it records into the trace.
 
-import type { BlockFullEvent, EvictEvent, NativeSession } from "../../native/addon.js";
+import type { DecisionSpec, NativeSession } from "../../native/addon.js";
 import { Breakpoints } from "../debug/breakpoints.js";
 import { native, OctavoError } from "../errors.js";
 import type { TraceMetadata } from "../trace/arrow-schema.js";
 import { TraceRecorder } from "../trace/recorder.js";
 import { Trace } from "../trace/trace.js";
-import { type RunContext, runAsync, runSync, type SessionEvents, type Work } from "./run.js";
+import { type RunContext, runAsync, runSync, type SessionEvents, type StopEvent, type Work } from "./run.js";
 import { readSteps, type Step } from "./step.js";
+import { type RewindTo, rewindTarget, Snapshot } from "./time-travel.js";
 
 /** Drives one native session. */
 export class Driver implements RunContext {
 	readonly native: NativeSession;
 	readonly trace: Trace;
-	readonly breakpoints = new Breakpoints<SessionEvents>(["evict", "block-full", "token"]);
+	readonly breakpoints = new Breakpoints<SessionEvents>(["evict", "block-full", "layer", "nan", "token"]);
 	/** Where the session stands inside a step; undefined between steps. */
-	stoppedAt: EvictEvent | BlockFullEvent | undefined;
+	stoppedAt: StopEvent | undefined;
+	decision: DecisionSpec | undefined;
+	readonly #metadata: TraceMetadata;
 	readonly #recorder: TraceRecorder;
 	readonly #textOf: (token: number, stepIndex: number) => string;
 	#busy = false;
 	#closed = false;
 
-	/** @param textOf text that a token adds in a step, for the record of the step */
-	constructor(session: NativeSession, metadata: TraceMetadata, textOf: (token: number, stepIndex: number) => string) {
+	/**
+	 * @param textOf text that a token adds in a step, for the record of the step
+	 * @param parent whose trace this one goes on from
+	 */
+	constructor(
+		session: NativeSession,
+		metadata: TraceMetadata,
+		textOf: (token: number, stepIndex: number) => string,
+		parent?: Driver,
+	) {
 		this.native = session;
+		this.#metadata = metadata;
 		this.#textOf = textOf;
-		this.#recorder = new TraceRecorder(metadata, () => {
+		const beforeRead = () => {
 			if (!this.#busy && !this.#closed) this.drain();
-		});
+		};
+		this.#recorder = parent ? parent.#recorder.fork(metadata, beforeRead) : new TraceRecorder(metadata, beforeRead);
 		this.trace = new Trace(this.#recorder);
 	}
 
@@ -64,6 +77,31 @@ export class Driver implements RunContext {
 		const rows = native(() => this.native.takeTrace());
 		this.#recorder.append(rows);
 		return readSteps(rows, this.#textOf);
+	}
+
+	takeDecision(): DecisionSpec | undefined {
+		const { decision } = this;
+		this.decision = undefined;
+		return decision;
+	}
+
+	snapshot(): Snapshot {
+		this.#requireIdle();
+		this.drain();
+		const recorder = this.#recorder.fork(this.#metadata, () => {});
+		return new Snapshot(this.native, this.native.numTokens, recorder);
+	}
+
+	/** Takes session and trace to another completed step. */
+	rewind(to: RewindTo): void {
+		this.#requireIdle();
+		const target = rewindTarget(to, this.native);
+		this.drain();
+		const nextStep = native(() => this.native.rewind(target));
+		this.stoppedAt = undefined;
+		this.decision = undefined;
+		if (to instanceof Snapshot) this.#recorder.restore(to.recorder);
+		else this.#recorder.cutAt(nextStep);
 	}
 
 	close(): void {

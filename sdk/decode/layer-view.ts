@@ -3,9 +3,16 @@
 
 import type { LayerState, NativeSession } from "../../native/addon.js";
 import { native, OctavoError, received } from "../errors.js";
+import { checkOptions, integer, optional } from "../options.js";
 import { Tensor } from "../tensor.js";
 import { type BlockTable, makeBlockTable } from "../trace/block-table.js";
 import { showTable } from "../trace/table-view.js";
+
+/** What `pattern` shows. */
+export interface PatternOptions {
+	/** One query head. Default: all. */
+	head?: number;
+}
 
 const cacheAxes = ["block", "kv_head", "slot", "head_dim"];
 
@@ -43,11 +50,13 @@ export class LayerView {
 	/** i32 [num_blocks, block_size]: RoPE position in each slot, -1 in slots never filled; no copy. */
 	readonly positions: Tensor;
 	readonly #state: LayerState;
+	readonly #session: NativeSession;
 	readonly #text: (positions: Int32Array) => string;
 
 	/** Made by `session.layer`. */
 	constructor(session: NativeSession, index: number, text: (positions: Int32Array) => string) {
 		this.index = index;
+		this.#session = session;
 		const cache = native(() => session.layerCache(index));
 		this.keys = Tensor.fromNative(cache.keys, cacheAxes);
 		this.values = Tensor.fromNative(cache.values, cacheAxes);
@@ -64,6 +73,28 @@ export class LayerView {
 	/** Live slots: the tokens that attention reads. */
 	get kvLen(): number {
 		return this.#state.kvLen;
+	}
+
+	/** Blocks that only snapshots and history hold: evicted or left behind, and there to be brought back. */
+	get numParkedBlocks(): number {
+		return this.#state.numParkedBlocks;
+	}
+
+	/**
+	 * What attention gives each live slot for the query of the last token, now: each row adds up to 1. At a stop before
+	 * an eviction: what it would give if nothing went. Slots are in logical order; `block(i).positions` names them.
+	 *
+	 * @returns f32 [kv_len] for one head, [num_query_heads, kv_len] for all; a copy
+	 * @throws {OctavoError} ERR_OCTAVO_PATTERN right after a prefill that dropped tokens, or before any step;
+	 * ERR_OCTAVO_OPTION for a head that there is not
+	 */
+	pattern(options: PatternOptions = {}): Tensor {
+		const probabilities = native(() => this.#session.attentionPattern(this.index));
+		const kvLen = native(() => this.#session.layerState(this.index)).kvLen;
+		const numHeads = probabilities.length / kvLen;
+		const { head } = checkOptions("pattern()", options, { head: optional(integer(0, numHeads - 1, 0)) });
+		const all = new Tensor("f32", probabilities, [numHeads, kvLen], ["query_head", "slot"]);
+		return head === undefined ? all : all.at(head);
 	}
 
 	/** Blocks left in the layer's pool. */

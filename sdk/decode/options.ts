@@ -13,7 +13,7 @@ import { checkSampling, type SamplingOptions } from "./sampling.js";
 export interface SessionOptions {
 	/** Slots per block, from 1 to 256. Default 16. */
 	blockSize?: number;
-	/** Physical blocks in each layer's pool. Default: what the policy can need, two more, and no more than the model's positions fill. */
+	/** Physical blocks in each layer's pool. Default: what the policy, `history` and `forks` can need. */
 	numBlocks?: number;
 	/** What is evicted. Default `policies.full()`. */
 	policy?: Policy;
@@ -21,6 +21,16 @@ export interface SessionOptions {
 	seed?: number;
 	/** Records the trace's `blocks` table: a row a block, layer and step. Default true. */
 	recordBlocks?: boolean;
+	/** Records the trace's `logits` table, which `compare` needs: 4 bytes a token of the vocabulary and step. Default false. */
+	recordLogits?: boolean;
+	/**
+	 * Completed steps that `rewind` can go back by: of each, a copy of the block tables (8 bytes a block and layer) and of
+	 * the logits is kept, and evicted blocks stay parked in their pools. When a pool runs out the oldest steps make way.
+	 * Default 0: only snapshots can be gone back to.
+	 */
+	history?: number;
+	/** Room in the default `numBlocks` for so many forks beside this session, which share its pools. Default 0. */
+	forks?: number;
 }
 
 /** Options of one step. */
@@ -60,8 +70,11 @@ export function checkSession(options: unknown, { maxPositions }: ModelConfig): S
 		policy: anything,
 		seed: integer(0, Number.MAX_SAFE_INTEGER, 0),
 		recordBlocks: boolean(true),
+		recordLogits: boolean(false),
+		history: integer(0, 2 ** 31 - 1, 0),
+		forks: integer(0, 2 ** 16, 0),
 	});
-	const { blockSize } = given;
+	const { blockSize, history, recordBlocks, recordLogits } = given;
 	const policy = (given.policy ?? full()) as Policy;
 	if (!policyNames.includes(policy?.name)) {
 		throw new OctavoError(
@@ -71,10 +84,12 @@ export function checkSession(options: unknown, { maxPositions }: ModelConfig): S
 	}
 	if (policy.budget !== undefined) checkBudgetFits(policy.budget, blockSize);
 	const allBlocks = Math.ceil(maxPositions / blockSize);
-	// A cache grows to one block above its budget before it is cut; `page+remainder` keeps up to one block more.
-	const mayNeed = policy.budget === undefined ? allBlocks : policy.budget / blockSize + 4;
-	const numBlocks = given.numBlocks || Math.min(allBlocks, mayNeed);
-	return { blockSize, numBlocks, policy, seed: given.seed, recordBlocks: given.recordBlocks };
+	// A cache grows to one block above its budget before it is cut; `page+remainder` keeps up to one block more. Each
+	// block filled within the history parks one that was evicted for it.
+	const parked = history === 0 ? 0 : Math.ceil(history / blockSize) + 1;
+	const mayNeed = policy.budget === undefined ? allBlocks : policy.budget / blockSize + 4 + parked;
+	const numBlocks = given.numBlocks || Math.min(allBlocks, mayNeed) * (1 + given.forks);
+	return { blockSize, numBlocks, policy, seed: given.seed, recordBlocks, recordLogits, history };
 }
 
 /** What a model says of decoding, where the caller says nothing. */

@@ -1,9 +1,18 @@
 // What a session is asked to do, as generators that yield requests to the engine and take its results. One text then
 // serves the synchronous and the asynchronous forms, which so cannot drift apart.
 
-import type { AdvanceRequest, AdvanceResult, BlockFullEvent, EvictEvent, NativeSession } from "../../native/addon.js";
+import type {
+	AdvanceRequest,
+	AdvanceResult,
+	BlockFullEvent,
+	DecisionSpec,
+	LayerEvent,
+	NanEvent,
+	NativeSession,
+} from "../../native/addon.js";
 import type { Breakpoint, Breakpoints } from "../debug/breakpoints.js";
 import { fromNative } from "../errors.js";
+import { type EvictionStop, eviction } from "./eviction-stop.js";
 import type { CheckedRun } from "./options.js";
 import type { Step } from "./step.js";
 
@@ -17,13 +26,20 @@ export interface TokenEvent {
 
 /** Kinds of breakpoints of a session, with their events. */
 export interface SessionEvents {
-	/** Before tokens or a block are dropped. */
-	evict: EvictEvent;
+	/** Before tokens or a block are dropped; it can still be vetoed, or another block be chosen. */
+	evict: EvictionStop;
 	/** Right after the newest block of a layer became full, before any eviction it triggers. */
 	"block-full": BlockFullEvent;
+	/** After a layer of a step. */
+	layer: LayerEvent;
+	/** A layer made a key or value that is not finite; going on fails the step with ERR_OCTAVO_NAN. */
+	nan: NanEvent;
 	/** After each decoded token. */
 	token: TokenEvent;
 }
+
+/** Where a session may stand inside a step. */
+export type StopEvent = SessionEvents[Exclude<keyof SessionEvents, "token">];
 
 /** Why a run ended. */
 export type RunResult =
@@ -31,7 +47,7 @@ export type RunResult =
 	| { reason: "max-tokens"; numSteps: number }
 	/** An end token was sampled, and fed. */
 	| { reason: "end-token"; numSteps: number; token: number }
-	/** A breakpoint held. For `evict` and `block-full` the session stands inside a step, which the next call goes on with. */
+	/** A breakpoint held. For all but `token` the session stands inside a step, which the next call goes on with. */
 	| { reason: "breakpoint"; numSteps: number; event: SessionEvents[keyof SessionEvents]; breakpoint: Breakpoint };
 
 /** Requests to the engine, and what they come to. */
@@ -73,17 +89,30 @@ export interface RunContext {
 	breakpoints: Breakpoints<SessionEvents>;
 	/** Moves recorded rows into the trace; returns the steps completed since the last call. */
 	drain(): Step[];
+	readonly native: NativeSession;
 	/** Where the engine stopped inside a step. */
-	stoppedAt: EvictEvent | BlockFullEvent | undefined;
+	stoppedAt: StopEvent | undefined;
+	decision: DecisionSpec | undefined;
+	/** What was decided at the stop, once. */
+	takeDecision(): DecisionSpec | undefined;
 }
 
 /** Completes steps, passing over breakpoints; returns the last one and whether an end token ended it. */
 export function* completeSteps(context: RunContext, request: AdvanceRequest): Work<{ steps: Step[]; ended: boolean }> {
 	let left = request.maxSteps;
+	let { forcedTokens } = request;
 	let result: AdvanceResult;
 	do {
-		result = yield { ...request, maxSteps: left };
+		const decision = context.takeDecision();
+		result = yield {
+			...request,
+			maxSteps: left,
+			...(forcedTokens ? { forcedTokens } : {}),
+			...(decision ? { decision } : {}),
+		};
 		left -= result.numSteps;
+		// A step under way has taken its token already.
+		if (left > 0) forcedTokens = forcedTokens?.subarray(result.numSteps + (context.native.insideStep ? 1 : 0));
 	} while (left > 0 && result.reason !== "end-token");
 	context.stoppedAt = undefined;
 	return { steps: context.drain(), ended: result.reason === "end-token" };
@@ -96,16 +125,23 @@ export function* runToStop(context: RunContext, { maxTokens, sampling, endTokens
 	const eachStep = breakpoints.has("token");
 	let numSteps = 0;
 	while (numSteps < maxTokens) {
-		const stop = { evict: breakpoints.has("evict"), blockFull: breakpoints.has("block-full") };
+		const stop = {
+			evict: breakpoints.has("evict"),
+			blockFull: breakpoints.has("block-full"),
+			layerEnd: breakpoints.has("layer"),
+			nan: breakpoints.has("nan"),
+		};
 		const maxSteps = eachStep ? 1 : maxTokens - numSteps;
-		const result = yield { maxSteps, sampling, endTokens, stop };
+		const decision = context.takeDecision();
+		const result = yield { maxSteps, sampling, endTokens, stop, ...(decision ? { decision } : {}) };
 		numSteps += result.numSteps;
 		if (result.reason === "cancelled") continue;
-		const event = result.reason === "event" ? result.event : undefined;
+		const happened = result.reason === "event" ? result.event : undefined;
+		const event: StopEvent | undefined =
+			happened?.kind === "evict" ? eviction(happened, context.native, context) : happened;
 		context.stoppedAt = event;
 		if (event) {
-			const breakpoint =
-				event.kind === "evict" ? breakpoints.match("evict", event) : breakpoints.match("block-full", event);
+			const breakpoint = breakpoints.match(event.kind, event as never);
 			if (breakpoint) return { reason: "breakpoint", numSteps, event, breakpoint };
 			continue;
 		}

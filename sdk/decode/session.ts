@@ -2,7 +2,7 @@
 // run, awaited or not, records the same rows.
 
 import { setImmediate } from "node:timers/promises";
-import type { AdvanceRequest, BlockFullEvent, EvictEvent, NativeSession, SamplingSpec } from "../../native/addon.js";
+import type { AdvanceRequest, NativeSession, SamplingSpec } from "../../native/addon.js";
 import type { Breakpoint } from "../debug/breakpoints.js";
 import type { Steppable } from "../debug/steppable.js";
 import { native, OctavoError } from "../errors.js";
@@ -22,9 +22,10 @@ import {
 	type RunOptions,
 	type StepOptions,
 } from "./options.js";
-import { completeSteps, type RunResult, runToStop, type SessionEvents, type Work } from "./run.js";
+import { completeSteps, type RunResult, runToStop, type SessionEvents, type StopEvent, type Work } from "./run.js";
 import { type TokenCandidate, topTokens } from "./sampling.js";
 import type { Step } from "./step.js";
+import { checkFork, type ForkOptions, type RewindTo, type Snapshot } from "./time-travel.js";
 
 // A step as short as this costs less than handing it to another thread; `steps` then takes it on this one, and lets
 // other work in every so often.
@@ -61,11 +62,12 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	readonly #model: SessionModel;
 	readonly #name = (token: number): string => this.#model.tokenizer?.name(token) ?? `#${token}`;
 
-	/** Made by `model.session`. */
-	constructor(session: NativeSession, model: SessionModel) {
+	/** Made by `model.session` and `fork`. */
+	constructor(session: NativeSession, model: SessionModel, parent?: Driver) {
 		this.#model = model;
 		const text = new StepText(model.tokenizer);
-		this.#driver = new Driver(session, model.metadata, (token, stepIndex) => text.add(token, stepIndex));
+		const textOf = (token: number, stepIndex: number) => text.add(token, stepIndex);
+		this.#driver = new Driver(session, model.metadata, textOf, parent);
 	}
 
 	/** The record of the run up to now, without a call still under way; stays readable after `close`. */
@@ -154,7 +156,7 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 
 	/**
 	 * Stops `run` at a happening: `evict` before it takes effect, `block-full` before any eviction it triggers, `token`
-	 * after a step.
+	 * after a step, `layer` after each layer of one, `nan` before a key or value that is not finite fails it.
 	 *
 	 * @param condition stops only where this holds. Default: always
 	 * @throws {OctavoError} ERR_OCTAVO_BREAKPOINT for an unknown kind
@@ -164,8 +166,49 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	}
 
 	/** Where a breakpoint stopped the session inside a step; undefined between steps. */
-	get stoppedAt(): EvictEvent | BlockFullEvent | undefined {
+	get stoppedAt(): StopEvent | undefined {
 		return this.#driver.stoppedAt;
+	}
+
+	/**
+	 * Keeps where the last completed step left the session, to be gone back to. Copies no keys or values: the blocks are
+	 * held, and parked in their pools when evicted, until `release` or the session's close.
+	 */
+	snapshot(): Snapshot {
+		return this.#driver.snapshot();
+	}
+
+	/**
+	 * Goes back to a completed step: a snapshot (also forth), a number of tokens seen, or before the step of an event.
+	 * A step under way is taken back. The trace forgets the rows after; what comes then is bit-equal to the first time,
+	 * but for ids and counts of free and parked blocks where other snapshots or forks hold some meanwhile.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_HISTORY where the option `history` does not reach; ERR_OCTAVO_SNAPSHOT for one that
+	 * was released or is another session's; ERR_OCTAVO_OPTION, ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED
+	 */
+	rewind(to: RewindTo): void {
+		this.#driver.rewind(to);
+	}
+
+	/** Numbers of tokens that `rewind` can go back to without a snapshot, besides 0; ascending. */
+	get rewindPoints(): Int32Array {
+		return native(() => this.#driver.native.rewindPoints());
+	}
+
+	/**
+	 * Another session that goes on from the last completed step. Blocks are shared copy on write, so at most one partial
+	 * block a layer is ever copied; both take new blocks from the same pools (see the option `forks`).
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET, ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED
+	 */
+	fork(options: ForkOptions = {}): Session {
+		const { metadata } = this.#model;
+		const changes = checkFork(options, metadata.blockSize);
+		this.#driver.drain();
+		const fork = native(() => this.#driver.native.fork(changes));
+		const { name: policy, ...policyOptions } = changes.policy ?? { name: metadata.policy, ...metadata.policyOptions };
+		const forked = { ...metadata, policy, policyOptions, seed: changes.seed ?? metadata.seed };
+		return new Session(fork, { ...this.#model, metadata: forked }, this.#driver);
 	}
 
 	/**

@@ -20,6 +20,8 @@ export interface Eviction {
 	blockId: number;
 	/** The physical block went back to the pool. */
 	freed: boolean;
+	/** Whose choice it was: `user` where a breakpoint's `replaceWith` took another block. */
+	chosenBy: "policy" | "user";
 	/** Score of the block, or the highest among the tokens dropped. */
 	score: number;
 	/** Lowest score among the candidates kept; NaN if none was. */
@@ -68,7 +70,7 @@ function list(columns: NativeColumns, name: string, row: number): number[] {
 }
 
 function readEvictions({ evictions: columns }: NativeTrace): Eviction[] {
-	const { phase, granularity } = traceSchema.evictions;
+	const { phase, granularity, chosen_by: chosenBy } = traceSchema.evictions;
 	return Array.from(flat(columns, "eviction_id"), (id, row): Eviction => {
 		const cell = (name: string) => flat(columns, name)[row]!;
 		return {
@@ -80,6 +82,7 @@ function readEvictions({ evictions: columns }: NativeTrace): Eviction[] {
 			logicalIndex: cell("logical_index"),
 			blockId: cell("block_id"),
 			freed: cell("freed") !== 0,
+			chosenBy: chosenBy.values[cell("chosen_by")]!,
 			score: cell("score"),
 			runnerUpScore: cell("runner_up_score"),
 			positions: list(columns, "positions", row),

@@ -71,6 +71,18 @@ export function concatColumns(name: TraceTableName, parts: NativeColumns[]): Nat
 	return result;
 }
 
+/** The first rows of a table given as columns, over the same memory. */
+export function firstRows(name: TraceTableName, columns: NativeColumns, numRows: number): NativeColumns {
+	const first = (column: Column): Column =>
+		"offsets" in column
+			? {
+					offsets: column.offsets.subarray(0, numRows + 1),
+					values: column.values.subarray(0, column.offsets[numRows]),
+				}
+			: column.subarray(0, numRows);
+	return Object.fromEntries(columnsOf(name).map(([column]) => [column, first(columns[column]!)]));
+}
+
 function packBits(bytes: Uint8Array): Uint8Array {
 	const packed = new Uint8Array((bytes.length + 7) >> 3);
 	for (let i = 0; i < bytes.length; i++) if (bytes[i]) packed[i >> 3]! |= 1 << (i & 7);

@@ -1,8 +1,8 @@
 // Traces as files: one Arrow IPC file a table, since an Arrow file holds one table and every reader (pyarrow, polars,
 // DuckDB, another apache-arrow) then opens each directly. Record batches are written as views, without joining them.
 
-import { createWriteStream } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { createWriteStream, existsSync } from "node:fs";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -18,21 +18,35 @@ export function tablePath(path: string, name: TraceTableName): string {
 	return name === "steps" ? path : `${path.slice(0, -".arrow".length)}.${name}.arrow`;
 }
 
+/** Written only where it has rows, as most runs do not record it. */
+const optionalTable: TraceTableName = "logits";
+
 /** Writes the tables; resolves to the paths written. */
 export async function saveTables(path: string, tables: Record<TraceTableName, Table>): Promise<string[]> {
-	const paths = traceTableNames.map((name) => tablePath(path, name));
+	const paths: string[] = [];
+	tablePath(path, "steps");
 	await mkdir(dirname(path), { recursive: true });
-	for (const [i, name] of traceTableNames.entries()) {
+	for (const name of traceTableNames) {
+		const file = tablePath(path, name);
+		if (name === optionalTable && tables[name].numRows === 0) {
+			await rm(file, { force: true }); // an earlier run's would be taken for this one's
+			continue;
+		}
 		const chunks = RecordBatchFileWriter.writeAll(tables[name]) as unknown as AsyncIterable<Uint8Array>;
-		await pipeline(Readable.from(chunks), createWriteStream(paths[i]!));
+		await pipeline(Readable.from(chunks), createWriteStream(file));
+		paths.push(file);
 	}
 	return paths;
 }
 
+/** Tables of a saved trace; `logits` may be absent. */
+export type LoadedTables = Record<Exclude<TraceTableName, "logits">, Table> & { logits?: Table };
+
 /** Reads the tables of a trace. */
-export async function loadTables(path: string): Promise<Record<TraceTableName, Table>> {
+export async function loadTables(path: string): Promise<LoadedTables> {
+	const names = traceTableNames.filter((name) => name !== optionalTable || existsSync(tablePath(path, name)));
 	const entries = await Promise.all(
-		traceTableNames.map(async (name) => {
+		names.map(async (name) => {
 			const file = tablePath(path, name);
 			try {
 				return [name, tableFromIPC(await readFile(file))];
@@ -46,5 +60,5 @@ export async function loadTables(path: string): Promise<Record<TraceTableName, T
 			}
 		}),
 	);
-	return Object.fromEntries(entries) as Record<TraceTableName, Table>;
+	return Object.fromEntries(entries) as LoadedTables;
 }

@@ -4,7 +4,7 @@
 import { type RecordBatch, Table } from "apache-arrow";
 import type { NativeColumns, NativeTrace } from "../../native/addon.js";
 import { arrowSchema, type TraceMetadata } from "./arrow-schema.js";
-import { concatColumns, countRows, toRecordBatch } from "./batches.js";
+import { concatColumns, countRows, firstRows, toRecordBatch } from "./batches.js";
 import { type TraceTableName, traceTableNames } from "./schema.js";
 import type { TraceSource } from "./trace.js";
 
@@ -17,6 +17,14 @@ interface Piece {
 	columns: NativeColumns;
 	numRows: number;
 	batch?: RecordBatch;
+}
+
+// Rows are in order of steps.
+function cutPiece(name: TraceTableName, piece: Piece, stepIndex: number): Piece {
+	const steps = piece.columns.step_index as Int32Array;
+	let numRows = steps.length;
+	while (numRows > 0 && steps[numRows - 1]! >= stepIndex) numRows--;
+	return numRows === steps.length ? piece : { columns: firstRows(name, piece.columns, numRows), numRows };
 }
 
 /** Source of a live trace. Rows come in by `append`, in order. */
@@ -42,6 +50,39 @@ export class TraceRecorder implements TraceSource {
 			waiting.push({ columns, numRows });
 			if (waiting.length >= maxWaiting) this.#settle(name);
 		}
+	}
+
+	/** Forgets the rows from a step on, as the session went back to before it; tables handed out keep them. */
+	cutAt(stepIndex: number): void {
+		for (const name of traceTableNames) {
+			this.#settle(name);
+			const pieces = this.#pieces.get(name)!.map((piece) => cutPiece(name, piece, stepIndex));
+			this.#pieces.set(
+				name,
+				pieces.filter((piece) => piece.numRows > 0),
+			);
+		}
+	}
+
+	/** Takes over the rows of a fork of this recorder. */
+	restore(fork: TraceRecorder): void {
+		for (const name of traceTableNames) {
+			this.#waiting.set(name, []);
+			this.#pieces.set(name, [...fork.#pieces.get(name)!]);
+		}
+	}
+
+	/** A recorder that goes on from the rows so far; the rows themselves are shared. */
+	fork(metadata: TraceMetadata, beforeRead: () => void): TraceRecorder {
+		const fork = new TraceRecorder(metadata, beforeRead);
+		for (const name of traceTableNames) {
+			this.#settle(name);
+			fork.#pieces.set(
+				name,
+				this.#pieces.get(name)!.map(({ columns, numRows }) => ({ columns, numRows })),
+			);
+		}
+		return fork;
 	}
 
 	table(name: TraceTableName): Table {

@@ -48,7 +48,15 @@ export const traceSchema = {
 		granularity: { type: "text", description: "What was dropped: tokens or one block", values: ["token", "block"] },
 		logical_index: { type: "i32", description: "Place in the block table before it went; -1 for tokens" },
 		block_id: { type: "i32", description: "Physical block; -1 for tokens" },
-		freed: { type: "bool", description: "The physical block went back to the pool" },
+		freed: {
+			type: "bool",
+			description: "The physical block went back to the pool; false while a snapshot or fork has it",
+		},
+		chosen_by: {
+			type: "text",
+			description: "Whose choice it was: the policy's or the user's",
+			values: ["policy", "user"],
+		},
 		score: { type: "f32", description: "Score of the block, or the highest among the tokens dropped" },
 		runner_up_score: { type: "f32", description: "Lowest score among the candidates kept; NaN if none was" },
 		positions: { type: "i32[]", description: "RoPE positions dropped" },
@@ -62,10 +70,15 @@ export const traceSchema = {
 		allocated_tokens: { type: "i32", description: "Slots of all blocks in the table" },
 		num_blocks: { type: "i32", description: "Blocks in the table" },
 		num_free_blocks: { type: "i32", description: "Blocks left in the layer's pool" },
+		num_parked_blocks: { type: "i32", description: "Blocks that only snapshots and history hold, to be brought back" },
 		live_bytes: { type: "f64", description: "Bytes of live keys and values" },
 		allocated_bytes: { type: "f64", description: "Bytes of all keys and values in allocated blocks" },
 		fragmentation: { type: "f32", description: "1 - live / allocated, from 0 to 1" },
 		num_nan_scores: { type: "i32", description: "NaN scores met so far, each treated as +infinity (kept)" },
+	},
+	logits: {
+		step_index: { type: "i32", description: "Step after which they hold; recorded on option only" },
+		logits: { type: "f32[]", description: "Logit of each token of the vocabulary, before temperature" },
 	},
 } as const satisfies Record<string, Record<string, ColumnSchema>>;
 

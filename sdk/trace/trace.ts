@@ -21,7 +21,8 @@ export interface TraceSource {
 export type TraceTables = Partial<Record<TraceTableName, Table | Record<string, readonly unknown[]>>>;
 
 /**
- * The record of a run: tables `steps`, `blocks`, `evictions` and `memory` (columns: `traceSchema`), and what was run.
+ * The record of a run: tables `steps`, `blocks`, `evictions`, `memory` and, on option, `logits` (columns: `traceSchema`),
+ * and what was run.
  *
  * @example
  * ```ts
@@ -89,7 +90,7 @@ export class Trace {
 	/**
 	 * Reads a trace written by `save`.
 	 *
-	 * @param path the file given to `save`; its three companions lie beside it
+	 * @param path the file given to `save`; its companions lie beside it
 	 * @throws {OctavoError} ERR_OCTAVO_TRACE when a file is missing, is no Arrow file or lacks a column
 	 */
 	static async load(path: string): Promise<Trace> {
@@ -99,10 +100,11 @@ export class Trace {
 
 	/**
 	 * Writes one Arrow IPC file a table: `steps` to `path` itself, the others beside it with the table's name before
-	 * the ending (`run.arrow`, `run.blocks.arrow`, `run.evictions.arrow`, `run.memory.arrow`). Folders are made.
+	 * the ending (`run.arrow`, `run.blocks.arrow`, `run.evictions.arrow`, `run.memory.arrow`, and
+	 * `run.logits.arrow` where they were recorded). Folders are made.
 	 *
 	 * @param path ends in `.arrow`
-	 * @returns the four paths
+	 * @returns the paths written
 	 * @throws {OctavoError} ERR_OCTAVO_TRACE for another ending
 	 */
 	async save(path: string): Promise<string[]> {

@@ -1,0 +1,57 @@
+// Zeroed memory is committed on first touch, so a large pool costs what is used of it.
+#include "cache/kv_arena.h"
+
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "core/check.h"
+
+namespace octavo {
+
+namespace {
+
+constexpr int64_t kMaxTensorBytes = (int64_t{1} << 32) - 1;
+
+int64_t checked_block_elements(const KvCacheShape& shape) {
+  int64_t elements = 0;
+  int64_t total_bytes = 0;
+  const bool overflows =
+      __builtin_mul_overflow(int64_t{shape.num_kv_heads} * shape.block_size, int64_t{shape.head_dim},
+                             &elements) ||
+      __builtin_mul_overflow(elements * int64_t{sizeof(float)}, int64_t{shape.num_blocks}, &total_bytes);
+  if (overflows || total_bytes > kMaxTensorBytes) {
+    throw Error("ERR_OCTAVO_ARGUMENT", "Expected less than 4 GiB of keys in a layer but received numBlocks " +
+                                           std::to_string(shape.num_blocks) + " of " +
+                                           std::to_string(elements * int64_t{sizeof(float)}) +
+                                           " bytes; give a smaller numBlocks");
+  }
+  return elements;
+}
+
+}  // namespace
+
+KvArena::KvArena(const KvCacheShape& shape)
+    : shape(shape), block_elements(checked_block_elements(shape)), pool(shape.num_blocks, shape.block_size) {
+  const std::vector<int64_t> arena = {shape.num_blocks, shape.num_kv_heads, shape.block_size, shape.head_dim};
+  keys = Tensor::zeros(DType::kF32, arena);
+  values = Tensor::zeros(DType::kF32, arena);
+  positions = Tensor::zeros(DType::kI32, {shape.num_blocks, shape.block_size});
+  std::memset(positions.data, 0xff, positions.size_bytes());  // every byte 0xff is -1
+}
+
+int32_t* KvArena::block_positions(int block_id) const {
+  return positions.i32() + static_cast<size_t>(block_id) * static_cast<size_t>(shape.block_size);
+}
+
+void KvArena::copy_block(int from, int to, int num_slots) const {
+  const size_t head = static_cast<size_t>(shape.block_size) * shape.head_dim;
+  const size_t bytes = static_cast<size_t>(num_slots) * shape.head_dim * sizeof(float);
+  for (size_t index = 0; index < static_cast<size_t>(shape.num_kv_heads); ++index) {
+    std::memcpy(block_keys(to) + index * head, block_keys(from) + index * head, bytes);
+    std::memcpy(block_values(to) + index * head, block_values(from) + index * head, bytes);
+  }
+  std::memcpy(block_positions(to), block_positions(from), static_cast<size_t>(num_slots) * sizeof(int32_t));
+}
+
+}  // namespace octavo

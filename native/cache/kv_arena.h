@@ -1,0 +1,46 @@
+// The memory of one layer's blocks and the pool that hands them out. Forked sessions share it, each from a
+// thread of its own, so the pool is touched under a lock; keys and values need none, as no slot that a holder
+// covers is written.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+
+#include "cache/block_pool.h"
+#include "core/tensor.h"
+
+namespace octavo {
+
+struct KvCacheShape {
+  int num_blocks;
+  int num_kv_heads;
+  int block_size;
+  int head_dim;
+};
+
+struct KvArena {
+  // Throws ERR_OCTAVO_ARGUMENT when a tensor would reach 4 GiB, the most that one JavaScript buffer can show.
+  explicit KvArena(const KvCacheShape& shape);
+
+  // Keys or values of a block: f32 [num_kv_heads, block_size, head_dim].
+  float* block_keys(int block_id) const { return keys.f32() + block_offset(block_id); }
+  float* block_values(int block_id) const { return values.f32() + block_offset(block_id); }
+  int32_t* block_positions(int block_id) const;  // [block_size]
+  // Copies the first num_slots slots of a block.
+  void copy_block(int from, int to, int num_slots) const;
+
+  const KvCacheShape shape;
+  const int64_t block_elements;
+  Tensor keys;       // f32 [num_blocks, num_kv_heads, block_size, head_dim]
+  Tensor values;     // f32 [num_blocks, num_kv_heads, block_size, head_dim]
+  Tensor positions;  // i32 [num_blocks, block_size], -1 where never filled
+  std::mutex mutex;  // guards pool
+  BlockPool pool;
+
+ private:
+  size_t block_offset(int block_id) const {
+    return static_cast<size_t>(block_id) * static_cast<size_t>(block_elements);
+  }
+};
+
+}  // namespace octavo

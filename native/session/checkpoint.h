@@ -1,0 +1,36 @@
+// A session between two steps, as values that can be kept: block tables that hold their blocks, and the few
+// numbers beside them. No keys or values are copied.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cache/held_table.h"
+
+namespace octavo {
+
+// Takes 8 bytes a block of every table, and a copy of logits and queries.
+struct Checkpoint {
+  uint64_t state_id;              // of the completed step after which it was taken; unique in its session
+  std::vector<HeldTable> tables;  // [num_layers]
+  std::vector<int32_t> num_nan_scores;  // [num_layers]
+  std::vector<float> queries;           // [num_layers, num_query_heads, head_dim], of the last token
+  std::vector<float> logits;            // [vocab_size]
+  double log_sum_exp;
+  int64_t next_step_index;
+  int64_t num_tokens;
+  int64_t prompt_tokens_dropped;
+  int32_t next_eviction_id;
+};
+
+// A checkpoint that its owner may go back to from any line of steps, hence with the tokens that led to it.
+struct Snapshot {
+  std::shared_ptr<const Checkpoint> checkpoint;
+  std::vector<int32_t> tokens;
+};
+
+// Where to go back to.
+enum class RewindUnit { kTokens, kStep };
+
+}  // namespace octavo

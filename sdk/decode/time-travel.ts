@@ -1,0 +1,105 @@
+// Going back: what a snapshot is to a caller, and how a target of `rewind` is named.
+
+import type { NativeSession, RewindTarget } from "../../native/addon.js";
+import { native, OctavoError, received } from "../errors.js";
+import { anything, checkOptions, integer, optional } from "../options.js";
+import type { TraceRecorder } from "../trace/recorder.js";
+import { checkBudgetFits } from "./policies/budget.js";
+import type { Policy } from "./policies/policy.js";
+
+/**
+ * A completed step of a session, kept. It holds its blocks, which stay in the pool though they be evicted; no keys or
+ * values are copied.
+ */
+export class Snapshot {
+	/** Tokens seen. */
+	readonly numTokens: number;
+	/** Identity in its session. */
+	readonly id: number;
+	/** Rows of the trace up to then; shared, not copied. */
+	readonly recorder: TraceRecorder;
+	readonly #session: NativeSession;
+	#released = false;
+
+	/** Made by `session.snapshot`. */
+	constructor(session: NativeSession, numTokens: number, recorder: TraceRecorder) {
+		this.id = native(() => session.takeSnapshot());
+		this.#session = session;
+		this.numTokens = numTokens;
+		this.recorder = recorder;
+	}
+
+	/** Whether it belongs to a session. */
+	isOf(session: NativeSession): boolean {
+		return this.#session === session;
+	}
+
+	/**
+	 * Lets its blocks go; the close of its session does so too.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_CLOSED after that; ERR_OCTAVO_BUSY while a step is under way
+	 */
+	release(): void {
+		if (this.#released) return;
+		native(() => this.#session.dropSnapshot(this.id));
+		this.#released = true;
+	}
+
+	/** `release`, for `using`. */
+	[Symbol.dispose](): void {
+		this.release();
+	}
+
+	/** Shows where it stands. */
+	[Symbol.for("Jupyter.display")](): Record<string, string> {
+		return { "text/plain": `Snapshot after ${this.numTokens} tokens${this.#released ? ", released" : ""}` };
+	}
+}
+
+/** Where `rewind` goes: a snapshot of this session, a number of tokens seen, or before the step of an event. */
+export type RewindTo = Snapshot | { tokens: number } | { before: { stepIndex: number } | { step: number } };
+
+/** The engine's name of a target. @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_SNAPSHOT for another session's */
+export function rewindTarget(to: RewindTo, session: NativeSession): RewindTarget {
+	if (to instanceof Snapshot) {
+		if (to.isOf(session)) return { snapshot: to.id };
+		throw new OctavoError("ERR_OCTAVO_SNAPSHOT", "Expected a snapshot of this session but received one of another");
+	}
+	const given = checkOptions("rewind()", to, {
+		tokens: optional(integer(0, Number.MAX_SAFE_INTEGER, 0)),
+		before: anything,
+	});
+	if (given.tokens !== undefined) return { tokens: given.tokens };
+	const { stepIndex, step } = (given.before ?? {}) as { stepIndex?: number; step?: number };
+	const index = stepIndex ?? step;
+	if (Number.isInteger(index) && index! >= 0) return { stepIndex: index! };
+	throw new OctavoError(
+		"ERR_OCTAVO_OPTION",
+		`Expected a snapshot, { tokens } or { before: event } for rewind() but received before: ${received(given.before)}`,
+	);
+}
+
+/** Options of `fork`. */
+export interface ForkOptions {
+	/** What is evicted from here on. Default: the parent's policy. */
+	policy?: Policy;
+	/** Key of random choices from here on. Default: the parent's. */
+	seed?: number;
+}
+
+/** Checks the options of `fork`. @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET */
+export function checkFork(options: unknown, blockSize: number): { policy?: Policy; seed?: number } {
+	const { policy, seed } = checkOptions("fork()", options, {
+		policy: anything,
+		seed: optional(integer(0, Number.MAX_SAFE_INTEGER, 0)),
+	});
+	if (policy !== undefined && typeof (policy as Policy | null)?.name !== "string") {
+		throw new OctavoError(
+			"ERR_OCTAVO_OPTION",
+			`Expected a policy made by policies.… for policy but received ${received(policy)}`,
+		);
+	}
+	const { budget } = (policy ?? {}) as Policy;
+	if (budget !== undefined) checkBudgetFits(budget, blockSize);
+	return { ...(policy ? { policy: policy as Policy } : {}), ...(seed === undefined ? {} : { seed }) };
+}

@@ -63,7 +63,15 @@ function installNpmPackages() {
 	say("npm install");
 	// No package here needs its install script: zeromq and esbuild bring their binaries. Not `npm ci`: it refuses a lock
 	// file without the optional binaries of other systems, which not every registry mirror has.
-	const args = ["install", "--no-save", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+	const args = [
+		"install",
+		"--no-save",
+		"--include=dev",
+		"--ignore-scripts",
+		"--no-audit",
+		"--no-fund",
+		"--loglevel=error",
+	];
 	const npm = process.env.npm_execpath;
 	run(npm?.endsWith(".js") ? [process.execPath, npm, ...args] : ["npm", ...args], "npm install failed");
 	writeFileSync(stamp, wanted);

@@ -92,7 +92,7 @@ test("a notebook runs: outputs collected, written, rendered, and the source file
 });
 
 test("the first failing cell ends the run with status 1 and is shown, with its line", async () => {
-	const path = notebookFile("bad", [`console.log("fine")`, "const a = 1;\nthrow new RangeError(`a is ${a}`);\n", "3"]);
+	const path = notebookFile("bad", [`console.log("fine")`, "const a = 1;\nthrow new RangeError(`a is ` + a);\n", "3"]);
 	const output = join(folder, "bad-out.ipynb");
 	const { status, stderr } = await run(path, "--output", output);
 	assert.equal(status, 1);

@@ -62,7 +62,16 @@ inline float widen(F16 value) {
 
 inline Vec load_widened_vec(const float* from) { return load(from); }
 inline Vec load_widened_vec(const Bf16* from) {
+  // The compiler makes two halves and a join of __builtin_convertvector, at half the speed of the one
+  // instruction.
+#if defined(__AVX512F__)
+  return (Vec)((UintVec)_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))
+               << 16);
+#elif defined(__AVX2__)
+  return (Vec)((UintVec)_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))) << 16);
+#else
   return (Vec)(__builtin_convertvector(*reinterpret_cast<const LooseShortVec*>(from), UintVec) << 16);
+#endif
 }
 inline Vec load_widened_vec(const F16* from) {
 #if defined(__AVX512F__)

@@ -4,14 +4,16 @@ export type { EngineInfo, LlamaSpec } from "../native/addon.js";
 export * as chart from "./chart/index.js";
 export type { Breakpoint } from "./debug/breakpoints.js";
 export type { Steppable } from "./debug/steppable.js";
-export type { BlockView, LayerView } from "./decode/layer-view.js";
+export type { EvictionStop } from "./decode/eviction-stop.js";
+export type { BlockView, LayerView, PatternOptions } from "./decode/layer-view.js";
 export type { Prompt, RunOptions, SessionOptions, StepOptions } from "./decode/options.js";
 export * as policies from "./decode/policies/index.js";
 export type { Policy } from "./decode/policies/policy.js";
-export type { RunResult, SessionEvents, TokenEvent } from "./decode/run.js";
+export type { RunResult, SessionEvents, StopEvent, TokenEvent } from "./decode/run.js";
 export type { SamplingOptions, TokenCandidate } from "./decode/sampling.js";
 export type { Session } from "./decode/session.js";
 export type { Eviction, Step } from "./decode/step.js";
+export type { ForkOptions, RewindTo, Snapshot } from "./decode/time-travel.js";
 export { engineInfo, setNumThreads } from "./engine.js";
 export { OctavoError, type OctavoErrorCode } from "./errors.js";
 export * as hardware from "./hardware/index.js";
@@ -25,6 +27,13 @@ export type { SaveOptions } from "./model/write-checkpoint.js";
 export { Tensor, type TensorData, type TensorDType, type TensorStats } from "./tensor.js";
 export type { TraceMetadata, TraceTypes } from "./trace/arrow-schema.js";
 export type { BlockTable } from "./trace/block-table.js";
+export {
+	type CompareOptions,
+	Comparison,
+	type ComparisonTypes,
+	compare,
+	type Divergence,
+} from "./trace/compare.js";
 export { type TraceTableName, traceSchema } from "./trace/schema.js";
 export { type TableViewOptions, tableToHtml, tableToText } from "./trace/table-view.js";
 export { Trace, type TraceTables } from "./trace/trace.js";

@@ -3,6 +3,7 @@
 export { type AccuracyOptions, type AccuracyRow, accuracy } from "./accuracy.js";
 export { type BlockMapOptions, blockMap } from "./block-map.js";
 export { type BlockScoresOptions, blockScores } from "./block-scores.js";
+export { comparison } from "./comparison.js";
 export { Figure, type FigureParts, type PlotlyTrace } from "./figure.js";
 export { type HeatmapOptions, heatmap, type TensorLike } from "./heatmap.js";
 export { type MemoryOptions, memory } from "./memory.js";

@@ -1,0 +1,141 @@
+// The record of one training iteration as Arrow tables, simulated or run. Charts read it and nothing else, so a figure
+// is drawn again from saved files with no simulator.
+
+import type { Table } from "apache-arrow";
+import { OctavoError, received } from "../errors.js";
+import { type IterationTableName, iterationSchema, iterationTableNames } from "./iteration-schema.js";
+import {
+	columnsFromTable,
+	type PlainColumns,
+	readTables,
+	tableFromColumns,
+	tableMetadata,
+	writeTables,
+} from "./iteration-tables.js";
+import { installTableView } from "./table-view.js";
+
+installTableView();
+
+/** What an iteration's trace says about its run, for captions. */
+export interface IterationMetadata {
+	/** Who wrote the schedule: `zero-offload-async`, `octavo`. */
+	readonly planner: string;
+	/** Name of the hardware profile, or of the machine for a real run. */
+	readonly profile: string;
+	/** What that is, in words. */
+	readonly hardware: string;
+	/** How the times came about. */
+	readonly origin: "simulated" | "measured";
+	/** Length of the iteration in microseconds. */
+	readonly iterationUs: number;
+	/** Memory of one device and of the node's host, in bytes. */
+	readonly deviceBytes: number;
+	readonly hostBytes: number;
+	/** Ranks that share the host. */
+	readonly numRanks: number;
+}
+
+/** Columns of all tables of an iteration's trace. */
+export type IterationColumns = Readonly<Record<IterationTableName, PlainColumns>>;
+
+/**
+ * The record of one iteration of one rank: tables `tasks`, `memory`, `residency`, `utilisation` and `phases` (columns:
+ * `iterationSchema`), and what was run.
+ *
+ * @example
+ * ```ts
+ * import { hardware, schedules } from "octavo";
+ * const configuration = hardware.publishedConfiguration("7B");
+ * const { trace } = hardware.simulateIteration(schedules.zeroOffloadAsync(configuration), hardware.profileByName("h100-4x"));
+ * console.log(trace.table("residency").numRows === configuration.subgroupNumels.length);   // true
+ * ```
+ */
+export class IterationTrace {
+	readonly #tables: Readonly<Record<IterationTableName, Table>>;
+	/** What was run. */
+	readonly metadata: IterationMetadata;
+
+	private constructor(tables: Readonly<Record<IterationTableName, Table>>, metadata: IterationMetadata) {
+		this.#tables = tables;
+		this.metadata = metadata;
+	}
+
+	/**
+	 * Makes a trace from plain columns.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_TRACE for columns that do not fit `iterationSchema`, or metadata that lacks a field
+	 */
+	static from(columns: IterationColumns, metadata: IterationMetadata): IterationTrace {
+		checkMetadata(metadata);
+		const tables = iterationTableNames.map((name) => [
+			name,
+			tableFromColumns(name, iterationSchema[name], columns[name], metadata),
+		]);
+		return new IterationTrace(Object.fromEntries(tables), metadata);
+	}
+
+	/**
+	 * One table.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_TRACE for another name
+	 */
+	table(name: IterationTableName): Table {
+		if (Object.hasOwn(iterationSchema, name)) return this.#tables[name];
+		const message = `Expected one of the tables ${iterationTableNames.join(", ")} but received ${received(name)}`;
+		throw new OctavoError("ERR_OCTAVO_TRACE", message);
+	}
+
+	/** The columns of a table as plain arrays, by name. */
+	columns(name: IterationTableName): PlainColumns {
+		return columnsFromTable(name, iterationSchema[name], this.table(name));
+	}
+
+	/**
+	 * Writes one Arrow IPC file a table: `tasks` to `path` itself, the others beside it (`run.memory.arrow`, …).
+	 *
+	 * @param path ends in `.arrow`
+	 * @returns the paths written
+	 * @throws {OctavoError} ERR_OCTAVO_TRACE for another ending
+	 */
+	async save(path: string): Promise<string[]> {
+		return writeTables(path, this.#tables);
+	}
+
+	/**
+	 * Reads a trace written by `save`.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_TRACE when a file is missing, is no Arrow file or lacks a column
+	 */
+	static async load(path: string): Promise<IterationTrace> {
+		const tables = await readTables(path, iterationTableNames);
+		const columns = iterationTableNames.map((name) => [
+			name,
+			columnsFromTable(name, iterationSchema[name], tables[name]),
+		]);
+		return IterationTrace.from(
+			Object.fromEntries(columns) as IterationColumns,
+			tableMetadata(tables.tasks) as IterationMetadata,
+		);
+	}
+
+	/** Shows what was run and how many rows each table has. */
+	[Symbol.for("Jupyter.display")](): Record<string, string> {
+		const { planner, profile, origin, iterationUs } = this.metadata;
+		const rows = iterationTableNames.map((name) => `${name}: ${this.#tables[name].numRows}`).join(", ");
+		const text = `Iteration of ${planner}, ${origin} on ${profile}: ${(iterationUs / 1e3).toFixed(1)} ms (rows: ${rows})`;
+		return { "text/plain": text };
+	}
+}
+
+const texts = ["planner", "profile", "hardware", "origin"] as const;
+const numbers = ["iterationUs", "deviceBytes", "hostBytes", "numRanks"] as const;
+
+function checkMetadata(metadata: IterationMetadata | undefined): void {
+	for (const name of [...texts, ...numbers]) {
+		const value: unknown = metadata?.[name];
+		const isText = (texts as readonly string[]).includes(name);
+		if (isText ? typeof value === "string" : Number.isFinite(value)) continue;
+		const expected = `${isText ? "a string" : "a finite number"} for ${name} in the trace's metadata`;
+		throw new OctavoError("ERR_OCTAVO_TRACE", `Expected ${expected} but received ${received(value)}`);
+	}
+}

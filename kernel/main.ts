@@ -9,12 +9,13 @@ import { register as install } from "./commands/install.js";
 import { register as kernel } from "./commands/kernel.js";
 import { register as run } from "./commands/run.js";
 import { register as server } from "./commands/server.js";
+import { register as simulate } from "./commands/simulate.js";
 
 async function main(): Promise<void> {
 	const program = new Command("octavo").description(
 		"A TypeScript Jupyter kernel and research SDK over a native engine",
 	);
-	for (const register of [install, kernel, run, server, demo]) register(program);
+	for (const register of [install, kernel, run, server, simulate, demo]) register(program);
 	try {
 		await program.parseAsync();
 	} catch (error) {

@@ -16,6 +16,10 @@ namespace octavo {
 
 namespace {
 
+// A prompt passes through a layer's weights in parts of so many tokens: what they make in between would
+// otherwise outgrow the cache of keys and values. A multiple of the products' own slices of rows.
+constexpr int64_t kTokensPerPass = 512;
+
 float* grown(std::vector<float>& memory, int64_t count) {
   if (memory.size() < static_cast<size_t>(count)) memory.resize(static_cast<size_t>(count));
   return memory.data();
@@ -109,12 +113,17 @@ void LlamaModel::project_qkv(int layer_index, const float* hidden, const int64_t
                              int64_t num_tokens, LlamaWorkspace& workspace, float* query, float* key,
                              float* value) const {
   const Layer& layer = layers_[static_cast<size_t>(layer_index)];
-  float* normed = grown(workspace.normed, num_tokens * config_.hidden_size);
-  rms_norm_cpu(hidden, layer.attention_norm.f32(), num_tokens, config_.hidden_size, config_.rms_norm_eps,
-               normed);
-  gemm_cpu(normed, layer.query, num_tokens, query);
-  gemm_cpu(normed, layer.key, num_tokens, key);
-  gemm_cpu(normed, layer.value, num_tokens, value);
+  const int64_t query_size = int64_t{config_.num_query_heads} * config_.head_dim;
+  const int64_t kv_size = int64_t{config_.num_kv_heads} * config_.head_dim;
+  for (int64_t first = 0; first < num_tokens; first += kTokensPerPass) {
+    const int64_t count = std::min(kTokensPerPass, num_tokens - first);
+    float* normed = grown(workspace.normed, count * config_.hidden_size);
+    rms_norm_cpu(hidden + first * config_.hidden_size, layer.attention_norm.f32(), count, config_.hidden_size,
+                 config_.rms_norm_eps, normed);
+    gemm_cpu(normed, layer.query, count, query + first * query_size);
+    gemm_cpu(normed, layer.key, count, key + first * kv_size);
+    gemm_cpu(normed, layer.value, count, value + first * kv_size);
+  }
   renew_rope(config_, rope_frequencies_, positions, num_tokens, workspace);
   const float* cosines = workspace.rope_cosines.data();
   const float* sines = workspace.rope_sines.data();
@@ -125,21 +134,25 @@ void LlamaModel::project_qkv(int layer_index, const float* hidden, const int64_t
 void LlamaModel::finish_layer(int layer_index, const float* attention, int64_t num_tokens,
                               LlamaWorkspace& workspace, float* hidden) const {
   const Layer& layer = layers_[static_cast<size_t>(layer_index)];
-  const int64_t hidden_count = num_tokens * config_.hidden_size,
-                ffn_count = num_tokens * config_.intermediate_size;
-  float* projected = grown(workspace.projected, hidden_count);
-  gemm_cpu(attention, layer.output, num_tokens, projected);
-  add_in_place(projected, hidden_count, hidden);
+  const int64_t query_size = int64_t{config_.num_query_heads} * config_.head_dim;
+  for (int64_t first = 0; first < num_tokens; first += kTokensPerPass) {
+    const int64_t count = std::min(kTokensPerPass, num_tokens - first);
+    const int64_t hidden_count = count * config_.hidden_size, ffn_count = count * config_.intermediate_size;
+    float* const residual = hidden + first * config_.hidden_size;
+    float* projected = grown(workspace.projected, hidden_count);
+    gemm_cpu(attention + first * query_size, layer.output, count, projected);
+    add_in_place(projected, hidden_count, residual);
 
-  float* normed = grown(workspace.normed, hidden_count);
-  float* gate = grown(workspace.gate, ffn_count);
-  float* up = grown(workspace.up, ffn_count);
-  rms_norm_cpu(hidden, layer.mlp_norm.f32(), num_tokens, config_.hidden_size, config_.rms_norm_eps, normed);
-  gemm_cpu(normed, layer.gate, num_tokens, gate);
-  gemm_cpu(normed, layer.up, num_tokens, up);
-  swiglu_cpu(up, ffn_count, gate);
-  gemm_cpu(gate, layer.down, num_tokens, projected);
-  add_in_place(projected, hidden_count, hidden);
+    float* normed = grown(workspace.normed, hidden_count);
+    float* gate = grown(workspace.gate, ffn_count);
+    float* up = grown(workspace.up, ffn_count);
+    rms_norm_cpu(residual, layer.mlp_norm.f32(), count, config_.hidden_size, config_.rms_norm_eps, normed);
+    gemm_cpu(normed, layer.gate, count, gate);
+    gemm_cpu(normed, layer.up, count, up);
+    swiglu_cpu(up, ffn_count, gate);
+    gemm_cpu(gate, layer.down, count, projected);
+    add_in_place(projected, hidden_count, residual);
+  }
 }
 
 void LlamaModel::logits(const float* hidden, LlamaWorkspace& workspace, float* logits) const {

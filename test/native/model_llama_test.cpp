@@ -211,7 +211,7 @@ TEST("prefill and decode equal the dense fp64 forward pass, with each instructio
 TEST("prefill equals decode to fp32 rounding, or bf16's where products round to it") {
   for (const DType dtype : {DType::kF32, DType::kBf16, DType::kF16}) {
     const LlamaModel model = LlamaModel::random(config_of(false, {}), 6, dtype);
-    for (const int count : {1, 2, 130}) {
+    for (const int count : {1, 2, 130, 513, 530}) {
       const std::vector<int32_t> tokens = random_tokens(count, 61);
       const bool rounds = dtype == DType::kBf16 && count >= kMinRowsForBf16 && has_fast_bf16_products();
       compare(std::string(dtype_name(dtype)) + ", " + std::to_string(count) + " tokens",

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -15,16 +15,23 @@ import { startTestServer, type TestServer } from "./helpers/server.js";
 
 const { serializer } = ServerConnection.makeSettings();
 let it: TestServer;
-let runtimeFolders: string[];
+const { TMPDIR } = process.env;
+let temporary: string;
 
+// A temporary folder of its own: other test files start servers at the same time.
 before(async () => {
-	runtimeFolders = kernelFolders();
+	temporary = mkdtempSync(join(tmpdir(), "octavo-server-kernels-"));
+	process.env.TMPDIR = temporary;
 	it = await startTestServer();
 });
 
 after(async () => {
 	await it.close();
-	assert.deepEqual(kernelFolders(), runtimeFolders, "the server left a runtime folder behind");
+	const left = readdirSync(temporary);
+	rmSync(temporary, { recursive: true });
+	if (TMPDIR === undefined) delete process.env.TMPDIR;
+	else process.env.TMPDIR = TMPDIR;
+	assert.deepEqual(left, [], "the server or a kernel left something behind");
 });
 
 function kernelFolders(): string[] {

@@ -4,9 +4,9 @@
 
 import { randomUUID } from "node:crypto";
 import { OctavoError } from "../../sdk/errors.js";
-import { protocolVersion } from "../protocol/messages.js";
 import { type Channel, KernelClientSockets, type RawMessage } from "../wire/client-sockets.js";
 import { KernelProcess, type LaunchOptions } from "./kernel-process.js";
+import { makeMessage, parsePart } from "./raw-messages.js";
 
 /** What a kernel is doing, in Jupyter's words. */
 export type ExecutionState = "starting" | "idle" | "busy" | "restarting" | "dead";
@@ -179,12 +179,12 @@ export class ManagedKernel {
 	}
 
 	#receive(message: RawMessage): void {
-		const parent = parse(message.parts[1]);
+		const parent = parsePart(message.parts[1]);
 		const isOwn = parent.session === this.#session;
 		if (message.channel === "iopub") {
 			this.#heardIopub?.();
-			if (parse(message.parts[0]).msg_type === "status") {
-				const state = parse(message.parts[3]).execution_state;
+			if (parsePart(message.parts[0]).msg_type === "status") {
+				const state = parsePart(message.parts[3]).execution_state;
 				if (state === "idle" || state === "busy") this.#state = state;
 			}
 			this.#lastActivity = new Date();
@@ -192,7 +192,7 @@ export class ManagedKernel {
 			return;
 		}
 		if (isOwn) {
-			this.#replies.get(String(parent.msg_id))?.(parse(message.parts[3]));
+			this.#replies.get(String(parent.msg_id))?.(parsePart(message.parts[3]));
 			return;
 		}
 		for (const listener of this.#listeners) {
@@ -210,7 +210,7 @@ export class ManagedKernel {
 		const sockets = this.#sockets;
 		if (!sockets) return undefined;
 		const message = makeMessage(channel, type, content, this.#session);
-		const id = String(parse(message.parts[0]).msg_id);
+		const id = String(parsePart(message.parts[0]).msg_id);
 		return await new Promise((resolve) => {
 			const finish = (reply?: Record<string, unknown>) => {
 				clearTimeout(timer);
@@ -253,26 +253,5 @@ export class ManagedKernel {
 	#announce(state: ExecutionState): void {
 		const message = makeMessage("iopub", "status", { execution_state: state }, this.#session);
 		for (const listener of this.#listeners) listener.deliver(message);
-	}
-}
-
-function makeMessage(channel: Channel, type: string, content: Record<string, unknown>, session: string): RawMessage {
-	const header = {
-		msg_id: randomUUID(),
-		msg_type: type,
-		session,
-		username: "server",
-		date: new Date().toISOString(),
-		version: protocolVersion,
-	};
-	const parts = [header, {}, {}, content].map((part) => Buffer.from(JSON.stringify(part)));
-	return { channel, parts: parts as RawMessage["parts"], buffers: [] };
-}
-
-function parse(part: Buffer): Record<string, unknown> {
-	try {
-		return (JSON.parse(part.toString("utf8")) ?? {}) as Record<string, unknown>;
-	} catch {
-		return {};
 	}
 }

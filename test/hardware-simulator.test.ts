@@ -252,7 +252,7 @@ test("tables hold the timeline, memory and residency of an iteration", () => {
 		assert.equal(new Set(Object.values(table).map((column) => column.length)).size, 1);
 	}
 	assert.equal(tasks.task_id!.length, simulation.tasks.length);
-	const stays = residency.subgroup_index!.map((subgroup, i) => `${subgroup} ${residency.place![i]}`);
+	const stays = residency.subgroup_id!.map((subgroup, i) => `${subgroup} ${residency.place![i]}`);
 	assert.deepEqual(
 		stays.filter((stay) => stay.startsWith("0 ")),
 		["0 host"],

@@ -16,6 +16,15 @@ export {
 	type StridePeriod,
 	stridePeriod,
 } from "./closed-form.js";
+export {
+	type IterationEvents,
+	type IterationRewindTo,
+	type IterationRunOptions,
+	type IterationRunResult,
+	SimulatedIteration,
+	simulateIteration,
+	type TaskStep,
+} from "./iteration.js";
 export { type BufferLife, bufferLives, type MemoryMoment, memoryOverTime, peakMemory } from "./memory.js";
 export { predictRun, publishedSchedule } from "./predict.js";
 export {
@@ -30,6 +39,7 @@ export {
 	withConstants,
 } from "./profile.js";
 export { profileByName, profiles, runProfileNames } from "./profiles/index.js";
+export { recordIteration } from "./record.js";
 export { type CodeVariant, type MeasuredTimes, parseRuns, type Run, type RunSchedule } from "./runs.js";
 export { type ScheduleCost, type SearchOptions, type SearchResult, scheduleCost, searchOctavo } from "./search.js";
 export { type SimulatedTask, type Simulation, simulate } from "./simulate.js";

@@ -14,7 +14,7 @@ export interface SimulationTables {
 	readonly tasks: Columns;
 	/** One row a change: `time_us`, `device_bytes`, `host_bytes`, of one rank. */
 	readonly memory: Columns;
-	/** One row a stay: `subgroup_index`, `place`, `from_us`, `to_us`: where the newest optimizer state could be read. */
+	/** One row a stay: `subgroup_id`, `place`, `from_us`, `to_us`: where the newest optimizer state could be read. */
 	readonly residency: Columns;
 }
 
@@ -30,7 +30,7 @@ export function simulationTables(simulation: Simulation): SimulationTables {
 			phase: tasks.map(({ task }) => task.phase),
 			micro_step_index: tasks.map(({ task }) => task.microStep),
 			layer_index: tasks.map(({ task }) => task.layer ?? null),
-			subgroup_index: tasks.map(({ task }) => task.subgroup ?? null),
+			subgroup_id: tasks.map(({ task }) => task.subgroup ?? null),
 			stream: tasks.map(({ task }) => task.stream),
 			resource: tasks.map(({ task }) => task.resource),
 			start_us: tasks.map(({ startUs }) => startUs),
@@ -44,7 +44,7 @@ export function simulationTables(simulation: Simulation): SimulationTables {
 			host_bytes: moments.map((moment) => moment.hostBytes),
 		},
 		residency: {
-			subgroup_index: stays.map((stay) => stay.subgroup),
+			subgroup_id: stays.map((stay) => stay.subgroup),
 			place: stays.map((stay) => stay.place),
 			from_us: stays.map((stay) => stay.fromUs),
 			to_us: stays.map((stay) => stay.toUs),

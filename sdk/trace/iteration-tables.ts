@@ -10,6 +10,7 @@ import {
 	Float64,
 	Int32,
 	List,
+	makeData,
 	RecordBatch,
 	Schema,
 	Struct,
@@ -17,7 +18,6 @@ import {
 	tableFromIPC,
 	tableToIPC,
 	Utf8,
-	makeData,
 	vectorFromArray,
 } from "apache-arrow";
 import { OctavoError, received } from "../errors.js";

@@ -45,7 +45,7 @@ export type IterationColumns = Readonly<Record<IterationTableName, PlainColumns>
  * @example
  * ```ts
  * import { hardware, schedules } from "octavo";
- * const configuration = hardware.publishedConfiguration("7B");
+ * const configuration = schedules.publishedConfiguration("7B");
  * const { trace } = hardware.simulateIteration(schedules.zeroOffloadAsync(configuration), hardware.profileByName("h100-4x"));
  * console.log(trace.table("residency").numRows === configuration.subgroupNumels.length);   // true
  * ```

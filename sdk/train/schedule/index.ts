@@ -1,5 +1,12 @@
 // Offload schedules: their format, their planners, and the checker that every schedule passes before it runs.
 
+export {
+	loadSchedule,
+	type ScheduleTables,
+	saveSchedule,
+	scheduleFromArrow,
+	scheduleToArrow,
+} from "../schedule-tables.js";
 export { ScheduleBuilder, type TaskDraft } from "./builder.js";
 export {
 	checkSchedule,
@@ -22,6 +29,12 @@ export {
 export { type DeepOptimizerStatesOptions, deepOptimizerStates } from "./deep-optimizer-states.js";
 export { type OctavoChoice, octavo } from "./octavo.js";
 export { onDevice } from "./on-device.js";
+export {
+	type PublishedChanges,
+	type PublishedSize,
+	publishedConfiguration,
+	publishedSizes,
+} from "./published-models.js";
 export {
 	type Access,
 	type BufferPlan,

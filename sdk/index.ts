@@ -34,6 +34,8 @@ export {
 	compare,
 	type Divergence,
 } from "./trace/compare.js";
+export { iterationSchema, scheduleSchema } from "./trace/iteration-schema.js";
+export { type IterationColumns, type IterationMetadata, IterationTrace } from "./trace/iteration-trace.js";
 export { type TraceTableName, traceSchema } from "./trace/schema.js";
 export { type TableViewOptions, tableToHtml, tableToText } from "./trace/table-view.js";
 export { Trace, type TraceTables } from "./trace/trace.js";

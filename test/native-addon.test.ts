@@ -86,7 +86,7 @@ test("the engine describes itself, and its threads can be set", () => {
 });
 
 test("columns of the trace have the schema's names, order and types", () => {
-	const session = newSession();
+	const session = newSession({ recordLogits: true });
 	session.advance(steps(20));
 	const trace = session.takeTrace();
 	assert.deepEqual(Object.keys(trace), traceTableNames);

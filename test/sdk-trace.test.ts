@@ -200,7 +200,7 @@ test("tables show as text and HTML, shortened, with what was derived from them",
 	assert.match(show(table.slice(25, 30))["text/plain"]!, /5 rows × 14 columns$/);
 	const lines = tableToText(table, { offset: 3, numRows: 2, maxListItems: 1 }).split("\n");
 	assert.equal(lines.length, 4);
-	assert.match(lines[1]!, /^3 .*\[10003, … 3 in all\]/);
+	assert.match(lines[1]!, /^3 .*\[11003, … 3 in all\]/);
 });
 
 test("cells are escaped", () => {

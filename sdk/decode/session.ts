@@ -2,28 +2,13 @@
 // run, awaited or not, records the same rows.
 
 import { setImmediate } from "node:timers/promises";
-import type { AdvanceRequest, NativeSession, SamplingSpec } from "../../native/addon.js";
+import type { AdvanceRequest, SamplingSpec } from "../../native/addon.js";
 import type { Breakpoint } from "../debug/breakpoints.js";
 import type { Steppable } from "../debug/steppable.js";
-import { native, OctavoError } from "../errors.js";
-import { StepText } from "../model/step-text.js";
-import type { Tokenizer } from "../model/tokenizer.js";
-import { Tensor } from "../tensor.js";
-import type { TraceMetadata } from "../trace/arrow-schema.js";
-import type { Trace } from "../trace/trace.js";
-import { Driver } from "./driver.js";
-import { LayerView } from "./layer-view.js";
-import {
-	checkRun,
-	checkStep,
-	type DecodeDefaults,
-	type Prompt,
-	promptTokens,
-	type RunOptions,
-	type StepOptions,
-} from "./options.js";
-import { completeSteps, type RunResult, runToStop, type SessionEvents, type StopEvent, type Work } from "./run.js";
-import { type TokenCandidate, topTokens } from "./sampling.js";
+import { native } from "../errors.js";
+import { checkRun, checkStep, type Prompt, promptTokens, type RunOptions, type StepOptions } from "./options.js";
+import { completeSteps, type RunResult, runToStop, type SessionEvents, type Work } from "./run.js";
+import { SessionView } from "./session-view.js";
 import type { Step } from "./step.js";
 import { checkFork, type ForkOptions, type RewindTo, type Snapshot } from "./time-travel.js";
 
@@ -31,13 +16,6 @@ import { checkFork, type ForkOptions, type RewindTo, type Snapshot } from "./tim
 // other work in every so often.
 const shortStepUs = 1_000;
 const turnMs = 8;
-
-/** What a session needs of its model. */
-export interface SessionModel extends DecodeDefaults {
-	tokenizer: Tokenizer | undefined;
-	numLayers: number;
-	metadata: TraceMetadata;
-}
 
 /**
  * Decodes one sequence, step by step.
@@ -57,24 +35,7 @@ export interface SessionModel extends DecodeDefaults {
  * session.close();
  * ```
  */
-export class Session implements Steppable<Step, SessionEvents, RunOptions, RunResult, StepOptions> {
-	readonly #driver: Driver;
-	readonly #model: SessionModel;
-	readonly #name = (token: number): string => this.#model.tokenizer?.name(token) ?? `#${token}`;
-
-	/** Made by `model.session` and `fork`. */
-	constructor(session: NativeSession, model: SessionModel, parent?: Driver) {
-		this.#model = model;
-		const text = new StepText(model.tokenizer);
-		const textOf = (token: number, stepIndex: number) => text.add(token, stepIndex);
-		this.#driver = new Driver(session, model.metadata, textOf, parent);
-	}
-
-	/** The record of the run up to now, without a call still under way; stays readable after `close`. */
-	get trace(): Trace {
-		return this.#driver.trace;
-	}
-
+export class Session extends SessionView implements Steppable<Step, SessionEvents, RunOptions, RunResult, StepOptions> {
 	/**
 	 * Computes the prompt, as step 0. Only on an empty session; passes over breakpoints.
 	 *
@@ -82,13 +43,13 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	 * ERR_OCTAVO_POSITION, ERR_OCTAVO_POOL_EXHAUSTED for a prompt that is empty, unknown or too long
 	 */
 	async prefill(prompt: Prompt, options: Pick<StepOptions, "signal"> = {}): Promise<Step> {
-		const { sampling, signal } = checkStep("prefill()", options, this.#model);
-		return this.#driver.async(this.#prefill(prompt, sampling), signal);
+		const { sampling, signal } = checkStep("prefill()", options, this.model);
+		return this.driver.async(this.#prefill(prompt, sampling), signal);
 	}
 
 	/** `prefill` on the calling thread. */
 	prefillSync(prompt: Prompt): Step {
-		return this.#driver.sync(this.#prefill(prompt, checkStep("prefillSync()", {}, this.#model).sampling));
+		return this.driver.sync(this.#prefill(prompt, checkStep("prefillSync()", {}, this.model).sampling));
 	}
 
 	/**
@@ -98,14 +59,14 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	 * ERR_OCTAVO_POOL_EXHAUSTED, ERR_OCTAVO_NAN, each leaving the session as before the step
 	 */
 	async step(options: StepOptions = {}): Promise<Step> {
-		const { sampling, signal } = checkStep("step()", options, this.#model);
-		return this.#driver.async(this.#step({ sampling }), signal);
+		const { sampling, signal } = checkStep("step()", options, this.model);
+		return this.driver.async(this.#step({ sampling }), signal);
 	}
 
 	/** `step` on the calling thread. */
 	stepSync(options: Omit<StepOptions, "signal"> = {}): Step {
-		const { sampling } = checkStep("stepSync()", options, this.#model);
-		return this.#driver.sync(this.#step({ sampling }));
+		const { sampling } = checkStep("stepSync()", options, this.model);
+		return this.driver.sync(this.#step({ sampling }));
 	}
 
 	/**
@@ -114,18 +75,18 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	 * @returns a step for each token
 	 */
 	async feed(tokens: Prompt, options: Pick<StepOptions, "signal"> = {}): Promise<Step[]> {
-		const { sampling, signal } = checkStep("feed()", options, this.#model);
-		return this.#driver.async(this.#feed(tokens, sampling), signal);
+		const { sampling, signal } = checkStep("feed()", options, this.model);
+		return this.driver.async(this.#feed(tokens, sampling), signal);
 	}
 
 	/** `feed` on the calling thread. */
 	feedSync(tokens: Prompt): Step[] {
-		return this.#driver.sync(this.#feed(tokens, checkStep("feedSync()", {}, this.#model).sampling));
+		return this.driver.sync(this.#feed(tokens, checkStep("feedSync()", {}, this.model).sampling));
 	}
 
 	/** Steps one by one until `maxTokens` or an end token; passes over breakpoints. Leave the loop at will and go on later. */
 	async *steps(options: RunOptions = {}): AsyncGenerator<Step, void, undefined> {
-		const { maxTokens, sampling, endTokens, signal } = checkRun("steps()", options, this.#model);
+		const { maxTokens, sampling, endTokens, signal } = checkRun("steps()", options, this.model);
 		let lastUs = Number.POSITIVE_INFINITY;
 		let turnStart = performance.now();
 		for (let i = 0; i < maxTokens; i++) {
@@ -134,8 +95,8 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 				await setImmediate();
 				turnStart = performance.now();
 			}
-			const work = completeSteps(this.#driver, { maxSteps: 1, sampling, endTokens });
-			const { steps, ended } = lastUs < shortStepUs ? this.#driver.sync(work) : await this.#driver.async(work, signal);
+			const work = completeSteps(this.driver, { maxSteps: 1, sampling, endTokens });
+			const { steps, ended } = lastUs < shortStepUs ? this.driver.sync(work) : await this.driver.async(work, signal);
 			const step = steps.at(-1)!;
 			lastUs = step.us;
 			yield step;
@@ -145,13 +106,13 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 
 	/** Decodes natively until a breakpoint holds, `maxTokens` are done or an end token is sampled. */
 	async run(options: RunOptions = {}): Promise<RunResult> {
-		const checked = checkRun("run()", options, this.#model);
-		return this.#driver.async(runToStop(this.#driver, checked), checked.signal);
+		const checked = checkRun("run()", options, this.model);
+		return this.driver.async(runToStop(this.driver, checked), checked.signal);
 	}
 
 	/** `run` on the calling thread. */
 	runSync(options: Omit<RunOptions, "signal"> = {}): RunResult {
-		return this.#driver.sync(runToStop(this.#driver, checkRun("runSync()", options, this.#model)));
+		return this.driver.sync(runToStop(this.driver, checkRun("runSync()", options, this.model)));
 	}
 
 	/**
@@ -162,12 +123,7 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	 * @throws {OctavoError} ERR_OCTAVO_BREAKPOINT for an unknown kind
 	 */
 	breakOn<K extends keyof SessionEvents>(kind: K, condition?: (event: SessionEvents[K]) => boolean): Breakpoint {
-		return this.#driver.breakpoints.add(kind, condition);
-	}
-
-	/** Where a breakpoint stopped the session inside a step; undefined between steps. */
-	get stoppedAt(): StopEvent | undefined {
-		return this.#driver.stoppedAt;
+		return this.driver.breakpoints.add(kind, condition);
 	}
 
 	/**
@@ -175,7 +131,7 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	 * held, and parked in their pools when evicted, until `release` or the session's close.
 	 */
 	snapshot(): Snapshot {
-		return this.#driver.snapshot();
+		return this.driver.snapshot();
 	}
 
 	/**
@@ -187,12 +143,7 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	 * was released or is another session's; ERR_OCTAVO_OPTION, ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED
 	 */
 	rewind(to: RewindTo): void {
-		this.#driver.rewind(to);
-	}
-
-	/** Numbers of tokens that `rewind` can go back to without a snapshot, besides 0; ascending. */
-	get rewindPoints(): Int32Array {
-		return native(() => this.#driver.native.rewindPoints());
+		this.driver.rewind(to);
 	}
 
 	/**
@@ -202,61 +153,13 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	 * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET, ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED
 	 */
 	fork(options: ForkOptions = {}): Session {
-		const { metadata } = this.#model;
+		const { metadata } = this.model;
 		const changes = checkFork(options, metadata.blockSize);
-		this.#driver.drain();
-		const fork = native(() => this.#driver.native.fork(changes));
+		this.driver.drain();
+		const fork = native(() => this.driver.native.fork(changes));
 		const { name: policy, ...policyOptions } = changes.policy ?? { name: metadata.policy, ...metadata.policyOptions };
 		const forked = { ...metadata, policy, policyOptions, seed: changes.seed ?? metadata.seed };
-		return new Session(fork, { ...this.#model, metadata: forked }, this.#driver);
-	}
-
-	/**
-	 * One layer's cache, now; also while stopped at a breakpoint.
-	 *
-	 * @throws {OctavoError} ERR_OCTAVO_LAYER for a layer that the model does not have
-	 */
-	layer(index: number): LayerView {
-		const { numLayers } = this.#model;
-		if (!Number.isInteger(index) || index < 0 || index >= numLayers) {
-			throw new OctavoError("ERR_OCTAVO_LAYER", `Expected a layer from 0 to ${numLayers - 1} but received ${index}`);
-		}
-		const tokens = this.tokens;
-		// The token of a step under way is cached before it counts as seen.
-		const nameAt = (position: number) => (position < tokens.length ? this.#name(tokens[position]!) : "(new)");
-		return new LayerView(this.#driver.native, index, (positions) => Array.from(positions, nameAt).join(" "));
-	}
-
-	/** Tokens of completed steps: the prompt, then fed and sampled ones. A copy. */
-	get tokens(): Int32Array {
-		return native(() => this.#driver.native.tokens());
-	}
-
-	/** Tokens seen, which is the next RoPE position. */
-	get numTokens(): number {
-		return native(() => this.#driver.native.numTokens);
-	}
-
-	/** f32 [vocab_size] after the last step; a view that the next step overwrites. */
-	get logits(): Tensor {
-		return Tensor.fromNative(
-			native(() => this.#driver.native.logits()),
-			["token"],
-		);
-	}
-
-	/**
-	 * The likeliest next tokens.
-	 *
-	 * @param k how many. Default 5
-	 */
-	topTokens(k = 5): TokenCandidate[] {
-		return topTokens(this.logits.toFloat32(), k, this.#name);
-	}
-
-	/** Text of tokens. Default: of the whole sequence. */
-	text(tokens: Iterable<number> = this.tokens): string {
-		return this.#model.tokenizer?.decode(tokens) ?? Array.from(tokens, this.#name).join(" ");
+		return new Session(fork, { ...this.model, metadata: forked }, this.driver);
 	}
 
 	/**
@@ -265,7 +168,7 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 	 * @throws {OctavoError} ERR_OCTAVO_BUSY while a step is under way
 	 */
 	close(): void {
-		this.#driver.close();
+		this.driver.close();
 	}
 
 	/** `close`, for `using`. */
@@ -273,28 +176,21 @@ export class Session implements Steppable<Step, SessionEvents, RunOptions, RunRe
 		this.close();
 	}
 
-	/** Shows where the session stands. */
-	[Symbol.for("Jupyter.display")](): Record<string, string> {
-		const { model, policy, blockSize } = this.#model.metadata;
-		const state = this.#driver.closed ? "closed" : `${this.numTokens} tokens`;
-		return { "text/plain": `Session of ${model}: ${state}, policy ${policy}, blocks of ${blockSize}` };
-	}
-
 	*#prefill(prompt: Prompt, sampling: SamplingSpec): Work<Step> {
-		const tokens = promptTokens(prompt, this.#model.tokenizer, true);
-		native(() => this.#driver.native.prefill(tokens));
+		const tokens = promptTokens(prompt, this.model.tokenizer, true);
+		native(() => this.driver.native.prefill(tokens));
 		return yield* this.#step({ sampling });
 	}
 
 	*#feed(prompt: Prompt, sampling: SamplingSpec): Work<Step[]> {
-		const tokens = promptTokens(prompt, this.#model.tokenizer, false);
+		const tokens = promptTokens(prompt, this.model.tokenizer, false);
 		if (tokens.length === 0) return [];
-		if (this.#driver.native.insideStep) yield* this.#step({ sampling });
+		if (this.driver.native.insideStep) yield* this.#step({ sampling });
 		const request = { maxSteps: tokens.length, forcedTokens: tokens, sampling };
-		return (yield* completeSteps(this.#driver, request)).steps.slice(-tokens.length);
+		return (yield* completeSteps(this.driver, request)).steps.slice(-tokens.length);
 	}
 
 	*#step(request: Pick<AdvanceRequest, "sampling" | "endTokens">): Work<Step> {
-		return (yield* completeSteps(this.#driver, { ...request, maxSteps: 1 })).steps.at(-1)!;
+		return (yield* completeSteps(this.driver, { ...request, maxSteps: 1 })).steps.at(-1)!;
 	}
 }

@@ -13,7 +13,7 @@ class PagedEvictionPolicy final : public Policy {
   // Throws ERR_OCTAVO_BUDGET.
   PagedEvictionPolicy(const PolicyConfig& config, int block_size);
 
-  bool scores_tokens() const override { return true; }
+  Evidence evidence() const override { return Evidence::kNorms; }
   TokenScores score_tokens(const TokenNorms& norms) const override;
   int64_t prompt_tokens_kept(int64_t num_tokens) const override;
   std::optional<Choice> choose_tokens(const PromptView& prompt) const override;

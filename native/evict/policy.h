@@ -22,13 +22,24 @@ enum class Candidates { kGlobal, kLocal };
 // Which last tokens of a prompt are protected: those of its last block, or those and one block more.
 enum class TailProtect { kPage, kPageAndRemainder };
 
+// What the session measures for a policy's scores.
+enum class Evidence {
+  kNone,           // nothing: age or chance decides
+  kNorms,          // norms of a token's own key and value; a block is scored once, when it is full
+  kKeys,           // how each key stands to all live ones; all blocks are scored as the newest fills
+  kLastQuery,      // attention of the newest query; all blocks are scored as the newest fills
+  kAttentionMass,  // attention summed over all queries so far; all blocks are scored as the newest fills
+  kPromptQueries,  // attention of the prompt's last queries; decode scores nothing
+};
+
 struct PolicyConfig {
   std::string name;
   std::optional<int64_t> budget;  // KV tokens kept per layer; a multiple of block_size, at least three blocks
   TokenScore score = TokenScore::kValueKeyRatio;
   Candidates candidates = Candidates::kGlobal;
   TailProtect tail_protect = TailProtect::kPage;
-  uint64_t seed = 0;  // random: key of its generator
+  std::optional<int64_t> window;  // snap-kv: last queries of the prompt, which score its tokens and stay
+  uint64_t seed = 0;              // random: key of its generator
 };
 
 // Norms of some tokens; |x| of token t and head h stands at [t * token_stride + h * head_stride].
@@ -52,7 +63,7 @@ struct PromptView {
   int layer;
   int64_t step_index;
   int64_t num_tokens;
-  const float* scores;  // [num_tokens], or null for a policy that does not score by norms
+  const float* scores;  // [num_tokens], or null for a policy without evidence
 };
 
 // A layer's block table when its newest block has just become full.
@@ -61,7 +72,7 @@ struct TableView {
   int64_t step_index;
   int num_blocks;
   int64_t kv_len;
-  const float* scores;  // [num_blocks] in logical order, or null for a policy that does not score by norms
+  const float* scores;  // [num_blocks] in logical order, NaN where a block has none
 };
 
 struct Choice {
@@ -77,9 +88,13 @@ class Policy {
  public:
   virtual ~Policy() = default;
 
-  // Whether the session has to supply scores made by score_tokens.
-  virtual bool scores_tokens() const { return false; }
+  virtual Evidence evidence() const { return Evidence::kNone; }
+  // Only with Evidence::kNorms.
   virtual TokenScores score_tokens(const TokenNorms& norms) const;
+  // Only with evidence of attention: how many of a prompt's last queries count, 1 to num_tokens.
+  virtual int64_t num_prompt_queries(int64_t) const { return 1; }
+  // Only with evidence of attention: scores of a prompt's tokens from what those queries gave them.
+  virtual std::vector<float> score_prompt(std::vector<float> mass) const { return mass; }
   // How many tokens of a prompt stay; the session reserves blocks for them.
   virtual int64_t prompt_tokens_kept(int64_t num_tokens) const = 0;
   // Prompt tokens to drop, num_tokens - prompt_tokens_kept(num_tokens) of them; none when that is 0.

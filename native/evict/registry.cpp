@@ -3,9 +3,14 @@
 
 #include "core/check.h"
 #include "evict/full.h"
+#include "evict/h2o.h"
+#include "evict/inverse_key_norm.h"
+#include "evict/key_diff.h"
 #include "evict/paged_eviction.h"
 #include "evict/random.h"
+#include "evict/snap_kv.h"
 #include "evict/streaming_llm.h"
+#include "evict/tova.h"
 
 namespace octavo {
 
@@ -27,6 +32,11 @@ constexpr Entry kPolicies[] = {
     {"full", make<FullPolicy>},
     {"paged-eviction", make<PagedEvictionPolicy>},
     {"streaming-llm", make<StreamingLlmPolicy>},
+    {"inverse-key-norm", make<InverseKeyNormPolicy>},
+    {"key-diff", make<KeyDiffPolicy>},
+    {"snap-kv", make<SnapKvPolicy>},
+    {"tova", make<TovaPolicy>},
+    {"h2o", make<H2oPolicy>},
     {"random", make<RandomPolicy>},
 };
 

@@ -7,7 +7,6 @@
 #include "core/check.h"
 #include "evict/token_score.h"
 #include "ops/causal_attention.h"
-#include "ops/kv_norms.h"
 #include "ops/paged_attention.h"
 #include "session/session.h"
 #include "session/stopwatch.h"
@@ -39,11 +38,13 @@ std::optional<size_t> find_non_finite(const std::vector<float>& numbers) {
 
 std::optional<Event> Session::decode_layer(const StopConditions& stop) {
   Step& step = *step_;
-  KvCache& cache = layers_[static_cast<size_t>(step.layer)].cache;
+  Layer& layer = layers_[static_cast<size_t>(step.layer)];
+  KvCache& cache = layer.cache;
   if (step.stage == Stage::kProject) project();
   if (step.stage == Stage::kProjected) {
     if (std::optional<NanEvent> event = require_finite(stop)) return event;
     cache.append(activations_.key.data(), activations_.value.data(), step.first_position);
+    if (policy_->evidence() == Evidence::kAttentionMass) layer.attention_mass.push_back(0);
     step.stage = cache.table().is_full() ? Stage::kBlockFull : Stage::kFinish;
   }
   if (step.stage == Stage::kBlockFull) {
@@ -54,10 +55,7 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
                             .logical_index = newest,
                             .block_id = cache.table().block_id(newest)};
     }
-    if (policy_->scores_tokens()) {
-      const Stopwatch stopwatch(step.score_us);
-      score_block(step.layer, cache.table().num_blocks() - 1);
-    }
+    score_blocks();
     step.stage = Stage::kChoose;
   }
   // One eviction is the rule; a cache that a fork's policy or a veto left further above its budget takes
@@ -69,6 +67,10 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
       if (announces(stop.evict, stop)) return event;
       const Stopwatch stopwatch(step.evict_us);
       const EvictedBlock evicted = cache.evict(*event.logical_index);
+      if (policy_->evidence() == Evidence::kAttentionMass) {
+        const auto first = layer.attention_mass.begin() + int64_t{*event.logical_index} * config_.block_size;
+        layer.attention_mass.erase(first, first + config_.block_size);
+      }
       note_eviction(std::move(event), evicted.freed);
       step.choice.reset();
       step.decided_by_user = false;
@@ -86,7 +88,10 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
                         cache.table().block_ids().data(), cache.table().kv_len(), attention_scale(config),
                         activations_.attention.data());
   }
-  if (step.stage == Stage::kFinish) finish_layer(0);
+  if (step.stage == Stage::kFinish) {
+    if (policy_->evidence() == Evidence::kAttentionMass) add_attention_mass();
+    finish_layer(0);
+  }
   return end_layer(stop);
 }
 
@@ -152,25 +157,6 @@ std::optional<NanEvent> Session::require_finite(const StopConditions& stop) {
   return std::nullopt;
 }
 
-void Session::score_block(int layer_index, int logical_index) {
-  Layer& layer = layers_[static_cast<size_t>(layer_index)];
-  KvCache& cache = layer.cache;
-  const KvCacheShape& shape = cache.shape();
-  const int32_t block_id = cache.table().block_id(logical_index);
-  const int64_t num_rows = int64_t{shape.num_kv_heads} * shape.block_size;
-  std::vector<float> norms(static_cast<size_t>(2 * num_rows));
-  kv_norms_cpu(cache.block_keys(block_id), cache.block_values(block_id), num_rows, 1, shape.head_dim,
-               norms.data(), norms.data() + num_rows);
-  const TokenScores scores = policy_->score_tokens({.key = norms.data(),
-                                                    .value = norms.data() + num_rows,
-                                                    .num_tokens = shape.block_size,
-                                                    .num_kv_heads = shape.num_kv_heads,
-                                                    .token_stride = 1,
-                                                    .head_stride = shape.block_size});
-  layer.num_nan_scores += scores.num_nan;
-  cache.set_score(logical_index, block_score(scores.values.data(), shape.block_size));
-}
-
 void Session::choose_block() {
   Step& step = *step_;
   const Stopwatch stopwatch(step.evict_us);
@@ -179,7 +165,7 @@ void Session::choose_block() {
                                        .step_index = step.index,
                                        .num_blocks = table.num_blocks(),
                                        .kv_len = table.kv_len(),
-                                       .scores = policy_->scores_tokens() ? table.scores().data() : nullptr});
+                                       .scores = table.scores().data()});
   step.stage = step.choice ? Stage::kEvict : Stage::kFinish;
 }
 
@@ -223,37 +209,21 @@ void Session::decide(const Decision& decision) {
 
 void Session::choose_tokens() {
   Step& step = *step_;
-  const LlamaConfig& config = model_config();
-  const auto num_tokens = static_cast<int64_t>(step.tokens.size());
-  step.token_scores.clear();
-  if (policy_->scores_tokens()) {
-    const Stopwatch stopwatch(step.score_us);
-    const int64_t num_rows = num_tokens * config.num_kv_heads;
-    std::vector<float> norms(static_cast<size_t>(2 * num_rows));
-    kv_norms_cpu(activations_.key.data(), activations_.value.data(), num_tokens, config.num_kv_heads,
-                 config.head_dim, norms.data(), norms.data() + num_rows);
-    TokenScores scores = policy_->score_tokens({.key = norms.data(),
-                                                .value = norms.data() + num_rows,
-                                                .num_tokens = num_tokens,
-                                                .num_kv_heads = config.num_kv_heads,
-                                                .token_stride = config.num_kv_heads,
-                                                .head_stride = 1});
-    layers_[static_cast<size_t>(step.layer)].num_nan_scores += scores.num_nan;
-    step.token_scores = std::move(scores.values);
-  }
+  step.token_scores = score_prompt();
   const Stopwatch stopwatch(step.evict_us);
   step.choice =
       policy_->choose_tokens({.layer = step.layer,
                               .step_index = step.index,
-                              .num_tokens = num_tokens,
-                              .scores = policy_->scores_tokens() ? step.token_scores.data() : nullptr});
+                              .num_tokens = static_cast<int64_t>(step.tokens.size()),
+                              .scores = step.token_scores.empty() ? nullptr : step.token_scores.data()});
 }
 
 // Survivors go into blocks in order of position, so that no block has holes; each block that this fills is
 // scored.
 void Session::page_prompt() {
   Step& step = *step_;
-  KvCache& cache = layers_[static_cast<size_t>(step.layer)].cache;
+  Layer& layer = layers_[static_cast<size_t>(step.layer)];
+  KvCache& cache = layer.cache;
   const auto row = static_cast<size_t>(model_config().num_kv_heads) * model_config().head_dim;
   std::vector<float> block_scores;
   const std::vector<int32_t> none;
@@ -268,6 +238,7 @@ void Session::page_prompt() {
                  static_cast<int64_t>(token));
     if (step.token_scores.empty()) continue;
     block_scores.push_back(step.token_scores[token]);
+    if (policy_->evidence() == Evidence::kAttentionMass) layer.attention_mass.push_back(block_scores.back());
     if (cache.table().is_full()) {
       cache.set_score(cache.table().num_blocks() - 1, block_score(block_scores.data(), config_.block_size));
       block_scores.clear();

@@ -184,6 +184,7 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
   }
   for (Layer& layer : layers_) {
     layer.num_nan_scores_before_step = layer.num_nan_scores;
+    layer.attention_mass_before_step = layer.attention_mass;
   }
   if (step.forced) ++num_forced_used;
   step_ = std::move(step);
@@ -273,9 +274,11 @@ void Session::complete_step() {
 }
 
 void Session::roll_back_step() {
+  if (!step_) return;
   for (Layer& layer : layers_) {
     layer.cache.roll_back();
     layer.num_nan_scores = layer.num_nan_scores_before_step;
+    layer.attention_mass = layer.attention_mass_before_step;
   }
   step_.reset();
 }

@@ -94,6 +94,8 @@ class Session {
     KvCache cache;
     int32_t num_nan_scores = 0;
     int32_t num_nan_scores_before_step = 0;
+    // Of each live slot, in logical order; empty unless the policy scores by it.
+    std::vector<float> attention_mass, attention_mass_before_step;
   };
 
   Session(const Session& parent, const ForkConfig& changes);
@@ -112,7 +114,6 @@ class Session {
   std::optional<Event> prefill_layer(const StopConditions& stop);
   void project();
   std::optional<NanEvent> require_finite(const StopConditions& stop);
-  void score_block(int layer_index, int logical_index);
   void choose_block();
   void decide(const Decision& decision);
   void choose_tokens();
@@ -122,6 +123,15 @@ class Session {
   bool announces(bool wanted, const StopConditions& stop);
   EvictEvent evict_event() const;
   void note_eviction(EvictEvent event, bool freed);
+
+  // scoring.cpp
+  std::vector<float> score_prompt();
+  void score_blocks();
+  void score_block(int layer_index, int logical_index);
+  void set_block_scores(Layer& layer, const std::vector<float>& token_scores);
+  std::vector<float> distinctness_of_live_keys(const KvCache& cache) const;
+  std::vector<float> attention_mass_of_step(const KvCache& cache) const;
+  void add_attention_mass();
 
   // step_record.cpp
   void record_step(float entropy);

@@ -37,15 +37,19 @@ Session::Session(const Session& parent, const ForkConfig& changes)
     const Layer& layer = parent.layers_[index];
     layers_.emplace_back(KvCache(layer.cache.hold()));
     layers_[index].num_nan_scores = parent.step_ ? layer.num_nan_scores_before_step : layer.num_nan_scores;
+    layers_[index].attention_mass = parent.step_ ? layer.attention_mass_before_step : layer.attention_mass;
   }
   if (changes.policy) {  // its scores are not the parent's
     for (size_t index = 0; index < layers_.size(); ++index) {
       KvCache& cache = layers_[index].cache;
       layers_[index].num_nan_scores = 0;
+      // Attention is summed up from here on: what earlier queries gave is not known.
+      const bool sums_up = policy_->evidence() == Evidence::kAttentionMass;
+      layers_[index].attention_mass.assign(sums_up ? static_cast<size_t>(cache.table().kv_len()) : 0, 0.0F);
       for (int block = 0; block < cache.table().num_blocks(); ++block) {
         cache.set_score(block, BlockTable::kNoScore);
         const bool is_full = cache.table().filled(block) == config_.block_size;
-        if (is_full && policy_->scores_tokens()) score_block(static_cast<int>(index), block);
+        if (is_full && policy_->evidence() == Evidence::kNorms) score_block(static_cast<int>(index), block);
       }
       cache.commit_step();
     }
@@ -64,6 +68,7 @@ std::shared_ptr<const Checkpoint> Session::checkpoint() const {
   Checkpoint made{.state_id = state_id_,
                   .tables = {},
                   .num_nan_scores = {},
+                  .attention_mass = {},
                   .queries = last_queries_,
                   .logits = {logits_.f32(), logits_.f32() + logits_.num_elements()},
                   .log_sum_exp = log_sum_exp_,
@@ -75,6 +80,7 @@ std::shared_ptr<const Checkpoint> Session::checkpoint() const {
   for (const Layer& layer : layers_) {
     made.tables.push_back(layer.cache.hold());
     made.num_nan_scores.push_back(step_ ? layer.num_nan_scores_before_step : layer.num_nan_scores);
+    made.attention_mass.push_back(step_ ? layer.attention_mass_before_step : layer.attention_mass);
   }
   return std::make_shared<const Checkpoint>(std::move(made));
 }
@@ -149,6 +155,7 @@ void Session::restore(const Checkpoint& checkpoint) {
   for (size_t index = 0; index < layers_.size(); ++index) {
     layers_[index].cache.restore(checkpoint.tables[index]);
     layers_[index].num_nan_scores = checkpoint.num_nan_scores[index];
+    layers_[index].attention_mass = checkpoint.attention_mass[index];
   }
   tokens_.resize(
       static_cast<size_t>(std::min<int64_t>(checkpoint.num_tokens, static_cast<int64_t>(tokens_.size()))));
@@ -168,6 +175,7 @@ void Session::clear() {
   for (Layer& layer : layers_) {
     layer.cache.clear();
     layer.num_nan_scores = 0;
+    layer.attention_mass.clear();
   }
   tokens_.clear();
   num_tokens_.store(0, std::memory_order_relaxed);

@@ -140,6 +140,20 @@ TEST("prompt tokens that stay equal the oracle's, 1,000 random cases with ties a
     policy = make_policy(config_of("streaming-llm", budget), block_size);
     REQUIRE(kept_after(length, policy->choose_tokens(prompt)) == window);
 
+    for (const char* name : {"inverse-key-norm", "key-diff", "tova", "h2o", "snap-kv"}) {
+      PolicyConfig scored = config_of(name, budget);
+      int64_t tail = page;
+      if (scored.name == "h2o") tail = budget / block_size / 2 * block_size;
+      if (scored.name == "snap-kv") {
+        scored.window = 1 + static_cast<int64_t>(random() % static_cast<unsigned>(budget - block_size));
+        tail = std::max(page, *scored.window);
+      }
+      policy = make_policy(scored, block_size);
+      REQUIRE(kept_after(length, policy->choose_tokens(prompt)) ==
+              oracle_kept_prompt(length, budget, block_size, tail, budget, scores));
+      REQUIRE_EQUAL(policy->prompt_tokens_kept(length), std::min(length, budget));
+    }
+
     policy = make_policy(config_of("full", 0), block_size);
     REQUIRE(!policy->choose_tokens(prompt));
     num_cut += length > budget ? 1 : 0;
@@ -155,8 +169,10 @@ TEST(
   for (int round = 0; round < 1000; ++round) {
     const auto [block_size, budget, length] = random_case(random);
     const bool local = random() % 2;
-    const bool streaming = random() % 3 == 0;
-    PolicyConfig config = config_of(streaming ? "streaming-llm" : "paged-eviction", budget);
+    const char* names[] = {"streaming-llm", "paged-eviction", "inverse-key-norm", "key-diff", "tova", "h2o"};
+    const std::string name = names[random() % 6];
+    const bool streaming = name == "streaming-llm";
+    PolicyConfig config = config_of(name, budget);
     config.candidates = local ? Candidates::kLocal : Candidates::kGlobal;
     const auto policy = make_policy(config, block_size);
 
@@ -200,8 +216,9 @@ TEST(
       }
       // What the definition says.
       if (static_cast<int64_t>(expected.size()) * block_size > budget) {
-        const size_t last =
-            local && !streaming ? std::min<size_t>(3, expected.size() - 2) : expected.size() - 2;
+        size_t last = expected.size() - 2;
+        if (local && name == "paged-eviction") last = std::min<size_t>(3, last);
+        if (name == "h2o") last = expected.size() - 1 - static_cast<size_t>(budget / block_size / 2);
         size_t lowest = 1;
         for (size_t index = 2; index <= last && !streaming; ++index) {
           if (mean_score(expected[index]) < mean_score(expected[lowest])) lowest = index;
@@ -348,7 +365,7 @@ TEST("random choices are uniform over the unprotected, the same again for one ke
 
 TEST("for every policy: budgets are checked, and nothing protected goes") {
   std::mt19937 random(14);
-  REQUIRE_EQUAL(static_cast<int>(policy_names().size()), 4);
+  REQUIRE_EQUAL(static_cast<int>(policy_names().size()), 9);
   REQUIRE_ERROR("ERR_OCTAVO_ARGUMENT", make_policy(config_of("paged-evicton", 64), 16));
   for (const std::string& name : policy_names()) {
     if (name == "full") {
@@ -384,6 +401,10 @@ TEST("for every policy: budgets are checked, and nothing protected goes") {
                       .kv_len = budget + block_size,
                       .scores = scores.data()};
       const auto block = policy->choose_block(table);
+      if (name == "snap-kv") {  // cuts the prompt only
+        REQUIRE(!block);
+        continue;
+      }
       REQUIRE(block && block->dropped.front() >= 1 && block->dropped.front() < num_blocks - 1);
       table.num_blocks -= 1;
       table.kv_len = budget;

@@ -90,6 +90,7 @@ struct TinyLlama {
 
   // Keys and values of every layer, for an oracle of the policies.
   struct Captured {
+    std::vector<double> query;       // [num_tokens, num_query_heads, head_dim]
     std::vector<double> key, value;  // [num_tokens, num_kv_heads, head_dim]
   };
 
@@ -150,6 +151,7 @@ struct TinyLlama {
       if (captured) {
         Captured& all = captured->emplace_back();
         for (size_t t = 0; t < num_tokens; ++t) {
+          all.query.insert(all.query.end(), query[t].begin(), query[t].end());
           all.key.insert(all.key.end(), key[t].begin(), key[t].end());
           all.value.insert(all.value.end(), value[t].begin(), value[t].end());
         }

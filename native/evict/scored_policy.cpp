@@ -1,0 +1,33 @@
+// The first block holds the sink tokens. What is protected fits into the budget, so there is always something
+// to drop above it.
+#include "evict/scored_policy.h"
+
+#include <algorithm>
+
+#include "evict/choose.h"
+
+namespace octavo {
+
+ScoredPolicy::ScoredPolicy(const PolicyConfig& config, int block_size)
+    : budget_(require_budget(config, block_size)), block_size_(block_size) {}
+
+int64_t ScoredPolicy::prompt_tokens_kept(int64_t num_tokens) const { return std::min(num_tokens, budget_); }
+
+std::optional<Choice> ScoredPolicy::choose_tokens(const PromptView& prompt) const {
+  if (prompt.num_tokens <= budget_) return std::nullopt;
+  const int64_t end = prompt.num_tokens - num_protected_tokens(prompt.num_tokens);
+  return choose_lowest(index_range(block_size_, end), {prompt.scores + block_size_, prompt.scores + end},
+                       prompt.num_tokens - budget_);
+}
+
+std::optional<Choice> ScoredPolicy::choose_block(const TableView& table) const {
+  if (table.kv_len <= budget_) return std::nullopt;
+  const int end = table.num_blocks - num_protected_blocks();
+  return choose_lowest(index_range(1, end), {table.scores + 1, table.scores + end}, 1);
+}
+
+int64_t ScoredPolicy::num_protected_tokens(int64_t num_tokens) const {
+  return last_block_tokens(num_tokens, block_size_);
+}
+
+}  // namespace octavo

@@ -4,7 +4,7 @@
 import { Session } from "node:inspector";
 import { Socket } from "node:net";
 import { type MessagePort, workerData } from "node:worker_threads";
-import { codeState, type InterruptMessage, slot } from "./interrupts.js";
+import { codeState, type InterruptMessage, isSettled, slot } from "./interrupts.js";
 import { interruptDescriptor } from "./protocol.js";
 
 /** What the main thread hands over. */
@@ -24,29 +24,36 @@ session.connectToMainThread();
 
 let working = false;
 const commands = new Socket({ fd: interruptDescriptor, readable: true, writable: false });
-commands.on("data", () => {
-	Atomics.add(shared, slot.requested, 1);
-	if (!working) void interrupt();
+let rest = "";
+commands.setEncoding("utf8");
+commands.on("data", (text: string) => {
+	const lines = (rest + text).split("\n");
+	rest = lines.pop()!;
+	for (const line of lines) {
+		// In this order: who sees the new count sees its target too.
+		Atomics.store(shared, slot.target, Number(line));
+		Atomics.add(shared, slot.requested, 1);
+		if (!working) void interrupt();
+	}
 });
 commands.on("end", () => process.kill(process.pid, "SIGKILL"));
 commands.on("error", () => process.kill(process.pid, "SIGKILL"));
 
 async function interrupt(): Promise<void> {
 	working = true;
-	while (!handled()) {
+	while (!isSettled(shared)) {
 		say("ask");
 		const patience = Atomics.load(shared, slot.active) === 1 ? cellYieldMs : backgroundYieldMs;
 		const end = performance.now() + patience;
-		while (!handled() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 2));
-		if (handled()) break;
+		while (!isSettled(shared) && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 2));
+		if (isSettled(shared)) break;
 		const before = Atomics.compareExchange(shared, slot.state, codeState.user, codeState.terminating);
-		if (before === codeState.user) await terminate();
+		if (before !== codeState.user) continue;
+		// The cell may have ended, and another begun, since the last look.
+		if (isSettled(shared)) Atomics.store(shared, slot.state, codeState.user);
+		else await terminate();
 	}
 	working = false;
-}
-
-function handled(): boolean {
-	return Atomics.load(shared, slot.handled) === Atomics.load(shared, slot.requested);
 }
 
 function say(message: InterruptMessage): void {

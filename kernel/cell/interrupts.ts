@@ -4,8 +4,8 @@
 
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 
-/** Slots of the memory shared with the interrupt thread. */
-export const slot = { state: 0, requested: 1, handled: 2, active: 3 } as const;
+/** Slots of the memory shared with the interrupt thread; `request` and `target`: ids of the running and the meant one. */
+export const slot = { state: 0, requested: 1, handled: 2, active: 3, request: 4, target: 5 } as const;
 /** States: the kernel's own code, never terminated; user code; user code that is being terminated. */
 export const codeState = { own: 0, user: 1, terminating: 2 } as const;
 /** What the interrupt thread says: please interrupt what awaits; what ran has been terminated. */
@@ -13,6 +13,14 @@ export type InterruptMessage = "ask" | "terminated";
 
 /** Key of the global AbortSignal that is aborted when the running cell is interrupted; long native calls listen to it. */
 export const interruptSignal = Symbol.for("octavo.interrupt");
+
+/** Whether no interrupt waits: all have been handled, or the newest was meant for a request that is over. */
+export function isSettled(shared: Int32Array): boolean {
+	return (
+		Atomics.load(shared, slot.handled) === Atomics.load(shared, slot.requested) ||
+		Atomics.load(shared, slot.target) < Atomics.load(shared, slot.request)
+	);
+}
 
 /** What awaiting cell code is rejected with. */
 export class Interrupted extends Error {
@@ -63,6 +71,11 @@ export class Interrupts {
 		Object.defineProperty(globalThis, interruptSignal, { configurable: true, get: () => this.#abort.signal });
 	}
 
+	/** Says which request runs now: interrupts that were meant for earlier ones are over. */
+	startRequest(id: number): void {
+		Atomics.store(this.#shared, slot.request, id);
+	}
+
 	/** Awaits for cell code: rejects at an interrupt, whatever `value` does. */
 	wait<T>(value: T | PromiseLike<T>): T | PromiseLike<T> {
 		if (this.#failing) throw new Interrupted();
@@ -108,8 +121,7 @@ export class Interrupts {
 				const run: Run = { reject };
 				this.#run = run;
 				const begin = () => {
-					const asked = Atomics.load(this.#shared, slot.requested) !== Atomics.load(this.#shared, slot.handled);
-					if (asked || this.#run !== run) throw new Interrupted();
+					if (!isSettled(this.#shared) || this.#run !== run) throw new Interrupted();
 					Atomics.store(this.#shared, slot.state, codeState.user);
 				};
 				this.#turns.next(() => cell(begin).then(resolve, reject));
@@ -137,7 +149,7 @@ export class Interrupts {
 		if (message === "ask" && Atomics.load(this.#shared, slot.state) === codeState.terminating) return;
 		const requested = Atomics.load(this.#shared, slot.requested);
 		// Said more than once: the interrupt that it was about is over, and the next cell is not meant.
-		if (requested === Atomics.load(this.#shared, slot.handled)) return;
+		if (isSettled(this.#shared)) return;
 		const run = this.#run;
 		if (run && !this.#failing) {
 			this.#failing = true;

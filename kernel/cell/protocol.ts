@@ -9,7 +9,10 @@ import type { ErrorContent } from "../protocol/messages.js";
 export const outputDescriptor = 3;
 /** Descriptor of the front process's requests, one JSON value a line. */
 export const requestDescriptor = 4;
-/** Descriptor on which each byte is one interrupt, and whose end says that the front process is gone. */
+/**
+ * Descriptor of interrupts: each a line with the id of the newest request at that moment, since a line may be read when
+ * the cell it was about is over and the next one runs. Its end says that the front process is gone.
+ */
 export const interruptDescriptor = 5;
 
 /** MIME bundle with its metadata. */

@@ -86,7 +86,7 @@ export class WorkerProcess {
 
 	/** Stops the running cell; its variables stay. */
 	interrupt(): void {
-		this.#pipe(5).write("i");
+		this.#pipe(5).write(`${this.#nextId - 1}\n`);
 	}
 
 	/** Kills the worker for good. */

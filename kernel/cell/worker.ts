@@ -116,6 +116,7 @@ function language(request: Exclude<WorkerRequest, { method: "execute" }>): unkno
 }
 
 async function execute(request: Extract<WorkerRequest, { method: "execute" }>): Promise<ExecuteResult> {
+	interrupts.startRequest(request.id);
 	display.beginCell(request.cell);
 	const show = (value: unknown) => display.toMimeBundle(value);
 	const { error, bundle } = await evaluator.execute(request.code, `cell [${request.count}]`, show);

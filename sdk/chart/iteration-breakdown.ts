@@ -38,10 +38,11 @@ export function iterationBreakdown(...traces: readonly IterationTrace[]): Figure
 	});
 	return finish(data, {
 		title: "One iteration by phase",
-		caption: `Other: what lies between the phases, and copies that trail after the update. ${traces.map(describeIteration).join(" ")}`,
+		caption: `Other: what lies between the phases, and copies that trail after the update. ${describeIteration(...traces)}`,
 		plotHeight: 44 * traces.length + 20,
 		layout: {
 			barmode: "stack",
+			legend: { orientation: "h", x: 0, y: 1, xanchor: "left", yanchor: "bottom", traceorder: "normal" },
 			xaxis: { title: { text: "time, s", standoff: 6 } },
 			yaxis: { autorange: "reversed", showgrid: false, automargin: true },
 			annotations: traces.map((trace, i) => ({

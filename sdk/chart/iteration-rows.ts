@@ -62,8 +62,17 @@ export function checkRows(trace: IterationTrace, table: IterationTableName): voi
 }
 
 /** What was run, where, and whether it was simulated: ends every caption. */
-export function describeIteration({ metadata }: IterationTrace): string {
-	const { planner, profile, hardware, origin } = metadata;
-	const how = origin === "simulated" ? `Simulated on profile ${profile} (${hardware})` : `Measured on ${hardware}`;
-	return `${how}, schedule ${planner}, one rank.`;
+export function describeIteration(...traces: readonly IterationTrace[]): string {
+	const places = new Map<string, string[]>();
+	for (const { metadata } of traces) {
+		const { planner, profile, hardware, origin } = metadata;
+		const how = origin === "simulated" ? `Simulated on profile ${profile} (${hardware})` : `Measured on ${hardware}`;
+		places.set(how, [...(places.get(how) ?? []), planner]);
+	}
+	const parts = Array.from(
+		places,
+		([how, planners]) =>
+			`${how}, one rank, ${planners.length === 1 ? "schedule" : "schedules"} ${planners.join(", ")}.`,
+	);
+	return parts.join(" ");
 }

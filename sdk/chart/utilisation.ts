@@ -28,7 +28,7 @@ export function utilisation(...traces: readonly IterationTrace[]): Figure {
 	});
 	return finish(data, {
 		title: "Utilisation of each resource over an iteration",
-		caption: `Time at full load over the iteration's length. ${traces.map(describeIteration).join(" ")}`,
+		caption: `Time at full load over the iteration's length. ${describeIteration(...traces)}`,
 		plotHeight: 260,
 		layout: {
 			barmode: "group",

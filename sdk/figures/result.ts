@@ -1,0 +1,50 @@
+// What each figure of a paper gives: one long table with simulated and published values side by side, and a chart of it.
+
+import type { Figure } from "../chart/figure.js";
+import { type PlainColumns, tableFromColumns } from "../trace/iteration-tables.js";
+import { installTableView } from "../trace/table-view.js";
+
+installTableView();
+
+/** One value of a figure. */
+export interface FigureRow {
+	/** Place on the x axis: `20B`, `k=2`. */
+	readonly setting: string;
+	/** Schedule: one of `scheduleNames`. */
+	readonly schedule: string;
+	/** What is told: `iteration`, `update`, `device busy`. */
+	readonly quantity: string;
+	readonly unit: string;
+	/** Our simulator's value; null where only a published one is there. */
+	readonly simulated: number | null;
+	/** The authors' value, as printed; null where they give none. */
+	readonly published: number | null;
+}
+
+/** A figure of a paper, drawn again. */
+export interface PaperFigure {
+	/** Name of its files: `iteration-time`. */
+	readonly name: string;
+	readonly title: string;
+	/** Columns `setting`, `schedule`, `quantity`, `unit`, `simulated`, `published`, as Arrow. */
+	readonly table: ReturnType<typeof tableFromColumns>;
+	readonly rows: readonly FigureRow[];
+	readonly chart: Figure;
+}
+
+const schema = {
+	setting: { type: "text", description: "Place on the x axis" },
+	schedule: { type: "text", description: "Offload schedule" },
+	quantity: { type: "text", description: "What the values are" },
+	unit: { type: "text", description: "Unit of the values" },
+	simulated: { type: "f64", nullable: true, description: "Octavo's simulator; null where there is none" },
+	published: { type: "f64", nullable: true, description: "As the paper's authors published it; null where not" },
+} as const;
+
+/** Puts a figure together. */
+export function paperFigure(name: string, rows: readonly FigureRow[], chart: Figure): PaperFigure {
+	const columns = Object.fromEntries(
+		(Object.keys(schema) as (keyof FigureRow)[]).map((column) => [column, rows.map((row) => row[column])]),
+	) as PlainColumns;
+	return { name, title: chart.title, table: tableFromColumns(name, schema, columns), rows, chart };
+}

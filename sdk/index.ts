@@ -16,6 +16,7 @@ export type { Eviction, Step } from "./decode/step.js";
 export type { ForkOptions, RewindTo, Snapshot } from "./decode/time-travel.js";
 export { engineInfo, setNumThreads } from "./engine.js";
 export { OctavoError, type OctavoErrorCode } from "./errors.js";
+export * as figures from "./figures/index.js";
 export * as hardware from "./hardware/index.js";
 export { loadModel, Model, randomModel } from "./load-model.js";
 export type { ChatMessage, ChatOptions } from "./model/chat-template.js";

@@ -75,6 +75,23 @@ test("an interrupt aborts the global signal that native calls listen to, and fin
 	assert.equal(resultOf(await kernel.execute("(globalThis as any)[Symbol.for('octavo.interrupt')].aborted")), "false");
 });
 
+test("an interrupt stops a native run, and the session can go on", async () => {
+	const id = await startLoop(
+		"import { loadModel } from 'octavo';\nconst session = (await loadModel()).session();\nawait session.prefill([1, 150]);\n" +
+			"const start = session.snapshot();\nwhile (true) { if (session.numTokens > 900) session.rewind(start); await session.run({ maxTokens: 100 }); }",
+	);
+	await new Promise((resolve) => setTimeout(resolve, 300));
+	await kernel.ask("interrupt_request", {}, "control");
+	assert.equal((await kernel.exchange(id, 5000)).reply.ename, "Interrupted");
+	const before = resultOf(await kernel.execute("session.numTokens"));
+	const after = resultOf(await kernel.execute("await new Promise((r) => setTimeout(r, 100)); session.numTokens"));
+	assert.equal(after, before, "the run went on in the background");
+	assert.equal(
+		resultOf(await kernel.execute("session.rewind(start); (await session.run({ maxTokens: 3 })).numSteps")),
+		"3",
+	);
+});
+
 test("an interrupt of an idle kernel changes nothing", async () => {
 	await kernel.ask("interrupt_request", {}, "control");
 	await new Promise((resolve) => setTimeout(resolve, 50));

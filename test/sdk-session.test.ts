@@ -288,3 +288,22 @@ test("one call at a time; none after close", async () => {
 	assert.throws(() => session.layer(0), { code: "ERR_OCTAVO_CLOSED" });
 	assert.equal(trace.table("steps").numRows, 2);
 });
+
+test("the kernel's interrupt signal stops a run as a signal of the caller's does", async () => {
+	const key = Symbol.for("octavo.interrupt");
+	const controller = new AbortController();
+	Reflect.set(globalThis, key, controller.signal);
+	try {
+		const session = model.session();
+		await session.prefill([1, 150]);
+		const run = session.run({ maxTokens: 900 });
+		controller.abort(new Error("interrupted here"));
+		await assert.rejects(run, /interrupted here/);
+		assert.ok(session.numTokens < 902, "the run was cut short");
+		Reflect.set(globalThis, key, new AbortController().signal);
+		assert.equal((await session.run({ maxTokens: 2 })).numSteps, 2);
+		session.close();
+	} finally {
+		Reflect.deleteProperty(globalThis, key);
+	}
+});

@@ -6,6 +6,7 @@ import { native, OctavoError } from "../errors.js";
 import type { TraceMetadata } from "../trace/arrow-schema.js";
 import { TraceRecorder } from "../trace/recorder.js";
 import { Trace } from "../trace/trace.js";
+import { withInterrupt } from "./interrupt.js";
 import { type RunContext, runAsync, runSync, type SessionEvents, type StopEvent, type Work } from "./run.js";
 import { readSteps, type Step } from "./step.js";
 import { type RewindTo, rewindTarget, Snapshot } from "./time-travel.js";
@@ -59,12 +60,12 @@ export class Driver implements RunContext {
 		}
 	}
 
-	/** Does work off the main thread. */
+	/** Does work off the main thread; a notebook's interrupt stops it as `signal` does. */
 	async async<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
 		this.#requireIdle();
 		this.#busy = true;
 		try {
-			return await runAsync(this.native, work, signal);
+			return await runAsync(this.native, work, withInterrupt(signal));
 		} catch (error) {
 			this.#forgetStop(error);
 			throw error;

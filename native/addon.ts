@@ -67,7 +67,16 @@ export interface NativeModel {
 
 /** A policy as the engine knows it: a name and its options, all checked again natively. */
 export interface PolicySpec {
-	name: "full" | "paged-eviction" | "streaming-llm" | "random";
+	name:
+		| "full"
+		| "paged-eviction"
+		| "streaming-llm"
+		| "inverse-key-norm"
+		| "key-diff"
+		| "snap-kv"
+		| "tova"
+		| "h2o"
+		| "random";
 	/** KV tokens kept per layer. Absent for `full`. */
 	budget?: number;
 	/** paged-eviction: what a token's score is. Default `value-key-ratio` (mean over heads of ‖V‖₂ / ‖K‖₂). */
@@ -76,6 +85,8 @@ export interface PolicySpec {
 	candidates?: "global" | "local";
 	/** paged-eviction, prefill: protect the last block's tokens, keeping exactly the budget (`page`), or the last block and the remainder. Default `page`. */
 	tailProtect?: "page" | "page+remainder";
+	/** snap-kv: last queries of the prompt, which score its tokens and stay; from 1 to `budget - blockSize`. Default 32, or half the budget where that is less. */
+	window?: number;
 	/** random: key of the counter-based generator. Default: the session's seed. */
 	seed?: number;
 }

@@ -3,7 +3,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkSession } from "../sdk/decode/options.js";
-import { full, pagedEviction, random, streamingLlm } from "../sdk/decode/policies/index.js";
+import {
+	full,
+	h2o,
+	inverseKeyNorm,
+	keyDiff,
+	pagedEviction,
+	random,
+	snapKv,
+	streamingLlm,
+	tova,
+} from "../sdk/decode/policies/index.js";
 import { checkSampling } from "../sdk/decode/sampling.js";
 import { parseConfig } from "../sdk/model/config.js";
 import { boolean, checkOptions, integer, nearest, oneOf } from "../sdk/options.js";
@@ -51,9 +61,16 @@ test("policies are values with checked options", () => {
 	assert.deepEqual(pagedEviction({ budget: 64 }), {
 		...{ name: "paged-eviction", budget: 64, score: "value-key-ratio", candidates: "global", tailProtect: "page" },
 	});
+	assert.deepEqual(inverseKeyNorm({ budget: 64 }), { name: "inverse-key-norm", budget: 64 });
+	assert.deepEqual(keyDiff({ budget: 64 }), { name: "key-diff", budget: 64 });
+	assert.deepEqual(tova({ budget: 64 }), { name: "tova", budget: 64 });
+	assert.deepEqual(h2o({ budget: 64 }), { name: "h2o", budget: 64 });
+	assert.deepEqual(snapKv({ budget: 64 }), { name: "snap-kv", budget: 64 });
+	assert.deepEqual(snapKv({ budget: 64, window: 16 }), { name: "snap-kv", budget: 64, window: 16 });
+	assert.throws(() => snapKv({ budget: 64, window: 0 }), { code: "ERR_OCTAVO_OPTION" });
 	assert.ok(Object.isFrozen(full()));
 	const wrong = (options: object) => options as { budget: number };
-	for (const policy of [pagedEviction, streamingLlm, random]) {
+	for (const policy of [pagedEviction, streamingLlm, inverseKeyNorm, keyDiff, snapKv, tova, h2o, random]) {
 		for (const budget of [undefined, 0, -16, 1.5, Number.NaN, "64"]) {
 			assert.throws(() => policy(wrong({ budget })), { code: "ERR_OCTAVO_BUDGET" });
 		}
@@ -75,6 +92,7 @@ test("a session's options are checked against its model", () => {
 	assert.throws(at(16, 100), { code, message: "Expected a multiple of blockSize (16) for budget but received 100" });
 	assert.throws(at(16, 32), { code, message: /at least three blocks \(48 tokens\)/ });
 	assert.doesNotThrow(at(16, 48));
+	assert.equal(checkSession({ policy: snapKv({ budget: 48 }) }, config).numBlocks, 128 / 16);
 	assert.throws(() => checkSession({ policy: "full" }, config), { code: "ERR_OCTAVO_OPTION" });
 	assert.throws(() => checkSession({ polcy: full() }, config), { message: /did you mean policy/ });
 });

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import type { Table } from "apache-arrow";
 import type { AdvanceRequest, AdvanceResult } from "../native/addon.js";
-import { full, pagedEviction, random, streamingLlm } from "../sdk/decode/policies/index.js";
+import { full, h2o, keyDiff, pagedEviction, random, snapKv, streamingLlm, tova } from "../sdk/decode/policies/index.js";
 import { completeSteps, type RunContext } from "../sdk/decode/run.js";
 import type { Session } from "../sdk/decode/session.js";
 import { loadModel, type Model } from "../sdk/load-model.js";
@@ -43,7 +43,8 @@ const stateOf = (session: Session) => ({
 	trace: rowsOf(session.trace),
 });
 
-for (const policy of [pagedEviction({ budget: 32 }), streamingLlm({ budget: 32 }), random({ budget: 32 }), full()]) {
+const evicting = [pagedEviction, streamingLlm, random, keyDiff, tova, h2o].map((make) => make({ budget: 32 }));
+for (const policy of [...evicting, snapKv({ budget: 32 }), full()]) {
 	test(`${policy.name}: replay after a rewind is bit-equal, to a snapshot and by history`, async () => {
 		const session = model.session({ ...options, policy, history: 60, forks: 1 });
 		session.prefillSync(prompt);
@@ -53,7 +54,7 @@ for (const policy of [pagedEviction({ budget: 32 }), streamingLlm({ budget: 32 }
 		session.runSync({ maxTokens: 40, sampling });
 		const end = stateOf(session);
 		const numEvictions = session.trace.table("evictions").numRows;
-		if (policy.name !== "full") {
+		if (evicting.includes(policy)) {
 			assert.ok(session.layer(0).numParkedBlocks >= 4, "evicted blocks are parked");
 			const table = session.trace.table("memory");
 			assert.ok(Math.max(...(table.getChild("num_parked_blocks")!.toArray() as Int32Array)) >= 4, "and recorded");

@@ -30,6 +30,7 @@ PolicyConfig to_policy_config(const Fields& fields, uint64_t session_seed) {
   config.tail_protect = fields.choice<TailProtect>(
       "tailProtect", {{"page", TailProtect::kPage}, {"page+remainder", TailProtect::kPageAndRemainder}},
       TailProtect::kPage);
+  if (fields.has("window")) config.window = fields.integer("window", 0, kMaxInt32);
   config.seed =
       fields.has("seed") ? static_cast<uint64_t>(fields.integer("seed", 0, kMaxSafeInteger)) : session_seed;
   return config;

@@ -56,7 +56,11 @@ export type CheckedRun = Pick<AdvanceRequest, "sampling"> & {
 	signal: AbortSignal | undefined;
 };
 
-const policyNames = ["full", "paged-eviction", "streaming-llm", "random"];
+const policyNames = [
+	...["full", "paged-eviction", "streaming-llm", "inverse-key-norm", "key-diff", "snap-kv", "tova", "h2o", "random"],
+];
+// These keep what they decode.
+const growingPolicies = ["full", "snap-kv"];
 
 /**
  * Checks session options against a model.
@@ -87,7 +91,7 @@ export function checkSession(options: unknown, { maxPositions }: ModelConfig): S
 	// A cache grows to one block above its budget before it is cut; `page+remainder` keeps up to one block more. Each
 	// block filled within the history parks one that was evicted for it.
 	const parked = history === 0 ? 0 : Math.ceil(history / blockSize) + 1;
-	const mayNeed = policy.budget === undefined ? allBlocks : policy.budget / blockSize + 4 + parked;
+	const mayNeed = growingPolicies.includes(policy.name) ? allBlocks : policy.budget! / blockSize + 4 + parked;
 	const numBlocks = given.numBlocks || Math.min(allBlocks, mayNeed) * (1 + given.forks);
 	return { blockSize, numBlocks, policy, seed: given.seed, recordBlocks, recordLogits, history };
 }

@@ -1,7 +1,12 @@
 // The built-in eviction policies, as one namespace: a line for each.
 
 export { full } from "./full.js";
+export { type H2oOptions, h2o } from "./h2o.js";
+export { type InverseKeyNormOptions, inverseKeyNorm } from "./inverse-key-norm.js";
+export { type KeyDiffOptions, keyDiff } from "./key-diff.js";
 export { type PagedEvictionOptions, pagedEviction } from "./paged-eviction.js";
 export type { Policy } from "./policy.js";
 export { type RandomOptions, random } from "./random.js";
+export { type SnapKvOptions, snapKv } from "./snap-kv.js";
 export { type StreamingLlmOptions, streamingLlm } from "./streaming-llm.js";
+export { type TovaOptions, tova } from "./tova.js";

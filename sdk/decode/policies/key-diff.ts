@@ -1,0 +1,26 @@
+// KeyDiff: keys that point away from the mean direction of all live keys stay. Needs no attention probabilities.
+
+import { anything, checkOptions } from "../../options.js";
+import { checkBudget } from "./budget.js";
+import { makePolicy, type Policy } from "./policy.js";
+
+/** Options of `policies.keyDiff`. */
+export interface KeyDiffOptions {
+	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
+	budget: number;
+}
+
+/**
+ * Keeps tokens by minus the cosine between their key and the mean direction of all live keys of a KV head, averaged over
+ * heads; in decode all blocks are scored anew, by the mean over their tokens, once the newest is full.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_BUDGET for a budget that is no positive whole number; a session checks the rest
+ * @throws {OctavoError} ERR_OCTAVO_OPTION for an unknown option
+ * Source: arXiv:2504.15364 (KeyDiff).
+ * Differs: all heads of a layer share one choice, the prompt is cut once at its end, the first block and the newest tokens are
+ * protected, and decode evicts whole blocks.
+ */
+export function keyDiff(options: KeyDiffOptions): Policy {
+	const { budget } = checkOptions("policies.keyDiff", options, { budget: anything });
+	return makePolicy({ name: "key-diff", budget: checkBudget(budget) });
+}

@@ -1,5 +1,5 @@
-// The kernel in front ends that others wrote: jupyter console, jupyter nbconvert, Notebook 6 in a browser. Each is skipped
-// where it is not installed. OCTAVO_SCREENSHOTS names a folder for pictures of the page.
+// The kernel in front ends and on servers that others wrote: jupyter console, jupyter nbconvert, Notebook 6 in a browser,
+// jupyter_server. Each is skipped where it is not installed. OCTAVO_SCREENSHOTS names a folder for pictures of the page.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -7,13 +7,16 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { startKernel } from "../kernel/client/connect.js";
 import { jupyterEnvironment, missing, programs, writeNotebook } from "./frontends/jupyter.js";
+import { startJupyterServer } from "./frontends/jupyter-server.js";
 import { openNotebook } from "./frontends/notebook-page.js";
 import { startTestServer } from "./helpers/server.js";
 
 const timeout = 120_000;
+const main = fileURLToPath(new URL("../kernel/main.js", import.meta.url));
 let folder: string;
 let env: NodeJS.ProcessEnv;
 
@@ -113,6 +116,27 @@ test("Notebook 6 in a browser: a cell typed and run, a table, a chart drawn offl
 		await opened.close();
 	}
 });
+
+for (const module of ["notebook", "jupyter_server"] as const) {
+	test(`octavo run against the server of ${module}`, { skip: missing(module, programs.python), timeout }, async () => {
+		const path = join(folder, `on-${module}.ipynb`);
+		writeNotebook(path, [`console.log("line");`, `await new Promise((r) => setTimeout(r, 10)); 6 * 7`]);
+		const server = await startJupyterServer(module, folder, env);
+		try {
+			const address = ["--server", server.origin, "--token", server.token, "--output", path];
+			const { status, stderr } = spawnSync(process.execPath, [main, "run", path, ...address], {
+				encoding: "utf8",
+				timeout,
+			});
+			assert.equal(status, 0, stderr);
+			const [first, second] = JSON.parse(readFileSync(path, "utf8")).cells;
+			assert.equal(first.outputs[0].text.join(""), "line\n");
+			assert.equal(second.outputs[0].data["text/plain"].join(""), "42");
+		} finally {
+			await server.close();
+		}
+	});
+}
 
 test("the server runs kernels of other languages too", {
 	skip: missing("ipykernel", programs.python),

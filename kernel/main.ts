@@ -5,6 +5,7 @@
 import { Command } from "commander";
 import { OctavoError } from "../sdk/errors.js";
 import { register as demo } from "./commands/demo.js";
+import { register as figures } from "./commands/figures.js";
 import { register as install } from "./commands/install.js";
 import { register as kernel } from "./commands/kernel.js";
 import { register as run } from "./commands/run.js";
@@ -15,7 +16,7 @@ async function main(): Promise<void> {
 	const program = new Command("octavo").description(
 		"A TypeScript Jupyter kernel and research SDK over a native engine",
 	);
-	for (const register of [install, kernel, run, server, simulate, demo]) register(program);
+	for (const register of [install, kernel, run, server, simulate, figures, demo]) register(program);
 	try {
 		await program.parseAsync();
 	} catch (error) {

@@ -9,6 +9,7 @@ import { deviceShare, twinflowRatio, updateStride } from "./update-site.js";
 
 export { type ScheduleKey, scheduleNames } from "./play.js";
 export type { FigureRow, PaperFigure } from "./result.js";
+export { saveFigure } from "./save.js";
 export {
 	dataParallel,
 	deviceShare,

@@ -39,7 +39,7 @@ export function play(key: ScheduleKey, configuration: TrainingConfiguration, pro
 
 /** What a simulation is about, for captions. */
 export function simulatedOn(profile: Profile): string {
-	return `Bars: simulated by Octavo on profile ${profile.name} (${profile.description}); S0, S1 and S2 as the authors' code ran them, octavo with nothing more kept resident.`;
+	return `Bars: simulated by Octavo on profile ${profile.name} (${profile.description}); S0, S1 and S2 as the authors' code ran them; octavo by our planner, without that code's cache releases and with nothing more kept resident.`;
 }
 
 /** Source of published values. */

@@ -76,6 +76,7 @@ export interface PolicySpec {
 		| "snap-kv"
 		| "tova"
 		| "h2o"
+		| "custom"
 		| "random";
 	/** KV tokens kept per layer. Absent for `full`. */
 	budget?: number;
@@ -144,8 +145,11 @@ export interface AdvanceRequest {
 	decision?: DecisionSpec;
 }
 
-/** Nothing goes and the cache grows by a block; or another block goes, by its place in the table, any but the newest. */
-export type DecisionSpec = { veto: true } | { replaceWith: number };
+/**
+ * Nothing goes and the cache grows by a block; or another block goes, by its place in the table, any but the newest. At a
+ * stop for scores: a score for each candidate, none NaN.
+ */
+export type DecisionSpec = { veto: true } | { replaceWith: number } | { scores: Float32Array };
 
 export interface EvictEvent {
 	kind: "evict";
@@ -195,7 +199,16 @@ export interface NanEvent {
 	kvHead: number;
 }
 
-export type EngineEvent = EvictEvent | BlockFullEvent | LayerEvent | NanEvent;
+/** A policy `custom` asks for scores; comes again at each `advance` until a decision brings them. */
+export interface ScoreEvent {
+	kind: "score";
+	stepIndex: number;
+	layer: number;
+	/** Logical block indices, ascending. */
+	candidates: Int32Array;
+}
+
+export type EngineEvent = EvictEvent | BlockFullEvent | LayerEvent | NanEvent | ScoreEvent;
 
 export type AdvanceResult =
 	/** `maxSteps` are done. */

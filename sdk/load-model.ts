@@ -96,15 +96,16 @@ export class Model {
 	session(options: SessionOptions = {}): Session {
 		const spec = checkSession(options, this.config);
 		const session = native(() => this.#native.createSession(spec));
-		const { name: policy, ...policyOptions } = spec.policy;
+		const { policy } = spec;
+		const { name: policyName, ...policyOptions } = policy;
 		const { numLayers, endTokens, sampling } = this.config;
 		const { blockSize, numBlocks, seed } = spec;
 		return new Session(session, {
 			tokenizer: this.tokenizer,
-			...{ endTokens, sampling, numLayers },
+			...{ endTokens, sampling, numLayers, policy },
 			metadata: {
 				...{ version, created: new Date().toISOString(), model: this.name },
-				...{ policy, policyOptions, blockSize, numBlocks, numLayers, seed, engine: describeEngine() },
+				...{ policy: policyName, policyOptions, blockSize, numBlocks, numLayers, seed, engine: describeEngine() },
 			},
 		});
 	}

@@ -182,7 +182,8 @@ test("missing arguments, and messages that name the field, what was expected and
 	});
 	assert.throws(() => session.advance({ ...request, stop: { layer: 2 } }), { code: "ERR_OCTAVO_ARGUMENT" });
 	assert.throws(() => model.createSession({ ...spec, policy: { name: "pagedEviction", budget: 16 } }), {
-		message: 'Expected one of full, paged-eviction, streaming-llm, random for policy.name but received "pagedEviction"',
+		message:
+			'Expected one of full, paged-eviction, streaming-llm, inverse-key-norm, key-diff, snap-kv, tova, h2o, custom, random for policy.name but received "pagedEviction"',
 	});
 });
 

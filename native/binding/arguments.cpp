@@ -68,6 +68,16 @@ std::vector<int32_t> to_int32s(const Napi::Value& value, const std::string& name
   return {data, data + array.ElementLength()};
 }
 
+std::vector<float> to_float32s(const Napi::Value& value, const std::string& name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
+    fail_argument("a Float32Array", name, value);
+  }
+  const auto array = value.As<Napi::Float32Array>();
+  const float* data = array.Data();
+  if (data == nullptr) return {};  // empty, or its buffer is detached
+  return {data, data + array.ElementLength()};
+}
+
 std::string to_text(const Napi::Value& value, const std::string& name) {
   if (!value.IsString()) fail_argument("a string", name, value);
   return value.As<Napi::String>().Utf8Value();

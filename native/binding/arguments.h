@@ -23,6 +23,7 @@ std::string received(const Napi::Value& value);
 int64_t to_integer(const Napi::Value& value, const std::string& name, int64_t min, int64_t max);
 // A copy: a later getter could detach the buffer.
 std::vector<int32_t> to_int32s(const Napi::Value& value, const std::string& name);
+std::vector<float> to_float32s(const Napi::Value& value, const std::string& name);
 std::string to_text(const Napi::Value& value, const std::string& name);
 
 constexpr int64_t kMaxSafeInteger = (int64_t{1} << 53) - 1;

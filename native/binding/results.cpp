@@ -56,6 +56,15 @@ Napi::Value to_js(Napi::Env env, NanEvent&& event) {
   return object;
 }
 
+Napi::Value to_js(Napi::Env env, ScoreEvent&& event) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("kind", "score");
+  object.Set("stepIndex", static_cast<double>(event.step_index));
+  object.Set("layer", event.layer);
+  object.Set("candidates", to_typed_array(env, std::move(event.candidates)));
+  return object;
+}
+
 const char* reason_name(StopReason reason) {
   switch (reason) {
     case StopReason::kSteps:

@@ -117,7 +117,9 @@ AdvanceRequest to_advance_request(const Napi::Value& value) {
   if (fields.has("decision")) {
     const Fields decision = fields.object("decision");
     request.decision.emplace();
-    if (!decision.boolean("veto", false)) {
+    if (decision.has("scores")) {
+      request.decision->scores = to_float32s(decision.value("scores"), decision.path("scores"));
+    } else if (!decision.boolean("veto", false)) {
       request.decision->logical_index = decision.integer32("replaceWith", 0, kMaxInt32);
     }
   }

@@ -30,6 +30,7 @@ enum class Evidence {
   kLastQuery,      // attention of the newest query; all blocks are scored as the newest fills
   kAttentionMass,  // attention summed over all queries so far; all blocks are scored as the newest fills
   kPromptQueries,  // attention of the prompt's last queries; decode scores nothing
+  kCaller,         // nothing: the session's caller scores blocks
 };
 
 struct PolicyConfig {
@@ -99,6 +100,8 @@ class Policy {
   virtual int64_t prompt_tokens_kept(int64_t num_tokens) const = 0;
   // Prompt tokens to drop, num_tokens - prompt_tokens_kept(num_tokens) of them; none when that is 0.
   virtual std::optional<Choice> choose_tokens(const PromptView& prompt) const = 0;
+  // Only with Evidence::kCaller: the blocks that the caller must score before choose_block, ascending.
+  virtual std::vector<int32_t> blocks_to_score(const TableView&) const { return {}; }
   // The block to drop, if any.
   virtual std::optional<Choice> choose_block(const TableView& table) const = 0;
 };

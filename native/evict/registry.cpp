@@ -2,6 +2,7 @@
 #include "evict/registry.h"
 
 #include "core/check.h"
+#include "evict/custom.h"
 #include "evict/full.h"
 #include "evict/h2o.h"
 #include "evict/inverse_key_norm.h"
@@ -37,6 +38,7 @@ constexpr Entry kPolicies[] = {
     {"snap-kv", make<SnapKvPolicy>},
     {"tova", make<TovaPolicy>},
     {"h2o", make<H2oPolicy>},
+    {"custom", make<CustomPolicy>},
     {"random", make<RandomPolicy>},
 };
 

@@ -20,10 +20,16 @@ std::optional<Choice> ScoredPolicy::choose_tokens(const PromptView& prompt) cons
                        prompt.num_tokens - budget_);
 }
 
+std::vector<int32_t> ScoredPolicy::scored_candidates(const TableView& table) const {
+  return table.kv_len <= budget_ ? std::vector<int32_t>()
+                                 : index_range(1, table.num_blocks - num_protected_blocks());
+}
+
 std::optional<Choice> ScoredPolicy::choose_block(const TableView& table) const {
-  if (table.kv_len <= budget_) return std::nullopt;
-  const int end = table.num_blocks - num_protected_blocks();
-  return choose_lowest(index_range(1, end), {table.scores + 1, table.scores + end}, 1);
+  std::vector<int32_t> candidates = scored_candidates(table);
+  if (candidates.empty()) return std::nullopt;
+  const float* first = table.scores + candidates.front();
+  return choose_lowest(candidates, {first, first + candidates.size()}, 1);
 }
 
 int64_t ScoredPolicy::num_protected_tokens(int64_t num_tokens) const {

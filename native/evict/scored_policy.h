@@ -20,6 +20,8 @@ class ScoredPolicy : public Policy {
   int block_size() const { return block_size_; }
   // Last tokens of a prompt that are protected; with the first block they fit into the budget.
   virtual int64_t num_protected_tokens(int64_t num_tokens) const;
+  // Blocks that choose_block chooses among; none within the budget.
+  std::vector<int32_t> scored_candidates(const TableView& table) const;
   // Newest blocks that are protected in decode, 1 to budget / block_size - 1.
   virtual int num_protected_blocks() const { return 1; }
 

@@ -23,6 +23,7 @@ struct StopConditions {
 // What to do with the eviction of a block that the session stopped before, in place of the policy's choice.
 struct Decision {
   std::optional<int> logical_index;  // the block to drop; none: nothing goes, and the cache grows by a block
+  std::optional<std::vector<float>> scores;  // instead, at a stop for scores: one of each candidate, no NaN
 };
 
 struct AdvanceRequest {
@@ -68,7 +69,14 @@ struct NanEvent {
   int kv_head;
 };
 
-using Event = std::variant<EvictEvent, BlockFullEvent, LayerEvent, NanEvent>;
+// Asks for scores of blocks; comes again until a decision brings them.
+struct ScoreEvent {
+  int64_t step_index;
+  int layer;
+  std::vector<int32_t> candidates;  // logical block indices
+};
+
+using Event = std::variant<EvictEvent, BlockFullEvent, LayerEvent, NanEvent, ScoreEvent>;
 
 enum class StopReason { kSteps, kEndToken, kEvent, kCancelled };
 

@@ -55,6 +55,10 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
                             .logical_index = newest,
                             .block_id = cache.table().block_id(newest)};
     }
+    step.stage = Stage::kScore;
+  }
+  if (step.stage == Stage::kScore) {
+    if (std::optional<ScoreEvent> event = ask_for_scores()) return event;
     score_blocks();
     step.stage = Stage::kChoose;
   }
@@ -157,20 +161,25 @@ std::optional<NanEvent> Session::require_finite(const StopConditions& stop) {
   return std::nullopt;
 }
 
+TableView Session::table_view() const {
+  const BlockTable& table = layers_[static_cast<size_t>(step_->layer)].cache.table();
+  return {.layer = step_->layer,
+          .step_index = step_->index,
+          .num_blocks = table.num_blocks(),
+          .kv_len = table.kv_len(),
+          .scores = table.scores().data()};
+}
+
 void Session::choose_block() {
   Step& step = *step_;
   const Stopwatch stopwatch(step.evict_us);
-  const BlockTable& table = layers_[static_cast<size_t>(step.layer)].cache.table();
-  step.choice = policy_->choose_block({.layer = step.layer,
-                                       .step_index = step.index,
-                                       .num_blocks = table.num_blocks(),
-                                       .kv_len = table.kv_len(),
-                                       .scores = table.scores().data()});
+  step.choice = policy_->choose_block(table_view());
   step.stage = step.choice ? Stage::kEvict : Stage::kFinish;
 }
 
 // Replaces what the policy chose for the eviction that the step stopped before.
 void Session::decide(const Decision& decision) {
+  if (decision.scores) return take_scores(*decision.scores);
   const bool stands = step_ && step_->stage == Stage::kEvict && step_->announced;
   if (!stands || step_->phase != Phase::kDecode) {
     throw Error("ERR_OCTAVO_ARGUMENT",

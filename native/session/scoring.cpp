@@ -1,5 +1,8 @@
 // What a policy's scores are made of, measured where the cache is and only for policies that ask. Blocks are
 // scored as the newest becomes full, so all of them are full then.
+#include <cmath>
+
+#include "core/check.h"
 #include "evict/token_score.h"
 #include "ops/attention_mass.h"
 #include "ops/key_distinctness.h"
@@ -18,6 +21,7 @@ std::vector<float> Session::score_prompt() {
   std::vector<float> scores;
   switch (policy_->evidence()) {
     case Evidence::kNone:
+    case Evidence::kCaller:
       break;
     case Evidence::kNorms: {
       const int64_t num_rows = num_tokens * config.num_kv_heads;
@@ -63,6 +67,7 @@ void Session::score_blocks() {
   switch (policy_->evidence()) {
     case Evidence::kNone:
     case Evidence::kPromptQueries:
+    case Evidence::kCaller:
       break;
     case Evidence::kNorms:
       score_block(step.layer, layer.cache.table().num_blocks() - 1);
@@ -77,6 +82,34 @@ void Session::score_blocks() {
       set_block_scores(layer, layer.attention_mass);
       break;
   }
+}
+
+std::optional<ScoreEvent> Session::ask_for_scores() const {
+  std::vector<int32_t> candidates = policy_->blocks_to_score(table_view());
+  if (candidates.empty()) return std::nullopt;
+  return ScoreEvent{.step_index = step_->index, .layer = step_->layer, .candidates = std::move(candidates)};
+}
+
+void Session::take_scores(const std::vector<float>& scores) {
+  const bool asked = step_ && step_->phase == Phase::kDecode && step_->stage == Stage::kScore;
+  const std::vector<int32_t> blocks = asked ? policy_->blocks_to_score(table_view()) : std::vector<int32_t>();
+  if (blocks.empty()) {
+    throw Error("ERR_OCTAVO_ARGUMENT", "Expected a session that stopped for scores but this one did not");
+  }
+  if (scores.size() != blocks.size()) {
+    throw Error("ERR_OCTAVO_ARGUMENT", "Expected " + std::to_string(blocks.size()) +
+                                           " scores, one of each candidate, but received " +
+                                           std::to_string(scores.size()));
+  }
+  for (size_t i = 0; i < scores.size(); ++i) {
+    if (std::isnan(scores[i])) {
+      throw Error("ERR_OCTAVO_POLICY",
+                  "Expected a number as score of block " + std::to_string(blocks[i]) + " but received NaN");
+    }
+  }
+  KvCache& cache = layers_[static_cast<size_t>(step_->layer)].cache;
+  for (size_t i = 0; i < scores.size(); ++i) cache.set_score(blocks[i], scores[i]);
+  step_->stage = Stage::kChoose;
 }
 
 void Session::score_block(int layer_index, int logical_index) {

@@ -114,6 +114,7 @@ class Session {
   std::optional<Event> prefill_layer(const StopConditions& stop);
   void project();
   std::optional<NanEvent> require_finite(const StopConditions& stop);
+  TableView table_view() const;
   void choose_block();
   void decide(const Decision& decision);
   void choose_tokens();
@@ -127,6 +128,8 @@ class Session {
   // scoring.cpp
   std::vector<float> score_prompt();
   void score_blocks();
+  std::optional<ScoreEvent> ask_for_scores() const;
+  void take_scores(const std::vector<float>& scores);
   void score_block(int layer_index, int logical_index);
   void set_block_scores(Layer& layer, const std::vector<float>& token_scores);
   std::vector<float> distinctness_of_live_keys(const KvCache& cache) const;

@@ -16,7 +16,8 @@ namespace octavo {
 enum class Stage {
   kProject,    // project
   kProjected,  // refuse what is not finite; decode: cache the token; prefill: attend, choose
-  kBlockFull,  // decode: announce the full block, score it
+  kBlockFull,  // decode: announce the full block
+  kScore,      // decode: score blocks, or ask for scores
   kChoose,     // decode: choose, as long as the cache is above its budget
   kEvict,      // announce the choice, drop it
   kFinish,     // decode: attend; prefill: page the survivors; then the rest of the layer

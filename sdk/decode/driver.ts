@@ -8,6 +8,7 @@ import { TraceRecorder } from "../trace/recorder.js";
 import { Trace } from "../trace/trace.js";
 import { withInterrupt } from "./interrupt.js";
 import { type RunContext, runAsync, runSync, type SessionEvents, type StopEvent, type Work } from "./run.js";
+import { type Scorer, withScores } from "./scoring.js";
 import { readSteps, type Step } from "./step.js";
 import { type RewindTo, rewindTarget, Snapshot } from "./time-travel.js";
 
@@ -21,20 +22,24 @@ export class Driver implements RunContext {
 	decision: DecisionSpec | undefined;
 	readonly #metadata: TraceMetadata;
 	readonly #recorder: TraceRecorder;
+	readonly #scorer: Scorer | undefined;
 	readonly #textOf: (token: number, stepIndex: number) => string;
 	#busy = false;
 	#closed = false;
 
 	/**
 	 * @param textOf text that a token adds in a step, for the record of the step
+	 * @param scorer of a policy that is a function
 	 * @param parent whose trace this one goes on from
 	 */
 	constructor(
 		session: NativeSession,
 		metadata: TraceMetadata,
 		textOf: (token: number, stepIndex: number) => string,
+		scorer?: Scorer,
 		parent?: Driver,
 	) {
+		this.#scorer = scorer;
 		this.native = session;
 		this.#metadata = metadata;
 		this.#textOf = textOf;
@@ -53,7 +58,7 @@ export class Driver implements RunContext {
 	sync<T>(work: Work<T>): T {
 		this.#requireIdle();
 		try {
-			return runSync(this.native, work);
+			return runSync(this.native, this.#scored(work));
 		} catch (error) {
 			this.#forgetStop(error);
 			throw error;
@@ -65,7 +70,7 @@ export class Driver implements RunContext {
 		this.#requireIdle();
 		this.#busy = true;
 		try {
-			return await runAsync(this.native, work, withInterrupt(signal));
+			return await runAsync(this.native, this.#scored(work), withInterrupt(signal));
 		} catch (error) {
 			this.#forgetStop(error);
 			throw error;
@@ -111,6 +116,10 @@ export class Driver implements RunContext {
 		this.drain();
 		native(() => this.native.dispose());
 		this.#closed = true;
+	}
+
+	#scored<T>(work: Work<T>): Work<T> {
+		return this.#scorer ? withScores(work, this.native, this.#scorer) : work;
 	}
 
 	#requireIdle(): void {

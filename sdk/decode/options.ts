@@ -6,6 +6,7 @@ import type { ModelConfig } from "../model/config.js";
 import type { Tokenizer } from "../model/tokenizer.js";
 import { anything, boolean, checkOptions, instanceOf, integer } from "../options.js";
 import { checkBudgetFits } from "./policies/budget.js";
+import { scoreBlockOf } from "./policies/custom.js";
 import { full, type Policy } from "./policies/index.js";
 import { checkSampling, type SamplingOptions } from "./sampling.js";
 
@@ -57,10 +58,21 @@ export type CheckedRun = Pick<AdvanceRequest, "sampling"> & {
 };
 
 const policyNames = [
-	...["full", "paged-eviction", "streaming-llm", "inverse-key-norm", "key-diff", "snap-kv", "tova", "h2o", "random"],
+	...[
+		"full",
+		"paged-eviction",
+		"streaming-llm",
+		"inverse-key-norm",
+		"key-diff",
+		"snap-kv",
+		"tova",
+		"h2o",
+		"random",
+		"custom",
+	],
 ];
-// These keep what they decode.
-const growingPolicies = ["full", "snap-kv"];
+// These keep what they decode, or a prompt as long as it may be.
+const growingPolicies = ["full", "snap-kv", "custom"];
 
 /**
  * Checks session options against a model.
@@ -86,6 +98,7 @@ export function checkSession(options: unknown, { maxPositions }: ModelConfig): S
 			`Expected a policy made by policies.… for policy but received ${received(policy)}`,
 		);
 	}
+	scoreBlockOf(policy);
 	if (policy.budget !== undefined) checkBudgetFits(policy.budget, blockSize);
 	const allBlocks = Math.ceil(maxPositions / blockSize);
 	// A cache grows to one block above its budget before it is cut; `page+remainder` keeps up to one block more. Each

@@ -6,9 +6,11 @@ import type {
 	AdvanceResult,
 	BlockFullEvent,
 	DecisionSpec,
+	EngineEvent,
 	LayerEvent,
 	NanEvent,
 	NativeSession,
+	ScoreEvent,
 } from "../../native/addon.js";
 import type { Breakpoint, Breakpoints } from "../debug/breakpoints.js";
 import { fromNative } from "../errors.js";
@@ -136,7 +138,8 @@ export function* runToStop(context: RunContext, { maxTokens, sampling, endTokens
 		const result = yield { maxSteps, sampling, endTokens, stop, ...(decision ? { decision } : {}) };
 		numSteps += result.numSteps;
 		if (result.reason === "cancelled") continue;
-		const happened = result.reason === "event" ? result.event : undefined;
+		// Questions for scores have been answered on the way.
+		const happened = result.reason === "event" ? (result.event as Exclude<EngineEvent, ScoreEvent>) : undefined;
 		const event: StopEvent | undefined =
 			happened?.kind === "evict" ? eviction(happened, context.native, context) : happened;
 		context.stoppedAt = event;

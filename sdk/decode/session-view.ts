@@ -10,14 +10,18 @@ import type { Trace } from "../trace/trace.js";
 import { Driver } from "./driver.js";
 import { LayerView } from "./layer-view.js";
 import type { DecodeDefaults } from "./options.js";
+import { scoreBlockOf } from "./policies/custom.js";
+import type { Policy } from "./policies/policy.js";
 import type { StopEvent } from "./run.js";
 import { type TokenCandidate, topTokens } from "./sampling.js";
+import { makeScorer } from "./scoring.js";
 
 /** What a session needs of its model. */
 export interface SessionModel extends DecodeDefaults {
 	tokenizer: Tokenizer | undefined;
 	numLayers: number;
 	metadata: TraceMetadata;
+	policy: Policy;
 }
 
 /** The looking half of a session. */
@@ -31,7 +35,9 @@ export abstract class SessionView {
 		this.model = model;
 		const text = new StepText(model.tokenizer);
 		const textOf = (token: number, stepIndex: number) => text.add(token, stepIndex);
-		this.driver = new Driver(session, model.metadata, textOf, parent);
+		const score = scoreBlockOf(model.policy);
+		const scorer = score && makeScorer(score, (index) => this.layer(index));
+		this.driver = new Driver(session, model.metadata, textOf, scorer, parent);
 	}
 
 	/** The record of the run up to now, without a call still under way; stays readable after `close`. */

@@ -159,7 +159,8 @@ export class Session extends SessionView implements Steppable<Step, SessionEvent
 		const fork = native(() => this.driver.native.fork(changes));
 		const { name: policy, ...policyOptions } = changes.policy ?? { name: metadata.policy, ...metadata.policyOptions };
 		const forked = { ...metadata, policy, policyOptions, seed: changes.seed ?? metadata.seed };
-		return new Session(fork, { ...this.model, metadata: forked }, this.driver);
+		const model = { ...this.model, metadata: forked, policy: changes.policy ?? this.model.policy };
+		return new Session(fork, model, this.driver);
 	}
 
 	/**

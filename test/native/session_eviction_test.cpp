@@ -104,7 +104,7 @@ TEST("attention over an evicted table equals dense attention that masks the evic
   for (const Shape& shape : kShapes) {
     const TinyLlama tiny(static_cast<unsigned>(shape.block_size));
     const auto model = tiny.open();
-    for (const std::string& policy : policy_names()) {
+    for (const std::string& policy : native_policy_names()) {
       const Run result = run(model, session_config(policy, shape.block_size, shape.budget),
                              some_tokens(shape.prompt_length, 3), shape.num_decoded, 1.0);
       const auto live = live_positions(result.trace, tiny.config.num_layers);
@@ -160,7 +160,7 @@ TEST("for every policy: occupancy, protection, order, free blocks and evictions 
   for (const Shape& shape : kShapes) {
     const TinyLlama tiny(7);
     const auto model = tiny.open();
-    for (const std::string& policy : policy_names()) {
+    for (const std::string& policy : native_policy_names()) {
       const SessionConfig config = session_config(policy, shape.block_size, shape.budget);
       const Run result = run(model, config, some_tokens(shape.prompt_length, 5), shape.num_decoded, 0.7);
       const TraceTables& trace = result.trace;
@@ -221,7 +221,7 @@ TEST("for every policy: a budget that is never reached changes no bit, and one s
   const auto model = tiny.open();
   const std::vector<int32_t> prompt = some_tokens(30, 9);
   const Run full = run(model, session_config("full", 8, 0), prompt, 60, 0.9);
-  for (const std::string& policy : policy_names()) {
+  for (const std::string& policy : native_policy_names()) {
     REQUIRE(run(model, session_config(policy, 8, 96), prompt, 60, 0.9).logits == full.logits);
     const SessionConfig config = session_config(policy, 8, 24);
     Run first = run(model, config, prompt, 60, 0.9);

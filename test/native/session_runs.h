@@ -1,14 +1,23 @@
 // Running a session in tests, and traces without their times as one text that compares bit for bit.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <vector>
 
+#include "evict/registry.h"
 #include "session/session.h"
 #include "test.h"
 
 namespace octavo::test {
+
+// Policies that decide alone, unlike the one that asks its caller.
+inline std::vector<std::string> native_policy_names() {
+  std::vector<std::string> names = policy_names();
+  names.erase(std::find(names.begin(), names.end(), "custom"));
+  return names;
+}
 
 inline SessionConfig session_config(const std::string& policy, int block_size, int64_t budget) {
   SessionConfig config;

@@ -21,7 +21,7 @@ TEST("stopping at every event, and being cancelled at random, gives the same run
   const TinyLlama tiny(31);
   const auto model = tiny.open();
   const std::vector<int32_t> prompt = some_tokens(37, 2);
-  for (const std::string& policy : policy_names()) {
+  for (const std::string& policy : native_policy_names()) {
     const SessionConfig config = session_config(policy, kBlockSize, kBudget);
     Run expected = run(model, config, prompt, 50, 0.8);
 

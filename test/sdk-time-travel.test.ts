@@ -142,6 +142,18 @@ test("forks share blocks, copy one partial block a layer, and equal sessions of 
 	for (const each of [same, other]) each.close();
 });
 
+test("a fork may change to any policy, which cuts what it took over", () => {
+	const session = model.session({ ...options, policy: full(), forks: evicting.length });
+	session.prefillSync(prompt);
+	for (const policy of evicting) {
+		const fork = session.fork({ policy });
+		fork.runSync({ maxTokens: 30, sampling });
+		for (const layer of [0, 1, 2, 3]) assert.ok(fork.layer(layer).kvLen < 32 + 8, policy.name);
+		fork.close();
+	}
+	assert.equal(session.layer(0).kvLen, 100);
+});
+
 test("forks decode at the same time on threads of their own", async () => {
 	const session = model.session({ ...options, policy: pagedEviction({ budget: 32 }), forks: 4 });
 	await session.prefill(prompt);

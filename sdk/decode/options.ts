@@ -58,18 +58,16 @@ export type CheckedRun = Pick<AdvanceRequest, "sampling"> & {
 };
 
 const policyNames = [
-	...[
-		"full",
-		"paged-eviction",
-		"streaming-llm",
-		"inverse-key-norm",
-		"key-diff",
-		"snap-kv",
-		"tova",
-		"h2o",
-		"random",
-		"custom",
-	],
+	"full",
+	"paged-eviction",
+	"streaming-llm",
+	"inverse-key-norm",
+	"key-diff",
+	"snap-kv",
+	"tova",
+	"h2o",
+	"random",
+	"custom",
 ];
 // These keep what they decode, or a prompt as long as it may be.
 const growingPolicies = ["full", "snap-kv", "custom"];

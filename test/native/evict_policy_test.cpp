@@ -4,7 +4,6 @@
 #include <limits>
 #include <map>
 #include <random>
-#include <set>
 
 #include "evict/choose.h"
 #include "evict/registry.h"
@@ -313,54 +312,6 @@ TEST("token scores follow their formulas, and a NaN is kept and counted") {
         {key_by_head.data(), value_by_head.data(), kTokens, kHeads, 1, kTokens});
     REQUIRE(again.values == scores.values);
   }
-}
-
-TEST("random choices are uniform over the unprotected, the same again for one key, and differ between keys") {
-  const auto policy = make_policy(config_of("random", 24), 4);
-  const auto draw = [&](const Policy& from, int layer, int64_t step) {
-    return from
-        .choose_block({.layer = layer, .step_index = step, .num_blocks = 7, .kv_len = 28, .scores = nullptr})
-        ->dropped[0];
-  };
-  constexpr int kDraws = 20000, kNumCandidates = 5;
-  std::map<int, int> counts;
-  int num_same_layer = 0, num_same_seed = 0;
-  PolicyConfig other = config_of("random", 24);
-  other.seed = 6;
-  const auto other_policy = make_policy(other, 4);
-  for (int step = 0; step < kDraws; ++step) {
-    const int chosen = draw(*policy, 3, step);
-    REQUIRE_EQUAL(draw(*policy, 3, step), chosen);
-    ++counts[chosen];
-    num_same_layer += draw(*policy, 4, step) == chosen ? 1 : 0;
-    num_same_seed += draw(*other_policy, 3, step) == chosen ? 1 : 0;
-  }
-  double chi_squared = 0;
-  for (int index = 1; index <= kNumCandidates; ++index) {
-    const double expected = static_cast<double>(kDraws) / kNumCandidates;
-    chi_squared += (counts[index] - expected) * (counts[index] - expected) / expected;
-  }
-  REQUIRE_EQUAL(static_cast<int>(counts.size()), kNumCandidates);
-  REQUIRE(chi_squared < 18.5);  // 0.1 % with four degrees of freedom
-  for (const int same : {num_same_layer, num_same_seed}) {
-    REQUIRE(std::abs(same - kDraws / kNumCandidates) < 5 * std::sqrt(kDraws * 0.16));
-  }
-
-  std::set<std::vector<int>> kept;
-  std::vector<int> survived(100, 0);
-  for (int step = 0; step < 3000; ++step) {
-    const auto choice =
-        policy->choose_tokens({.layer = 0, .step_index = step, .num_tokens = 98, .scores = nullptr});
-    REQUIRE_EQUAL(static_cast<int>(choice->dropped.size()), 98 - 24);
-    kept.insert(kept_after(98, choice));
-    for (const int token : kept_after(98, choice)) ++survived[static_cast<size_t>(token)];
-  }
-  for (const int token : {0, 3, 96, 97}) REQUIRE_EQUAL(survived[static_cast<size_t>(token)], 3000);
-  const double chance = (24.0 - 6) / (98 - 6);
-  for (int token = 4; token < 96; ++token) {
-    REQUIRE(std::fabs(survived[static_cast<size_t>(token)] - 3000 * chance) < 5 * std::sqrt(3000 * chance));
-  }
-  REQUIRE(kept.size() > 2900);
 }
 
 TEST("for every policy: budgets are checked, and nothing protected goes") {

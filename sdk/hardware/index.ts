@@ -28,6 +28,13 @@ export {
 export { type BufferLife, bufferLives, type MemoryMoment, memoryOverTime, peakMemory } from "./memory.js";
 export { predictRun, publishedSchedule } from "./predict.js";
 export {
+	type MemoryCapacity,
+	type MemoryPart,
+	type MemoryPrediction,
+	type PlaceMemory,
+	predictMemory,
+} from "./predict-memory.js";
+export {
 	type ConstantName,
 	type ConstantSource,
 	type Constants,

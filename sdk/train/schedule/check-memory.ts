@@ -42,24 +42,49 @@ function liveAt(uses: readonly Use[], { precedes }: Order, index: number): Use[]
 	});
 }
 
+/** The task at which one place may hold most. */
+export interface PeakBound {
+	readonly bytes: number;
+	/** Index of the task; of several, the first in the schedule. */
+	readonly index: number;
+	/** What may be live there. */
+	readonly live: readonly BufferPlan[];
+	/** Index of the first user of the largest of these that is not there for the whole iteration, else of any. */
+	readonly largestUser: number;
+	readonly largest: BufferPlan | undefined;
+}
+
+/** Most that a place may hold at any task of a schedule. */
+export function peakBound(schedule: Schedule, order: Order, place: "device" | "host"): PeakBound {
+	const bounds = memoryBounds(schedule, order, place);
+	const bytes = bounds.reduce((highest, bound) => Math.max(highest, bound), 0);
+	const index = Math.max(0, bounds.indexOf(bytes));
+	const uses = liveAt(usesOf(schedule, place), order, index);
+	const [first, ...others] = uses;
+	const worse = (a: Use, b: Use): boolean => !b.lasting && (a.lasting || b.buffer.bytes > a.buffer.bytes);
+	const largest = first && others.reduce((a, b) => (worse(a, b) ? b : a), first);
+	return {
+		bytes,
+		index,
+		live: uses.map(({ buffer }) => buffer),
+		largestUser: largest?.tasks[0] ?? index,
+		largest: largest?.buffer,
+	};
+}
+
 /** The moment at which most memory is missing, for each place with a limit. */
 export function memoryProblems(schedule: Schedule, order: Order, limits: MemoryLimits): Problem[] {
 	return (["device", "host"] as const).flatMap((place) => {
 		const limit = place === "device" ? limits.deviceBytes : limits.hostBytes;
 		if (limit === undefined) return [];
-		const bounds = memoryBounds(schedule, order, place);
-		const peak = bounds.reduce((highest, bytes) => Math.max(highest, bytes), 0);
-		if (peak <= limit) return [];
-		const index = bounds.indexOf(peak);
-		const task = schedule.tasks[index]!.id;
-		const live = liveAt(usesOf(schedule, place), order, index);
-		const largest = live.reduce((a, b) => (!b.lasting && (a.lasting || b.buffer.bytes > a.buffer.bytes) ? b : a));
-		const user = schedule.tasks[largest.tasks[0] ?? index]!.id;
+		const { bytes, index, live, largest, largestUser } = peakBound(schedule, order, place);
+		if (bytes <= limit) return [];
+		const [task, user] = [schedule.tasks[index]!.id, schedule.tasks[largestUser]!.id];
 		return [
 			{
 				kind: "memory" as const,
 				tasks: [task, user],
-				message: `does not fit: short by ${peak - limit} bytes on the ${place} at ${task}, because ${live.length} buffers may be live, such as ${largest.buffer.id} of ${user}`,
+				message: `does not fit: short by ${bytes - limit} bytes on the ${place} at ${task}, because ${live.length} buffers may be live, such as ${largest!.id} of ${user}`,
 				mend: `let ${user} wait until memory is free, use fewer or smaller buffers, or offload more`,
 			},
 		];

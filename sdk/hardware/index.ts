@@ -25,6 +25,7 @@ export {
 	simulateIteration,
 	type TaskStep,
 } from "./iteration.js";
+export { type MeasuredHost, type Measurement, type MeasureOptions, measure } from "./measure.js";
 export { type BufferLife, bufferLives, type MemoryMoment, memoryOverTime, peakMemory } from "./memory.js";
 export { predictRun, publishedSchedule } from "./predict.js";
 export {

@@ -105,6 +105,28 @@ test("predictions are as accurate as claimed, on calibration and on reference ru
 	}
 });
 
+test("the curve over the update stride has the measured shape within 5 %", () => {
+	// The one sweep among the published runs here: 7B on the bound A100 node, k = 2, 3, 4, 6, 8 and 10.
+	const sweep = runsOf(bound).filter((run) => run.schedule === "S2" && run.configuration.model.numLayers === 32);
+	assert.deepEqual(
+		sweep.map((run) => run.stride).sort((a, b) => a - b),
+		[2, 3, 4, 6, 8, 10],
+	);
+	for (const time of ["updateMs", "iterationMs"] as const) {
+		const ratios = sweep.map((run) => Math.log(predictRun(run, bound)[time] / run.measured![time]));
+		const mean = ratios.reduce((total, ratio) => total + ratio, 0) / ratios.length;
+		for (const [index, ratio] of ratios.entries()) {
+			const error = Math.exp(ratio - mean) - 1;
+			assert.ok(Math.abs(error) <= 0.05, `${time} at k = ${sweep[index]!.stride}: ${error}`);
+		}
+		const best = (times: (run: Run) => number): number => sweep.reduce((a, b) => (times(b) < times(a) ? b : a)).stride;
+		assert.equal(
+			best((run) => predictRun(run, bound)[time]),
+			best((run) => run.measured![time]),
+		);
+	}
+});
+
 test("the speed-up of Deep Optimizer States over ZeRO offload is predicted within 2 % on H100", () => {
 	const runs = runsOf(h100);
 	const keyOf = ({ configuration }: Run): string => `${configuration.model.numLayers} ${configuration.offloadRatio}`;

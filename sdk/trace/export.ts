@@ -1,5 +1,5 @@
-// Traces as files: one Arrow IPC file a table, since an Arrow file holds one table and every reader (pyarrow, polars,
-// DuckDB, another apache-arrow) then opens each directly. Record batches are written as views, without joining them.
+// Traces as files: one Arrow IPC file a table, since an Arrow file holds one table and every Arrow library (and polars)
+// then opens each by itself. Record batches are written as views, without joining them.
 
 import { createWriteStream, existsSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// The one place where a trace's tables and columns are named. A column's unit stands last in its name; identities end
+// The one place where the tables and columns of a decoding trace are named. A column's unit stands last in its name; identities end
 // in `_id`, positions in `_index`. The native recorder uses the same names, which a test compares.
 
 /** Arrow type of a column: `i32[]` and `f32[]` are lists of variable length; `text` is UTF-8, dictionary encoded. */

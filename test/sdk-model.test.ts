@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { random } from "../sdk/decode/policies/index.js";
 import { loadModel } from "../sdk/load-model.js";
-import { recall, recallTokens } from "../sdk/model/tasks/recall.js";
+import { recall, recallTokens } from "../sdk/model/tasks/index.js";
 import { measureRecall } from "./helpers/recall.js";
 
 interface Golden {

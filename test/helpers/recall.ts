@@ -2,7 +2,7 @@
 
 import type { SessionOptions } from "../../sdk/decode/options.js";
 import type { Model } from "../../sdk/load-model.js";
-import { type RecallOptions, recall } from "../../sdk/model/tasks/recall.js";
+import { answer, type RecallOptions, recall } from "../../sdk/model/tasks/index.js";
 
 /** Queries asked, and answered with both tokens right. */
 export interface RecallScore {
@@ -22,14 +22,9 @@ export function measureRecall(
 		const { context, queries } = recall({ ...rest, seed });
 		const session = model.session({ recordBlocks: false, ...options });
 		session.prefillSync(context);
-		for (const { tokens, answer } of queries) {
-			session.feedSync(tokens);
-			const first = session.topTokens(1)[0]!.token;
-			session.feedSync([answer[0]]);
-			const second = session.topTokens(1)[0]!.token;
-			session.feedSync([answer[1]]);
+		for (const query of queries) {
 			score.numQueries++;
-			if (first === answer[0] && second === answer[1]) score.numCorrect++;
+			if (answer(session, query).correct) score.numCorrect++;
 		}
 		session.close();
 	}

@@ -1,10 +1,13 @@
 // Generated tasks with exact answers, to measure what eviction forgets.
 
+export { type Answer, type Answerer, answer } from "./answer.js";
 export {
-	type RecallOptions,
+	type FillerKind,
 	type RecallPrompt,
 	type RecallQuery,
 	type RecallRecord,
-	recall,
 	recallTokens,
-} from "./recall.js";
+} from "./context.js";
+export { type LookupOptions, lookup } from "./lookup.js";
+export { type NeedleOptions, needle } from "./needle.js";
+export { type RecallOptions, recall } from "./recall.js";

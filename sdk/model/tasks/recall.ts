@@ -1,13 +1,10 @@
 // The recall task of recall-tiny: records `REC key v1 v2` hidden in filler, then queries `QRY key` to be answered with
-// v1 v2. Keys and values of a context are all different symbols. Queries are drawn with replacement, as in training: a
-// permutation would let the last ones be guessed.
+// v1 v2.
 
 import { OctavoError } from "../../errors.js";
 import { checkOptions, integer, oneOf } from "../../options.js";
+import { askAbout, drawSymbols, type FillerKind, layOut, makeFiller, type RecallPrompt } from "./context.js";
 import { SeededRandom } from "./random.js";
-
-/** The vocabulary's parts. Symbols serve as keys and as values; ends are exclusive. */
-export const recallTokens = Object.freeze({ bos: 1, rec: 2, qry: 3, symbols: [16, 144], filler: [144, 256] } as const);
 
 /** Options of `tasks.recall`. */
 export interface RecallOptions {
@@ -19,50 +16,8 @@ export interface RecallOptions {
 	numRecords?: number;
 	/** Queries; from 0. Default 6. */
 	numQueries?: number;
-	/** Filler: uniform, or a Markov chain with 4 likely successors a token and 10 % noise. Default `uniform`. */
-	filler?: "uniform" | "markov";
-}
-
-/** A record of the context. */
-export interface RecallRecord {
-	/** Index of its REC token in the context. */
-	position: number;
-	key: number;
-	values: [number, number];
-}
-
-/** A question and its answer. */
-export interface RecallQuery {
-	/** QRY and the key: feed it, then read two predictions. */
-	tokens: Int32Array;
-	key: number;
-	/** The two tokens to predict. */
-	answer: [number, number];
-	/** Index in `records` of the record asked for. */
-	recordIndex: number;
-}
-
-/** A prompt of the recall task. */
-export interface RecallPrompt {
-	/** BOS, filler and records: [contextLength]. */
-	context: Int32Array;
-	records: RecallRecord[];
-	queries: RecallQuery[];
-	/** The context and all queries with their answers: [contextLength + 4 · numQueries]. */
-	tokens: Int32Array;
-}
-
-function makeFiller(random: SeededRandom, kind: "uniform" | "markov", length: number): number[] {
-	const [low, high] = recallTokens.filler;
-	const uniform = () => random.integer(low, high);
-	if (kind === "uniform") return Array.from({ length }, uniform);
-	const successors = Array.from({ length: high - low }, () => Array.from({ length: 4 }, uniform));
-	let token = uniform();
-	return Array.from({ length }, () => {
-		const current = token;
-		token = random.next() < 0.1 ? uniform() : successors[current - low]![random.integer(0, 4)]!;
-		return current;
-	});
+	/** Default `uniform`. */
+	filler?: FillerKind;
 }
 
 /**
@@ -86,34 +41,9 @@ export function recall(options: RecallOptions = {}): RecallPrompt {
 		);
 	}
 	const random = new SeededRandom(seed);
-	const { bos, rec, qry } = recallTokens;
-	const [low, high] = recallTokens.symbols;
-	const allSymbols = Array.from({ length: high - low }, (_, i) => low + i);
-	const drawn = random.sample(allSymbols, 3 * numRecords);
+	const symbols = drawSymbols(random, numRecords);
 	// Items in the context are records and single filler tokens; a record may take any item's place.
 	const items = Array.from({ length: numFiller + numRecords }, (_, i) => i);
 	const places = new Set(random.sample(items, numRecords));
-	const fillers = makeFiller(random, filler, numFiller);
-	const context: number[] = [bos];
-	const records: RecallRecord[] = [];
-	for (const item of items) {
-		if (!places.has(item)) {
-			context.push(fillers.shift()!);
-			continue;
-		}
-		const [key, ...values] = drawn.splice(0, 3) as [number, number, number];
-		records.push({ position: context.length, key, values });
-		context.push(rec, key, ...values);
-	}
-	const queries = Array.from({ length: numQueries }, (): RecallQuery => {
-		const recordIndex = random.integer(0, numRecords);
-		const { key, values } = records[recordIndex]!;
-		return { tokens: Int32Array.of(qry, key), key, answer: values, recordIndex };
-	});
-	return {
-		context: Int32Array.from(context),
-		records,
-		queries,
-		tokens: Int32Array.from([...context, ...queries.flatMap(({ key, answer }) => [qry, key, ...answer])]),
-	};
+	return askAbout(random, layOut(makeFiller(random, filler, numFiller), symbols, places), numQueries);
 }

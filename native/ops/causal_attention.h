@@ -1,4 +1,5 @@
 // Prefill attention: every query of a contiguous prompt over the keys up to and including its own position.
+// Where tokens were dropped before it, a key's position and not its place among those left says who sees it.
 #pragma once
 
 #include <cstdint>
@@ -11,5 +12,20 @@ void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim,
                           const float* value,  // [num_tokens, num_kv_heads, head_dim]
                           int64_t num_tokens, float scale,
                           float* output);  // [num_tokens, num_query_heads, head_dim]
+
+// The keys that are left of a prompt.
+struct KeptKeys {
+  const float* key;          // [num_kept, num_kv_heads, head_dim], after RoPE
+  const float* value;        // [num_kept, num_kv_heads, head_dim]
+  const int32_t* positions;  // [num_kept], ascending; the first is 0, so that every query sees a key
+  int64_t num_kept;          // 1 to num_tokens
+};
+
+// Queries at dropped positions attend as well: to the keys left before them.
+void causal_attention_over_kept_cpu(
+    int num_query_heads, int num_kv_heads, int head_dim,
+    const float* query,  // [num_tokens, num_query_heads, head_dim], after RoPE
+    const KeptKeys& kept, int64_t num_tokens, float scale,
+    float* output);  // [num_tokens, num_query_heads, head_dim]
 
 }  // namespace octavo

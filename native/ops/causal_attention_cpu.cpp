@@ -20,17 +20,18 @@ constexpr int64_t kQueriesPerTile =
     48;                                // a multiple of the six rows that the panel product holds in registers
 constexpr int64_t kKeysPerTile = 128;  // a multiple of every panel's width
 
-}  // namespace
-
-void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim, const float* query,
-                          const float* key, const float* value, int64_t num_tokens, float scale,
-                          float* output) {
+// num_visible(query): keys that it sees, those at the front; at least one, and never fewer than the query
+// before.
+template <typename NumVisible>
+void attend(int num_query_heads, int num_kv_heads, int head_dim, const float* query, const float* key,
+            const float* value, int64_t num_tokens, int64_t num_all_keys, float scale, float* output,
+            NumVisible&& num_visible) {
   if (num_tokens <= 0) return;
   const PanelKernels& kernels = OCTAVO_PICK_SIMD(panel_kernels);
   const SoftmaxKernels& softmax = OCTAVO_PICK_SIMD(softmax_kernels);
   const int64_t width = kernels.panel_width, kv_stride = int64_t{num_kv_heads} * head_dim;
   const int64_t query_stride = int64_t{num_query_heads} * head_dim;
-  const int64_t num_tiles = (num_tokens + kKeysPerTile - 1) / kKeysPerTile;
+  const int64_t num_tiles = (num_all_keys + kKeysPerTile - 1) / kKeysPerTile;
   const int64_t panels_per_tile = kKeysPerTile / width, value_panels = (head_dim + width - 1) / width;
   const int64_t padded_dim = value_panels * width;
   const int64_t keys_per_tile_size = panels_per_tile * head_dim * width;
@@ -39,11 +40,11 @@ void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim, c
   std::vector<float> key_panels(static_cast<size_t>(num_kv_heads * num_tiles * keys_per_tile_size));
   std::vector<float> value_panels_memory(
       static_cast<size_t>(num_kv_heads * num_tiles * values_per_tile_size));
-  const double copy_cost = static_cast<double>(num_tokens) * kv_stride * 8;
+  const double copy_cost = static_cast<double>(num_all_keys) * kv_stride * 8;
   parallel_for_worthwhile(num_kv_heads * num_tiles, copy_cost, [&](int64_t begin, int64_t end, int) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t head = task / num_tiles, first = task % num_tiles * kKeysPerTile;
-      const int64_t num_keys = std::min(kKeysPerTile, num_tokens - first);
+      const int64_t num_keys = std::min(kKeysPerTile, num_all_keys - first);
       for (int64_t panel = 0; panel * width < num_keys; ++panel)
         kernels.transpose(std::min(width, num_keys - panel * width), head_dim,
                           key + (first + panel * width) * kv_stride + head * head_dim, kv_stride,
@@ -72,7 +73,7 @@ void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim, c
       std::fill_n(maxima, num_queries, -std::numeric_limits<float>::infinity());
       std::fill_n(sums, num_queries, 0.0);
       std::fill(weighted.begin(), weighted.end(), 0.0f);
-      const int64_t key_end = first_query + num_queries;  // keys that the last query of the tile sees
+      const int64_t key_end = num_visible(first_query + num_queries - 1);  // for the tile's last query
       for (int64_t first_key = 0; first_key < key_end; first_key += kKeysPerTile) {
         const int64_t num_keys = std::min(kKeysPerTile, key_end - first_key);
         const int64_t tile = kv_head * num_tiles + first_key / kKeysPerTile;
@@ -83,7 +84,8 @@ void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim, c
                            scores.data() + panel * width, kKeysPerTile);
         for (int64_t row = 0; row < num_queries; ++row) {
           float* const row_scores = scores.data() + row * kKeysPerTile;
-          const int64_t visible = std::clamp<int64_t>(first_query + row + 1 - first_key, 0, num_keys);
+          const int64_t visible =
+              std::clamp<int64_t>(num_visible(first_query + row) - first_key, 0, num_keys);
           std::fill(row_scores + visible, row_scores + num_keys, 0.0f);
           if (visible == 0) continue;
           double tile_sum = 0;
@@ -109,8 +111,29 @@ void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim, c
               static_cast<float>(weighted[static_cast<size_t>(row * padded_dim + i)] / sums[row]);
     }
   };
-  const double cost = static_cast<double>(num_tokens) * num_tokens * query_stride;
+  const double cost = static_cast<double>(num_tokens) * num_all_keys * query_stride;
   parallel_for_worthwhile(std::min<int64_t>(ThreadPool::shared().num_threads(), num_tasks), cost, run_tasks);
+}
+
+}  // namespace
+
+void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim, const float* query,
+                          const float* key, const float* value, int64_t num_tokens, float scale,
+                          float* output) {
+  attend(num_query_heads, num_kv_heads, head_dim, query, key, value, num_tokens, num_tokens, scale, output,
+         [](int64_t token) { return token + 1; });
+}
+
+void causal_attention_over_kept_cpu(int num_query_heads, int num_kv_heads, int head_dim, const float* query,
+                                    const KeptKeys& kept, int64_t num_tokens, float scale, float* output) {
+  std::vector<int64_t> num_visible(static_cast<size_t>(std::max<int64_t>(0, num_tokens)));
+  int64_t num_seen = 0;
+  for (int64_t token = 0; token < num_tokens; ++token) {
+    if (num_seen < kept.num_kept && kept.positions[num_seen] == token) ++num_seen;
+    num_visible[static_cast<size_t>(token)] = num_seen;
+  }
+  attend(num_query_heads, num_kv_heads, head_dim, query, kept.key, kept.value, num_tokens, kept.num_kept,
+         scale, output, [&](int64_t token) { return num_visible[static_cast<size_t>(token)]; });
 }
 
 }  // namespace octavo

@@ -42,6 +42,11 @@ void add_in_place(const float* addend, int64_t count, float* sum) {
   });
 }
 
+void multiply(const float* input, const Tensor& weight, int64_t num_rows, Rows rows, float* output) {
+  const auto product = rows == Rows::kManySequences ? gemv_many_cpu : gemm_cpu;
+  product(input, weight, num_rows, output);
+}
+
 void renew_rope(const LlamaConfig& config, const std::vector<double>& frequencies, const int64_t* positions,
                 int64_t num_tokens, LlamaWorkspace& workspace) {
   if (std::equal(positions, positions + num_tokens, workspace.rope_positions.begin(),
@@ -111,7 +116,7 @@ void LlamaModel::embed(const int32_t* tokens, int64_t num_tokens, float* hidden)
 
 void LlamaModel::project_qkv(int layer_index, const float* hidden, const int64_t* positions,
                              int64_t num_tokens, LlamaWorkspace& workspace, float* query, float* key,
-                             float* value) const {
+                             float* value, Rows rows) const {
   const Layer& layer = layers_[static_cast<size_t>(layer_index)];
   const int64_t query_size = int64_t{config_.num_query_heads} * config_.head_dim;
   const int64_t kv_size = int64_t{config_.num_kv_heads} * config_.head_dim;
@@ -120,9 +125,9 @@ void LlamaModel::project_qkv(int layer_index, const float* hidden, const int64_t
     float* normed = grown(workspace.normed, count * config_.hidden_size);
     rms_norm_cpu(hidden + first * config_.hidden_size, layer.attention_norm.f32(), count, config_.hidden_size,
                  config_.rms_norm_eps, normed);
-    gemm_cpu(normed, layer.query, count, query + first * query_size);
-    gemm_cpu(normed, layer.key, count, key + first * kv_size);
-    gemm_cpu(normed, layer.value, count, value + first * kv_size);
+    multiply(normed, layer.query, count, rows, query + first * query_size);
+    multiply(normed, layer.key, count, rows, key + first * kv_size);
+    multiply(normed, layer.value, count, rows, value + first * kv_size);
   }
   renew_rope(config_, rope_frequencies_, positions, num_tokens, workspace);
   const float* cosines = workspace.rope_cosines.data();
@@ -132,7 +137,7 @@ void LlamaModel::project_qkv(int layer_index, const float* hidden, const int64_t
 }
 
 void LlamaModel::finish_layer(int layer_index, const float* attention, int64_t num_tokens,
-                              LlamaWorkspace& workspace, float* hidden) const {
+                              LlamaWorkspace& workspace, float* hidden, Rows rows) const {
   const Layer& layer = layers_[static_cast<size_t>(layer_index)];
   const int64_t query_size = int64_t{config_.num_query_heads} * config_.head_dim;
   for (int64_t first = 0; first < num_tokens; first += kTokensPerPass) {
@@ -140,17 +145,17 @@ void LlamaModel::finish_layer(int layer_index, const float* attention, int64_t n
     const int64_t hidden_count = count * config_.hidden_size, ffn_count = count * config_.intermediate_size;
     float* const residual = hidden + first * config_.hidden_size;
     float* projected = grown(workspace.projected, hidden_count);
-    gemm_cpu(attention + first * query_size, layer.output, count, projected);
+    multiply(attention + first * query_size, layer.output, count, rows, projected);
     add_in_place(projected, hidden_count, residual);
 
     float* normed = grown(workspace.normed, hidden_count);
     float* gate = grown(workspace.gate, ffn_count);
     float* up = grown(workspace.up, ffn_count);
     rms_norm_cpu(residual, layer.mlp_norm.f32(), count, config_.hidden_size, config_.rms_norm_eps, normed);
-    gemm_cpu(normed, layer.gate, count, gate);
-    gemm_cpu(normed, layer.up, count, up);
+    multiply(normed, layer.gate, count, rows, gate);
+    multiply(normed, layer.up, count, rows, up);
     swiglu_cpu(up, ffn_count, gate);
-    gemm_cpu(gate, layer.down, count, projected);
+    multiply(gate, layer.down, count, rows, projected);
     add_in_place(projected, hidden_count, residual);
   }
 }
@@ -159,6 +164,13 @@ void LlamaModel::logits(const float* hidden, LlamaWorkspace& workspace, float* l
   float* normed = grown(workspace.normed, config_.hidden_size);
   rms_norm_cpu(hidden, final_norm_.f32(), 1, config_.hidden_size, config_.rms_norm_eps, normed);
   gemv_cpu(normed, head_, logits);
+}
+
+void LlamaModel::logits_of_many(const float* hidden, int64_t num_sequences, LlamaWorkspace& workspace,
+                                float* logits) const {
+  float* normed = grown(workspace.normed, num_sequences * config_.hidden_size);
+  rms_norm_cpu(hidden, final_norm_.f32(), num_sequences, config_.hidden_size, config_.rms_norm_eps, normed);
+  gemv_many_cpu(normed, head_, num_sequences, logits);
 }
 
 }  // namespace octavo

@@ -40,6 +40,12 @@ struct WeightSource {
   int64_t size_bytes;
 };
 
+// What the rows of a product are.
+enum class Rows {
+  kOneSequence,    // tokens of one sequence: many rows take the fastest product
+  kManySequences,  // a token each of as many sequences: every row has the bits that it would have alone
+};
+
 // Scratch memory of one caller; reused from call to call and grown on demand. One thread at a time.
 struct LlamaWorkspace {
   std::vector<float> normed, gate, up, projected;
@@ -76,19 +82,25 @@ class LlamaModel {
   void project_qkv(int layer, const float* hidden,  // [num_tokens, hidden_size]
                    const int64_t* positions,        // [num_tokens], the RoPE index of each token
                    int64_t num_tokens, LlamaWorkspace& workspace,
-                   float* query,         // [num_tokens, num_query_heads, head_dim]
-                   float* key,           // [num_tokens, num_kv_heads, head_dim]
-                   float* value) const;  // [num_tokens, num_kv_heads, head_dim]
+                   float* query,  // [num_tokens, num_query_heads, head_dim]
+                   float* key,    // [num_tokens, num_kv_heads, head_dim]
+                   float* value,  // [num_tokens, num_kv_heads, head_dim]
+                   Rows rows = Rows::kOneSequence) const;
 
   // Output projection and SwiGLU feed-forward, each added to the residual stream in place.
   void finish_layer(int layer, const float* attention,  // [num_tokens, num_query_heads * head_dim]
                     int64_t num_tokens, LlamaWorkspace& workspace,
-                    float* hidden) const;  // [num_tokens, hidden_size], updated
+                    float* hidden,  // [num_tokens, hidden_size], updated
+                    Rows rows = Rows::kOneSequence) const;
 
   // Final norm and head, for one token.
   void logits(const float* hidden,  // [hidden_size]
               LlamaWorkspace& workspace,
               float* logits) const;  // [vocab_size]
+  // The same for a token of each of several sequences, as Rows::kManySequences.
+  void logits_of_many(const float* hidden,  // [num_sequences, hidden_size]
+                      int64_t num_sequences, LlamaWorkspace& workspace,
+                      float* logits) const;  // [num_sequences, vocab_size]
 
  private:
   struct Layer {

@@ -21,6 +21,13 @@ void gemv_cpu(const float* input,    // [in]
               const Tensor& weight,  // [out, in]; f32, bf16 or f16
               float* output);        // [out]
 
+// Rows of separate sequences: each bit-equal to gemv_cpu of it alone, whatever stands beside it, and the
+// weights are read once for all. Prompts take gemm_cpu, which is faster with many rows.
+void gemv_many_cpu(const float* inputs,   // [num_inputs, in]
+                   const Tensor& weight,  // [out, in]; f32, bf16 or f16
+                   int64_t num_inputs,
+                   float* outputs);  // [num_inputs, out]
+
 // The product that stands in where oneDNN is not built in; f32, bf16 and f16 weights.
 void gemm_plain_cpu(const float* input,    // [num_rows, in]
                     const Tensor& weight,  // [out, in]

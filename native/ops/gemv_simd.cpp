@@ -10,31 +10,44 @@ namespace {
 constexpr int kRowsAtOnce = 4;
 constexpr int64_t kPrefetchBytes = 16384;  // about four rows; fits any first cache
 
-template <int kRows, typename Element>
-inline void multiply_rows(const float* input, const Element* weight, int64_t in, float* output) {
+// Some rows of the weights times some inputs. The order of a sum is the same for any kRows and kInputs: a
+// sequence decodes to the same bits alone and beside others.
+template <int kRows, int kInputs, bool kPrefetch, typename Element>
+inline void multiply_rows(const float* inputs,    // [kInputs, in]
+                          const Element* weight,  // [kRows, in]
+                          int64_t in, int64_t out,
+                          float* outputs) {  // [kInputs, out], the first kRows of each
   constexpr int64_t kStep = 2 * kLanes;
-  Vec even[kRows] = {}, odd[kRows] = {};
+  Vec even[kInputs][kRows] = {}, odd[kInputs][kRows] = {};
   int64_t i = 0;
   for (; i + kStep <= in; i += kStep) {
-    const Vec input_even = load(input + i), input_odd = load(input + i + kLanes);
 #pragma GCC unroll 4
     for (int row = 0; row < kRows; ++row) {
       const Element* element = weight + row * in + i;
-      const char* ahead = reinterpret_cast<const char*>(element) + kPrefetchBytes;
-      for (unsigned line = 0; line < kStep * sizeof(Element); line += 64)
-        __builtin_prefetch(ahead + line, 0, 3);
-      even[row] += load_widened_vec(element) * input_even;
-      odd[row] += load_widened_vec(element + kLanes) * input_odd;
+      if (kPrefetch) {
+        const char* ahead = reinterpret_cast<const char*>(element) + kPrefetchBytes;
+        for (unsigned line = 0; line < kStep * sizeof(Element); line += 64)
+          __builtin_prefetch(ahead + line, 0, 3);
+      }
+      const Vec weight_even = load_widened_vec(element), weight_odd = load_widened_vec(element + kLanes);
+#pragma GCC unroll 4
+      for (int input = 0; input < kInputs; ++input) {
+        even[input][row] += weight_even * load(inputs + input * in + i);
+        odd[input][row] += weight_odd * load(inputs + input * in + i + kLanes);
+      }
     }
   }
   for (; i + kLanes <= in; i += kLanes)
     for (int row = 0; row < kRows; ++row)
-      even[row] += load_widened_vec(weight + row * in + i) * load(input + i);
-  for (int row = 0; row < kRows; ++row) {
-    float total = sum(even[row] + odd[row]);
-    for (int64_t rest = i; rest < in; ++rest) total += widen(weight[row * in + rest]) * input[rest];
-    output[row] = total;
-  }
+      for (int input = 0; input < kInputs; ++input)
+        even[input][row] += load_widened_vec(weight + row * in + i) * load(inputs + input * in + i);
+  for (int input = 0; input < kInputs; ++input)
+    for (int row = 0; row < kRows; ++row) {
+      float total = sum(even[input][row] + odd[input][row]);
+      for (int64_t rest = i; rest < in; ++rest)
+        total += widen(weight[row * in + rest]) * inputs[input * in + rest];
+      outputs[input * out + row] = total;
+    }
 }
 
 template <typename Element>
@@ -43,8 +56,39 @@ void multiply(const float* input, const void* weight, int64_t in, int64_t row_be
   const Element* elements = static_cast<const Element*>(weight);
   int64_t row = row_begin;
   for (; row + kRowsAtOnce <= row_end; row += kRowsAtOnce)
-    multiply_rows<kRowsAtOnce>(input, elements + row * in, in, output + row);
-  for (; row < row_end; ++row) multiply_rows<1>(input, elements + row * in, in, output + row);
+    multiply_rows<kRowsAtOnce, 1, true>(input, elements + row * in, in, 0, output + row);
+  for (; row < row_end; ++row) multiply_rows<1, 1, true>(input, elements + row * in, in, 0, output + row);
+}
+
+// One group of rows times all inputs, during which the rows stay in the first cache.
+template <int kRows, typename Element>
+inline void multiply_inputs(const float* inputs, int64_t num_inputs, const Element* rows, int64_t in,
+                            int64_t out, float* outputs) {
+  constexpr int kInputs = 3;
+  int64_t input = 0;
+  for (; input + kInputs <= num_inputs; input += kInputs) {
+    const float* const group = inputs + input * in;
+    if (input == 0)
+      multiply_rows<kRows, kInputs, true>(group, rows, in, out, outputs);
+    else
+      multiply_rows<kRows, kInputs, false>(group, rows, in, out, outputs + input * out);
+  }
+  if (input + 2 == num_inputs)
+    multiply_rows<kRows, 2, true>(inputs + input * in, rows, in, out, outputs + input * out);
+  else if (input < num_inputs)
+    multiply_rows<kRows, 1, true>(inputs + input * in, rows, in, out, outputs + input * out);
+}
+
+template <typename Element>
+void multiply_many(const float* inputs, int64_t num_inputs, const void* weight, int64_t in, int64_t out,
+                   int64_t row_begin, int64_t row_end, float* outputs) {
+  constexpr int kRows = kLanes == 16 ? 4 : 1;  // sums that the registers hold for three inputs
+  const Element* elements = static_cast<const Element*>(weight);
+  int64_t row = row_begin;
+  for (; row + kRows <= row_end; row += kRows)
+    multiply_inputs<kRows>(inputs, num_inputs, elements + row * in, in, out, outputs + row);
+  for (; row < row_end; ++row)
+    multiply_inputs<1>(inputs, num_inputs, elements + row * in, in, out, outputs + row);
 }
 
 template <typename Element>
@@ -75,8 +119,9 @@ void narrow_all(const float* from, int64_t count, uint16_t* to) {
 }  // namespace
 
 const GemvKernels& gemv_kernels() {
-  static constexpr GemvKernels kernels = {multiply<float>, multiply<Bf16>, multiply<F16>,
-                                          widen_all<Bf16>, widen_all<F16>, narrow_all};
+  static constexpr GemvKernels kernels = {multiply<float>,      multiply<Bf16>,      multiply<F16>,
+                                          multiply_many<float>, multiply_many<Bf16>, multiply_many<F16>,
+                                          widen_all<Bf16>,      widen_all<F16>,      narrow_all};
   return kernels;
 }
 

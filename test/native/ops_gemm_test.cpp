@@ -210,12 +210,56 @@ TEST("results do not depend on the number of threads") {
   pool.resize(before);
 }
 
+TEST("a row among others has the bits that it has alone, for every weight type and instruction set") {
+  for_each_simd_level([](const std::string& level) {
+    for (const DType dtype : {DType::kF32, DType::kBf16, DType::kF16}) {
+      for (const auto& [out, in] :
+           {std::pair<int64_t, int64_t>{1, 1}, {7, 5}, {65, 31}, {130, 257}, {33, 768}}) {
+        const Weights weights = random_weights(dtype, out, in, 41);
+        for (const int64_t rows : {1, 2, 3, 4, 5, 8, 13}) {
+          const std::vector<float> inputs = normal_floats(static_cast<size_t>(rows * in), 42);
+          std::vector<float> together(static_cast<size_t>(rows * out + 1), NAN);
+          gemv_many_cpu(inputs.data(), weights.tensor, rows, together.data());
+          REQUIRE(std::isnan(together.back()));
+          for (int64_t row = 0; row < rows; ++row) {
+            std::vector<float> alone(static_cast<size_t>(out), NAN);
+            gemv_cpu(inputs.data() + row * in, weights.tensor, alone.data());
+            REQUIRE(std::memcmp(alone.data(), together.data() + row * out, alone.size() * sizeof(float)) ==
+                    0);
+          }
+        }
+      }
+    }
+    std::printf("     %s\n", level.c_str());
+  });
+}
+
 TEST("integer weights are refused") {
   const Tensor weight = Tensor::zeros(DType::kI32, {4, 4});
   const std::vector<float> input(8);
   std::vector<float> output(8);
   REQUIRE_ERROR("ERR_OCTAVO_DTYPE", gemm_cpu(input.data(), weight, 1, output.data()));
   REQUIRE_ERROR("ERR_OCTAVO_DTYPE", gemm_cpu(input.data(), weight, 2, output.data()));
+  REQUIRE_ERROR("ERR_OCTAVO_DTYPE", gemv_many_cpu(input.data(), weight, 2, output.data()));
+}
+
+TEST("speed of a row among others (printed, not judged)") {
+  // Larger than the caches, as a model's weights are.
+  const Tensor weight = Tensor::zeros(DType::kF32, {65536, 768});
+  std::fill_n(weight.f32(), weight.num_elements(), 0.5F);
+  for (const int64_t rows : {1, 2, 4, 8, 16}) {
+    const std::vector<float> inputs = normal_floats(static_cast<size_t>(rows * 768), 5);
+    std::vector<float> outputs(static_cast<size_t>(rows * 65536));
+    double best = 1e9;
+    for (int repeat = 0; repeat < 5; ++repeat) {
+      const auto started = std::chrono::steady_clock::now();
+      gemv_many_cpu(inputs.data(), weight, rows, outputs.data());
+      best =
+          std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+    }
+    std::printf("     %2d rows: %.2f ms a row\n", static_cast<int>(rows),
+                best * 1e3 / static_cast<double>(rows));
+  }
 }
 
 TEST("speed of the large products (printed, not judged)") {

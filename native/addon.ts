@@ -284,6 +284,12 @@ export interface NativeSession {
 	layerState(layer: number): LayerState;
 	/** The trace's rows since the last call; native memory handed over without a copy. */
 	takeTrace(): NativeTrace;
+	/**
+	 * Rows of completed steps from index `firstStep` on that `takeTrace` has not taken, as a copy in one array: the number
+	 * of steps and a row for each, then the number of their evictions and a row for each. A row has the columns of its table
+	 * in the schema's order: a number, or for a list its length and its values.
+	 */
+	stepRows(firstStep: number): Float64Array;
 	/** Keeps where the last completed step left the session; gives an id. No K/V is copied. */
 	takeSnapshot(): number;
 	/** ERR_OCTAVO_SNAPSHOT for an id that is not kept. */

@@ -2,6 +2,7 @@
 // work.
 #include "binding/session_wrap.h"
 
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,7 @@ Napi::Function SessionWrap::define(Napi::Env env) {
       method<SessionWrap, &SessionWrap::layer_cache>("layerCache"),
       method<SessionWrap, &SessionWrap::layer_state>("layerState"),
       method<SessionWrap, &SessionWrap::take_trace>("takeTrace"),
+      method<SessionWrap, &SessionWrap::step_rows>("stepRows"),
       method<SessionWrap, &SessionWrap::take_snapshot>("takeSnapshot"),
       method<SessionWrap, &SessionWrap::drop_snapshot>("dropSnapshot"),
       method<SessionWrap, &SessionWrap::rewind>("rewind"),
@@ -145,6 +147,12 @@ Napi::Value SessionWrap::layer_state(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionWrap::take_trace(const Napi::CallbackInfo& info) {
   return to_js(info.Env(), idle_session().take_trace());
+}
+
+Napi::Value SessionWrap::step_rows(const Napi::CallbackInfo& info) {
+  const auto first_step =
+      static_cast<int32_t>(to_integer(info[0], "firstStep", 0, std::numeric_limits<int32_t>::max()));
+  return to_typed_array(info.Env(), idle_session().step_rows(first_step));
 }
 
 Napi::Value SessionWrap::take_snapshot(const Napi::CallbackInfo& info) {

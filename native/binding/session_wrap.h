@@ -39,6 +39,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   Napi::Value layer_cache(const Napi::CallbackInfo& info);
   Napi::Value layer_state(const Napi::CallbackInfo& info);
   Napi::Value take_trace(const Napi::CallbackInfo& info);
+  Napi::Value step_rows(const Napi::CallbackInfo& info);
   Napi::Value take_snapshot(const Napi::CallbackInfo& info);
   Napi::Value drop_snapshot(const Napi::CallbackInfo& info);
   Napi::Value rewind(const Napi::CallbackInfo& info);

@@ -85,6 +85,7 @@ Napi::Value to_typed_array(Napi::Env env, std::vector<T>&& numbers) {
 
 template Napi::Value to_typed_array(Napi::Env env, std::vector<int32_t>&& numbers);
 template Napi::Value to_typed_array(Napi::Env env, std::vector<float>&& numbers);
+template Napi::Value to_typed_array(Napi::Env env, std::vector<double>&& numbers);
 
 Napi::Object to_js(Napi::Env env, TraceTables&& tables) {
   Napi::Object trace = Napi::Object::New(env);

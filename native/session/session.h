@@ -65,6 +65,8 @@ class Session {
   const KvCache& layer_cache(int64_t layer) const;
   LayerState layer_state(int64_t layer) const;
   TraceTables take_trace() { return recorder_.take(); }
+  // Rows of completed steps that take_trace has not taken, from one step on; see packed_steps.h.
+  std::vector<double> step_rows(int32_t first_step) { return recorder_.step_rows(first_step); }
 
   // Time travel (time_travel.cpp). All of it speaks of completed steps: a step under way is as if it had not
   // begun, and comes to the same stop when it is taken again.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "trace/packed_steps.h"
 
 namespace octavo {
 
@@ -88,6 +89,8 @@ void Recorder::require_room(int64_t num_values) const {
                                         std::to_string(largest) + "; take the trace, then go on");
   }
 }
+
+std::vector<double> Recorder::step_rows(int32_t first_step) { return pack_steps(tables_, first_step); }
 
 TraceTables Recorder::take() { return std::exchange(tables_, TraceTables{}); }
 

@@ -195,6 +195,9 @@ class Recorder {
   // Moves out the rows since the last take. Eviction numbers run on.
   TraceTables take();
 
+  // Rows of the steps since the last take, from one step on; see packed_steps.h.
+  std::vector<double> step_rows(int32_t first_step);
+
   // The number of the next eviction, and setting it when a session goes back.
   int32_t next_eviction_id() const { return next_eviction_id_; }
   void set_next_eviction_id(int32_t id) { next_eviction_id_ = id; }

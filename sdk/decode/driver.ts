@@ -12,6 +12,9 @@ import { type Scorer, withScores } from "./scoring.js";
 import { readSteps, type Step } from "./step.js";
 import { type RewindTo, rewindTarget, Snapshot } from "./time-travel.js";
 
+// Rows stay with the engine, whose columns grow at little cost, until a table is asked for or they are so many.
+const maxWaitingSteps = 1024;
+
 /** Drives one native session. */
 export class Driver implements RunContext {
 	readonly native: NativeSession;
@@ -24,6 +27,10 @@ export class Driver implements RunContext {
 	readonly #recorder: TraceRecorder;
 	readonly #scorer: Scorer | undefined;
 	readonly #textOf: (token: number, stepIndex: number) => string;
+	// Of the first step that `takeSteps` has not read.
+	#nextStep = 0;
+	// Steps read since the last drain.
+	#numWaiting = 0;
 	#busy = false;
 	#closed = false;
 
@@ -79,10 +86,28 @@ export class Driver implements RunContext {
 		}
 	}
 
-	drain(): Step[] {
+	takeSteps(): Step[] {
+		const steps = readSteps(
+			native(() => this.native.stepRows(this.#nextStep)),
+			this.#textOf,
+		);
+		this.#nextStep = (steps.at(-1)?.index ?? this.#nextStep - 1) + 1;
+		this.#numWaiting += steps.length;
+		if (this.#numWaiting >= maxWaitingSteps) this.drain();
+		return steps;
+	}
+
+	/** Moves recorded rows into the trace. */
+	drain(): void {
 		const rows = native(() => this.native.takeTrace());
+		const { step_index: indices, token_id: tokens } = rows.steps as Record<string, Int32Array>;
+		indices!.forEach((index, row) => {
+			// Text of a step may depend on the one before, so none is passed over.
+			if (index >= this.#nextStep) this.#textOf(tokens![row]!, index);
+		});
+		this.#nextStep = Math.max(this.#nextStep, (indices!.at(-1) ?? -1) + 1);
+		this.#numWaiting = 0;
 		this.#recorder.append(rows);
-		return readSteps(rows, this.#textOf);
 	}
 
 	takeDecision(): DecisionSpec | undefined {
@@ -106,6 +131,7 @@ export class Driver implements RunContext {
 		const nextStep = native(() => this.native.rewind(target));
 		this.stoppedAt = undefined;
 		this.decision = undefined;
+		this.#nextStep = nextStep;
 		if (to instanceof Snapshot) this.#recorder.restore(to.recorder);
 		else this.#recorder.cutAt(nextStep);
 	}

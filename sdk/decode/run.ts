@@ -89,8 +89,8 @@ export async function runAsync<T>(session: NativeSession, work: Work<T>, signal:
 /** What work needs of its session. */
 export interface RunContext {
 	breakpoints: Breakpoints<SessionEvents>;
-	/** Moves recorded rows into the trace; returns the steps completed since the last call. */
-	drain(): Step[];
+	/** The steps completed since the last call; their rows go into the trace when it is next looked at. */
+	takeSteps(): Step[];
 	readonly native: NativeSession;
 	/** Where the engine stopped inside a step. */
 	stoppedAt: StopEvent | undefined;
@@ -117,7 +117,7 @@ export function* completeSteps(context: RunContext, request: AdvanceRequest): Wo
 		if (left > 0) forcedTokens = forcedTokens?.subarray(result.numSteps + (context.native.insideStep ? 1 : 0));
 	} while (left > 0 && result.reason !== "end-token");
 	context.stoppedAt = undefined;
-	return { steps: context.drain(), ended: result.reason === "end-token" };
+	return { steps: context.takeSteps(), ended: result.reason === "end-token" };
 }
 
 /** Decodes until a breakpoint or an end. */
@@ -149,7 +149,7 @@ export function* runToStop(context: RunContext, { maxTokens, sampling, endTokens
 			continue;
 		}
 		if (eachStep) {
-			const step = context.drain().at(-1)!;
+			const step = context.takeSteps().at(-1)!;
 			const token: TokenEvent = { kind: "token", stepIndex: step.index, token: step.token, step };
 			const breakpoint = breakpoints.match("token", token);
 			if (breakpoint) return { reason: "breakpoint", numSteps, event: token, breakpoint };

@@ -1,8 +1,8 @@
 // The record of one step as a plain object, read from the same rows that the trace keeps: what a loop sees and what the
 // tables say cannot differ.
 
-import type { NativeColumns, NativeTrace } from "../../native/addon.js";
-import { traceSchema } from "../trace/schema.js";
+import { columnsOf } from "../trace/arrow-schema.js";
+import { type ColumnSchema, traceSchema } from "../trace/schema.js";
 
 /** Tokens or a block that were dropped. */
 export interface Eviction {
@@ -58,47 +58,65 @@ export interface Step {
 	us: number;
 }
 
-type FlatColumn = Int32Array | Float32Array | Float64Array | Uint8Array;
+type Row = Record<string, number | number[]>;
 
-function flat(columns: NativeColumns, name: string): FlatColumn {
-	return columns[name] as FlatColumn;
+// Reads packed rows: columns come in the schema's order.
+class RowReader {
+	readonly #packed: Float64Array;
+	#at = 0;
+
+	constructor(packed: Float64Array) {
+		this.#packed = packed;
+	}
+
+	next(): number {
+		return this.#packed[this.#at++]!;
+	}
+
+	row(columns: readonly [string, ColumnSchema][]): Row {
+		const row: Row = {};
+		for (const [name, { type }] of columns) {
+			const value = this.next();
+			if (type === "i32[]" || type === "f32[]") {
+				row[name] = Array.from(this.#packed.subarray(this.#at, this.#at + value));
+				this.#at += value;
+			} else row[name] = value;
+		}
+		return row;
+	}
 }
 
-function list(columns: NativeColumns, name: string, row: number): number[] {
-	const { offsets, values } = columns[name] as { offsets: Int32Array; values: Int32Array | Float32Array };
-	return Array.from(values.subarray(offsets[row], offsets[row + 1]));
-}
-
-function readEvictions({ evictions: columns }: NativeTrace): Eviction[] {
+function toEviction(row: Row): Eviction {
 	const { phase, granularity, chosen_by: chosenBy } = traceSchema.evictions;
-	return Array.from(flat(columns, "eviction_id"), (id, row): Eviction => {
-		const cell = (name: string) => flat(columns, name)[row]!;
-		return {
-			id,
-			step: cell("step_index"),
-			layer: cell("layer_index"),
-			phase: phase.values[cell("phase")]!,
-			granularity: granularity.values[cell("granularity")]!,
-			logicalIndex: cell("logical_index"),
-			blockId: cell("block_id"),
-			freed: cell("freed") !== 0,
-			chosenBy: chosenBy.values[cell("chosen_by")]!,
-			score: cell("score"),
-			runnerUpScore: cell("runner_up_score"),
-			positions: list(columns, "positions", row),
-			candidates: list(columns, "candidates", row),
-			candidateScores: list(columns, "candidate_scores", row),
-		};
-	});
+	const cell = (name: string) => row[name] as number;
+	const list = (name: string) => row[name] as number[];
+	return {
+		id: cell("eviction_id"),
+		step: cell("step_index"),
+		layer: cell("layer_index"),
+		phase: phase.values[cell("phase")]!,
+		granularity: granularity.values[cell("granularity")]!,
+		logicalIndex: cell("logical_index"),
+		blockId: cell("block_id"),
+		freed: cell("freed") !== 0,
+		chosenBy: chosenBy.values[cell("chosen_by")]!,
+		score: cell("score"),
+		runnerUpScore: cell("runner_up_score"),
+		positions: list("positions"),
+		candidates: list("candidates"),
+		candidateScores: list("candidate_scores"),
+	};
 }
 
-/** Steps among newly recorded rows. The engine records a step's rows when it completes, so none is in two parts. */
-export function readSteps(trace: NativeTrace, textOf: (token: number, stepIndex: number) => string): Step[] {
-	const columns = trace.steps;
-	const evictions = readEvictions(trace);
+/** Steps and their evictions from the engine's `stepRows`. */
+export function readSteps(packed: Float64Array, textOf: (token: number, stepIndex: number) => string): Step[] {
+	const reader = new RowReader(packed);
+	const rows = Array.from({ length: reader.next() }, () => reader.row(columnsOf("steps")));
+	const evictions = Array.from({ length: reader.next() }, () => toEviction(reader.row(columnsOf("evictions"))));
 	const { phase } = traceSchema.steps;
-	return Array.from(flat(columns, "step_index"), (index, row): Step => {
-		const cell = (column: string) => flat(columns, column)[row]!;
+	return rows.map((row): Step => {
+		const cell = (name: string) => row[name] as number;
+		const index = cell("step_index");
 		const token = cell("token_id");
 		return {
 			index,

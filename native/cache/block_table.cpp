@@ -36,9 +36,9 @@ void BlockTable::set_score(int logical_index, float score) {
   scores_[static_cast<size_t>(logical_index)] = score;
 }
 
-int32_t BlockTable::replace_newest(int32_t block_id) {
-  require_index(num_blocks() - 1);
-  return std::exchange(block_ids_.back(), block_id);
+int32_t BlockTable::replace_block(int logical_index, int32_t block_id) {
+  require_index(logical_index);
+  return std::exchange(block_ids_[static_cast<size_t>(logical_index)], block_id);
 }
 
 void BlockTable::append_block(int32_t block_id) {

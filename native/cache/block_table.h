@@ -42,8 +42,8 @@ class BlockTable {
   // Drops one block and shifts the later ones left; returns its id.
   int32_t erase_block(int logical_index);
 
-  // Puts another block, with the same contents, in the place of the newest; returns the one that stood there.
-  int32_t replace_newest(int32_t block_id);
+  // Puts another block, with the same contents, in the place of one; returns the one that stood there.
+  int32_t replace_block(int logical_index, int32_t block_id);
 
   // The reverse of each, for taking a failed step back.
   void undo_append_slot();

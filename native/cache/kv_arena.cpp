@@ -44,14 +44,15 @@ int32_t* KvArena::block_positions(int block_id) const {
   return positions.i32() + static_cast<size_t>(block_id) * static_cast<size_t>(shape.block_size);
 }
 
-void KvArena::copy_block(int from, int to, int num_slots) const {
+void KvArena::copy_block(const KvArena& source, int from, int to, int num_slots) const {
   const size_t head = static_cast<size_t>(shape.block_size) * shape.head_dim;
   const size_t bytes = static_cast<size_t>(num_slots) * shape.head_dim * sizeof(float);
   for (size_t index = 0; index < static_cast<size_t>(shape.num_kv_heads); ++index) {
-    std::memcpy(block_keys(to) + index * head, block_keys(from) + index * head, bytes);
-    std::memcpy(block_values(to) + index * head, block_values(from) + index * head, bytes);
+    std::memcpy(block_keys(to) + index * head, source.block_keys(from) + index * head, bytes);
+    std::memcpy(block_values(to) + index * head, source.block_values(from) + index * head, bytes);
   }
-  std::memcpy(block_positions(to), block_positions(from), static_cast<size_t>(num_slots) * sizeof(int32_t));
+  std::memcpy(block_positions(to), source.block_positions(from),
+              static_cast<size_t>(num_slots) * sizeof(int32_t));
 }
 
 }  // namespace octavo

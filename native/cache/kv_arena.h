@@ -26,8 +26,9 @@ struct KvArena {
   float* block_keys(int block_id) const { return keys.f32() + block_offset(block_id); }
   float* block_values(int block_id) const { return values.f32() + block_offset(block_id); }
   int32_t* block_positions(int block_id) const;  // [block_size]
-  // Copies the first num_slots slots of a block.
-  void copy_block(int from, int to, int num_slots) const;
+  // Copies the first num_slots slots of a block, of this arena or of another one of the same shape of blocks.
+  void copy_block(int from, int to, int num_slots) const { copy_block(*this, from, to, num_slots); }
+  void copy_block(const KvArena& source, int from, int to, int num_slots) const;
 
   const KvCacheShape shape;
   const int64_t block_elements;

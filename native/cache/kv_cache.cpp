@@ -3,6 +3,7 @@
 #include "cache/kv_cache.h"
 
 #include <cstring>
+#include <utility>
 
 #include "core/check.h"
 
@@ -10,6 +11,9 @@ namespace octavo {
 
 KvCache::KvCache(const KvCacheShape& shape)
     : arena_(std::make_shared<KvArena>(shape)), table_(shape.block_size) {}
+
+KvCache::KvCache(std::shared_ptr<KvArena> arena)
+    : arena_(std::move(arena)), table_(arena_->shape.block_size) {}
 
 KvCache::KvCache(const HeldTable& held) : arena_(held.arena()), table_(held.table()) { retain_table(); }
 
@@ -62,7 +66,7 @@ void KvCache::undo_in_table(const Undo& undo, BlockTable& table) {
       table.undo_append_block();
       break;
     case Change::kCopy:
-      table.replace_newest(undo.copied_from);
+      table.replace_block(table.num_blocks() - 1, undo.copied_from);
       break;
     case Change::kSlot:
       table.undo_append_slot();
@@ -101,7 +105,7 @@ void KvCache::append(const float* key, const float* value, int64_t position) {
     } else if (must_copy_newest()) {
       const int filled = table_.filled(table_.num_blocks() - 1);
       const int copy = arena_->pool.allocate(filled);
-      const int32_t original = table_.replace_newest(copy);
+      const int32_t original = table_.replace_block(table_.num_blocks() - 1, copy);
       arena_->copy_block(original, copy, filled);
       undo_.push_back({.change = Change::kCopy, .block_id = copy, .filled = filled, .copied_from = original});
     }
@@ -153,6 +157,27 @@ void KvCache::restore(const HeldTable& held) {
   clear();  // the held table keeps its blocks meanwhile
   table_ = held.table();
   retain_table();
+}
+
+void KvCache::move_to(std::shared_ptr<KvArena> arena) {
+  roll_back();
+  BlockTable moved = table_;
+  {
+    const std::lock_guard lock(arena->mutex);
+    if (arena->pool.num_free() < moved.num_blocks()) {
+      throw Error("ERR_OCTAVO_POOL_EXHAUSTED", "Expected " + std::to_string(moved.num_blocks()) +
+                                                   " free blocks to move to but there are " +
+                                                   std::to_string(arena->pool.num_free()));
+    }
+    for (int index = 0; index < moved.num_blocks(); ++index) {
+      const int filled = moved.filled(index);
+      const int block_id = arena->pool.allocate(filled);
+      arena->copy_block(*arena_, moved.replace_block(index, block_id), block_id, filled);
+    }
+  }
+  clear();
+  arena_ = std::move(arena);
+  table_ = std::move(moved);
 }
 
 void KvCache::clear() {

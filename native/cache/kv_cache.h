@@ -32,6 +32,8 @@ class KvCache {
 
   // An empty cache with an arena of its own. Throws ERR_OCTAVO_ARGUMENT as KvArena does.
   explicit KvCache(const KvCacheShape& shape);
+  // An empty cache that takes its blocks from an arena beside others.
+  explicit KvCache(std::shared_ptr<KvArena> arena);
   // A fork: shares all blocks of the table.
   explicit KvCache(const HeldTable& held);
   KvCache(KvCache&&) = default;
@@ -76,6 +78,9 @@ class KvCache {
   HeldTable hold() const;
   // Takes over a table held of this arena. Changes since the last commit are lost.
   void restore(const HeldTable& held);
+  // Takes all tokens to blocks of another arena, of the same shape of blocks, and gives those here back.
+  // Changes since the last commit are lost. Throws ERR_OCTAVO_POOL_EXHAUSTED, which changes nothing.
+  void move_to(std::shared_ptr<KvArena> arena);
   // Gives every block back; the arena stays as long as a view holds it.
   void clear();
 

@@ -40,7 +40,10 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
   Step& step = *step_;
   Layer& layer = layers_[static_cast<size_t>(step.layer)];
   KvCache& cache = layer.cache;
-  if (step.stage == Stage::kProject) project();
+  if (step.stage == Stage::kProject) {
+    if (step.together) return std::nullopt;
+    project();
+  }
   if (step.stage == Stage::kProjected) {
     if (std::optional<NanEvent> event = require_finite(stop)) return event;
     cache.append(activations_.key.data(), activations_.value.data(), step.first_position);
@@ -82,7 +85,21 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
     }
   }
   if (step.stage == Stage::kFinish) {
+    if (step.together) return std::nullopt;
+    attend();
+  }
+  if (step.stage == Stage::kAttended) {
+    if (step.together) return std::nullopt;
+    finish_layer(0);
+  }
+  return end_layer(stop);
+}
+
+void Session::attend() {
+  Step& step = *step_;
+  {
     const Stopwatch stopwatch(step.attention_us);
+    const KvCache& cache = layers_[static_cast<size_t>(step.layer)].cache;
     const LlamaConfig& config = model_config();
     paged_attention_cpu({.num_query_heads = config.num_query_heads,
                          .num_kv_heads = config.num_kv_heads,
@@ -92,11 +109,8 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
                         cache.table().block_ids().data(), cache.table().kv_len(), attention_scale(config),
                         activations_.attention.data());
   }
-  if (step.stage == Stage::kFinish) {
-    if (policy_->evidence() == Evidence::kAttentionMass) add_attention_mass();
-    finish_layer(0);
-  }
-  return end_layer(stop);
+  if (policy_->evidence() == Evidence::kAttentionMass) add_attention_mass();
+  step.stage = Stage::kAttended;
 }
 
 std::optional<Event> Session::prefill_layer(const StopConditions& stop) {
@@ -121,6 +135,9 @@ std::optional<Event> Session::prefill_layer(const StopConditions& stop) {
   }
   if (step.stage == Stage::kFinish) {
     page_prompt();
+    step.stage = Stage::kAttended;
+  }
+  if (step.stage == Stage::kAttended) {
     // Nothing reads the last layer's output but the logits of the last token.
     const bool is_last = step.layer + 1 == model_config().num_layers;
     finish_layer(is_last ? static_cast<int64_t>(step.tokens.size()) - 1 : 0);
@@ -133,10 +150,14 @@ void Session::project() {
   model_->project_qkv(step.layer, activations_.hidden.data(), activations_.positions.data(),
                       static_cast<int64_t>(step.tokens.size()), workspace_, activations_.query.data(),
                       activations_.key.data(), activations_.value.data());
+  end_projection();
+}
+
+void Session::end_projection() {
   const size_t query_size = static_cast<size_t>(model_config().num_query_heads) * model_config().head_dim;
   std::copy(activations_.query.end() - static_cast<int64_t>(query_size), activations_.query.end(),
-            next_queries_.begin() + static_cast<int64_t>(query_size) * step.layer);
-  step.stage = Stage::kProjected;
+            next_queries_.begin() + static_cast<int64_t>(query_size) * step_->layer);
+  step_->stage = Stage::kProjected;
 }
 
 std::optional<NanEvent> Session::require_finite(const StopConditions& stop) {

@@ -28,7 +28,8 @@ void require_tokens(const std::vector<int32_t>& tokens, int vocab_size) {
 
 }  // namespace
 
-Session::Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& config)
+Session::Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& config,
+                 const std::vector<std::shared_ptr<KvArena>>& arenas)
     : model_(std::move(model)), config_(config) {
   if (config.block_size < 1 || config.block_size > 256) {
     throw Error("ERR_OCTAVO_ARGUMENT",
@@ -42,7 +43,7 @@ Session::Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& c
                            .head_dim = model_config.head_dim};
   layers_.reserve(static_cast<size_t>(model_config.num_layers));
   for (int layer = 0; layer < model_config.num_layers; ++layer) {
-    layers_.emplace_back(KvCache(shape));
+    layers_.emplace_back(arenas.empty() ? KvCache(shape) : KvCache(arenas[static_cast<size_t>(layer)]));
   }
   logits_ = Tensor::zeros(DType::kF32, {model_config.vocab_size});
   next_logits_.resize(static_cast<size_t>(model_config.vocab_size));
@@ -231,6 +232,7 @@ std::optional<Event> Session::run_step(const StopConditions& stop, const std::at
   while (step_->layer < model_config().num_layers) {
     std::optional<Event> event = step_->phase == Phase::kPrefill ? prefill_layer(stop) : decode_layer(stop);
     if (event) return event;
+    if (step_->together) break;
     if (cancelled.load(std::memory_order_relaxed)) break;
   }
   return std::nullopt;
@@ -242,7 +244,7 @@ void Session::complete_step() {
   {
     const Stopwatch stopwatch(step_->total_us);
     const float* last_hidden = activations_.hidden.data() + activations_.hidden.size() - config.hidden_size;
-    model_->logits(last_hidden, workspace_, next_logits_.data());
+    if (!step_->together) model_->logits(last_hidden, workspace_, next_logits_.data());
     for (int token = 0; token < config.vocab_size; ++token) {
       if (!std::isfinite(next_logits_[static_cast<size_t>(token)])) {
         throw Error("ERR_OCTAVO_NAN", "Expected finite logits but that of token " + std::to_string(token) +

@@ -39,8 +39,10 @@ struct ForkConfig {
 // One thread at a time, except num_tokens. A step that throws is taken back in all layers.
 class Session {
  public:
-  // Throws ERR_OCTAVO_ARGUMENT, ERR_OCTAVO_BUDGET, ERR_OCTAVO_MEMORY.
-  Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& config);
+  // arenas: one a layer where they are shared with other sessions, of the shape that the configuration asks
+  // for; none: arenas of its own. Throws ERR_OCTAVO_ARGUMENT, ERR_OCTAVO_BUDGET, ERR_OCTAVO_MEMORY.
+  Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& config,
+          const std::vector<std::shared_ptr<KvArena>>& arenas = {});
 
   // Takes the prompt as input of the next step. Throws ERR_OCTAVO_PREFILL unless the session is empty,
   // ERR_OCTAVO_TOKEN, ERR_OCTAVO_POSITION.
@@ -67,6 +69,36 @@ class Session {
   TraceTables take_trace() { return recorder_.take(); }
   // Rows of completed steps that take_trace has not taken, from one step on; see packed_steps.h.
   std::vector<double> step_rows(int32_t first_step) { return recorder_.step_rows(first_step); }
+
+  // Steps together with other sessions (lockstep.cpp). Their owner computes what they share, the products by
+  // weights, in one pass for all: it begins a step and runs it, and as long as there is something that it
+  // waits for, computes that, says so and runs it again.
+
+  // Begins a decode step. Throws as advance does.
+  void begin_together(const AdvanceRequest& request);
+  // To where it waits, or to a stop. On an exception the owner takes the step back.
+  std::optional<Event> run_together(const StopConditions& stop, const std::optional<Decision>& decision);
+  SharedWork waits_for() const;
+  // Inputs and outputs of what it waits for; one token.
+  Activations& activations() { return activations_; }
+  // [vocab_size], output of SharedWork::kLogits.
+  float* next_logits() { return next_logits_.data(); }
+  // Its own attention, which needs nothing of the others and may run beside theirs.
+  void attend_together() { attend(); }
+  // Projections or the rest of the layer are computed.
+  void go_on();
+  // With logits; total_us: wall time that the record shall show. Throws ERR_OCTAVO_NAN.
+  void complete_together(double total_us);
+  void take_back_step() { roll_back_step(); }
+
+  // Blocks of a layer's pool that so many more tokens would take; a prompt that is yet to run counts with
+  // what its policy keeps of it.
+  int64_t num_blocks_needed(int64_t layer, int64_t num_tokens) const;
+  // Moves all layers to other arenas, between two steps. Throws ERR_OCTAVO_POOL_EXHAUSTED, with the layers
+  // moved so far there.
+  void move_to(const std::vector<std::shared_ptr<KvArena>>& arenas);
+  // Gives all blocks and working memory back; tokens, logits and trace stay. The last call that changes it.
+  void end();
 
   // Time travel (time_travel.cpp). All of it speaks of completed steps: a step under way is as if it had not
   // begun, and comes to the same stop when it is taken again.
@@ -115,6 +147,8 @@ class Session {
   std::optional<Event> decode_layer(const StopConditions& stop);
   std::optional<Event> prefill_layer(const StopConditions& stop);
   void project();
+  void end_projection();
+  void attend();
   std::optional<NanEvent> require_finite(const StopConditions& stop);
   TableView table_view() const;
   void choose_block();

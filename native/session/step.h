@@ -20,9 +20,13 @@ enum class Stage {
   kScore,      // decode: score blocks, or ask for scores
   kChoose,     // decode: choose, as long as the cache is above its budget
   kEvict,      // announce the choice, drop it
-  kFinish,     // decode: attend; prefill: page the survivors; then the rest of the layer
+  kFinish,     // decode: attend; prefill: page the survivors
+  kAttended,   // the rest of the layer
   kLayerEnd,   // announce the end of the layer
 };
+
+// What a step taken together with others waits for.
+enum class SharedWork { kProjections, kAttention, kRestOfLayer, kLogits };
 
 // Activations of the tokens being fed, and of one layer; kept from step to step to spare the allocations.
 struct Activations {
@@ -47,6 +51,7 @@ struct Step {
   bool forced = false;
   float token_logprob = 0;
 
+  bool together = false;  // with steps of other sessions: stops where they share work, see lockstep.cpp
   int layer = 0;
   Stage stage = Stage::kProject;
   bool announced = false;           // the stage's event went out; it takes effect when the step goes on

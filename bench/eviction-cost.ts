@@ -1,0 +1,83 @@
+// What share of a decode step do scoring and evicting take, for each policy? Times come from the trace's own columns.
+// Prints Markdown. Weights are random: cost does not depend on them.
+
+import { cpus, loadavg } from "node:os";
+import { engineInfo, type LlamaSpec, type Model, type Policy, policies, randomModel } from "octavo";
+
+const shared = { rmsNormEps: 1e-5, ropeTheta: 10_000, maxPositions: 8192 };
+const shapes: Record<string, LlamaSpec> = {
+	"recall-tiny": {
+		...{ numLayers: 4, hiddenSize: 128, intermediateSize: 256, numQueryHeads: 4, numKvHeads: 2, headDim: 32 },
+		...{ vocabSize: 256, tieWordEmbeddings: false, ...shared },
+	},
+	"110M": {
+		...{ numLayers: 12, hiddenSize: 768, intermediateSize: 2048, numQueryHeads: 12, numKvHeads: 4, headDim: 64 },
+		...{ vocabSize: 32_000, tieWordEmbeddings: true, ...shared },
+	},
+};
+const budgets = [256, 1024];
+const numRepeats = 5;
+const prompt = (length: number, vocabSize: number) =>
+	Int32Array.from({ length }, (_, i) => (i * 7919 + 13) % vocabSize);
+
+interface Cost {
+	scoreUs: number;
+	evictUs: number;
+	totalUs: number;
+}
+
+/** Mean times of a decode step, over whole rounds of filling a block, the median round. */
+function measure(model: Model, policy: Policy, context: number): Cost {
+	const session = model.session({ policy, numBlocks: context / 16 + 32, recordBlocks: false });
+	session.prefillSync(prompt(context, model.config.vocabSize));
+	const rounds = Array.from({ length: numRepeats + 1 }, (): Cost => {
+		const before = session.trace.table("steps").numRows;
+		session.runSync({ maxTokens: 32, endTokens: [] });
+		const steps = session.trace.table("steps").slice(before);
+		const mean = (name: "score_us" | "evict_us" | "total_us") => {
+			const column = steps.getChild(name)!;
+			let sum = 0;
+			for (const us of column) sum += us!;
+			return sum / column.length;
+		};
+		return { scoreUs: mean("score_us"), evictUs: mean("evict_us"), totalUs: mean("total_us") };
+	});
+	session.close();
+	const share = ({ scoreUs, evictUs, totalUs }: Cost) => (scoreUs + evictUs) / totalUs;
+	return rounds.slice(1).sort((a, b) => share(a) - share(b))[numRepeats >> 1]!;
+}
+
+const { simd, numThreads } = engineInfo();
+const lines = [
+	"# Cost of eviction",
+	"",
+	`${cpus()[0]?.model ?? "unknown processor"}, ${numThreads} threads, ${simd}, load average before it ${loadavg()[0]!.toFixed(1)}.`,
+	"Mean times of a decode step from the trace, after a prompt of the budget, blocks of 16: scores and choices come as a block",
+	`fills, so 32 steps make a round; the median of ${numRepeats} rounds by share.`,
+	"",
+	"| shape | budget | policy | scoring, µs | evicting, µs | step, µs | share |",
+	"|---|---|---|---|---|---|---|",
+];
+for (const [name, shape] of Object.entries(shapes)) {
+	using model = randomModel(shape, 1);
+	for (const budget of budgets) {
+		const compared: Policy[] = [
+			policies.pagedEviction({ budget }),
+			policies.streamingLlm({ budget }),
+			policies.inverseKeyNorm({ budget }),
+			policies.keyDiff({ budget }),
+			policies.h2o({ budget }),
+			policies.tova({ budget }),
+			policies.snapKv({ budget }),
+			policies.random({ budget }),
+		];
+		for (const policy of compared) {
+			const { scoreUs, evictUs, totalUs } = measure(model, policy, budget);
+			const share = `${((100 * (scoreUs + evictUs)) / totalUs).toFixed(2)} %`;
+			lines.push(
+				`| ${name} | ${budget} | ${policy.name} | ${scoreUs.toFixed(1)} | ${evictUs.toFixed(1)} | ${totalUs.toFixed(0)} | ${share} |`,
+			);
+		}
+	}
+}
+console.log(lines.join("\n"));

@@ -1,5 +1,5 @@
 // Rewrites the awaits, `for await` loops and dynamic imports of a cell into calls of the worker's helpers, after the type
-// check, so that an interrupt can reject each of them. Done on the ES module that tslab makes of a cell.
+// check, so that an interrupt can reject each of them.
 
 import type TypeScript from "typescript";
 
@@ -12,47 +12,54 @@ export interface AwaitNotes {
 }
 
 /**
- * Makes every await of a cell one that an interrupt can reject, and dynamic imports real ones; notes top-level awaits
- * and static imports on the way.
+ * Gives the rewriting of one node whose children have been rewritten.
+ *
+ * @returns a function of the node, and of whether it stands at the cell's top level
  */
+export function awaitGuard(
+	ts: typeof TypeScript,
+	context: TypeScript.TransformationContext,
+	notes: AwaitNotes,
+): (node: TypeScript.Node, top: boolean) => TypeScript.Node {
+	const { factory } = context;
+	const helper = (name: string, argument?: TypeScript.Expression) => {
+		const property = factory.createPropertyAccessExpression(factory.createIdentifier("__octavo__"), name);
+		return argument ? factory.createCallExpression(property, undefined, [argument]) : property;
+	};
+	return (node, top) => {
+		if (ts.isAwaitExpression(node)) {
+			if (top) notes.awaits = true;
+			return factory.updateAwaitExpression(node, helper("wait", node.expression));
+		}
+		if (ts.isForOfStatement(node) && node.awaitModifier) {
+			if (top) notes.awaits = true;
+			const { awaitModifier, initializer, expression, statement } = node;
+			return factory.updateForOfStatement(node, awaitModifier, initializer, helper("iterate", expression), statement);
+		}
+		if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword && node.arguments[0]) {
+			return ts.setTextRange(helper("import", node.arguments[0]), node);
+		}
+		return node;
+	};
+}
+
+/** Rewrites a module beside the notebook. */
 export function guardAwaits(
 	ts: typeof TypeScript,
 	notes: AwaitNotes,
 ): TypeScript.TransformerFactory<TypeScript.SourceFile> {
-	const { factory } = ts;
-	const helper = (name: string, argument: TypeScript.Expression) =>
-		factory.createCallExpression(
-			factory.createPropertyAccessExpression(factory.createIdentifier("__octavo__"), name),
-			undefined,
-			[argument],
-		);
-	return (context) => (file) => {
-		for (const statement of file.statements) {
-			const from =
-				ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement) ? statement.moduleSpecifier : undefined;
-			if (from && ts.isStringLiteral(from)) notes.imports.push(from.text);
-		}
-		const visit = (node: TypeScript.Node, top: boolean): TypeScript.Node => {
-			const inner = top && !ts.isFunctionLike(node) && !ts.isClassStaticBlockDeclaration(node);
-			const next = ts.visitEachChild(node, (child) => visit(child, inner), context);
-			if (ts.isAwaitExpression(next)) {
-				if (inner) notes.awaits = true;
-				return factory.updateAwaitExpression(next, helper("wait", next.expression));
+	return (context) => {
+		const guard = awaitGuard(ts, context, notes);
+		const visit = (node: TypeScript.Node): TypeScript.Node => guard(ts.visitEachChild(node, visit, context), false);
+		return (file) => {
+			for (const statement of file.statements) {
+				const from =
+					ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement)
+						? statement.moduleSpecifier
+						: undefined;
+				if (from && ts.isStringLiteral(from)) notes.imports.push(from.text);
 			}
-			if (ts.isForOfStatement(next) && next.awaitModifier) {
-				if (inner) notes.awaits = true;
-				const { awaitModifier, initializer, expression, statement } = next;
-				return factory.updateForOfStatement(next, awaitModifier, initializer, helper("iterate", expression), statement);
-			}
-			if (
-				ts.isCallExpression(next) &&
-				next.expression.kind === ts.SyntaxKind.ImportKeyword &&
-				next.arguments.length > 0
-			) {
-				return helper("import", next.arguments[0]!);
-			}
-			return next;
+			return visit(file) as TypeScript.SourceFile;
 		};
-		return visit(file, true) as TypeScript.SourceFile;
 	};
 }

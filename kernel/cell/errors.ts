@@ -22,18 +22,16 @@ export interface CellScript {
 	offset: number;
 	/** Lines of the output; the wrapper's own call is on the line behind them. */
 	numLines: number;
-	/** Source map from the cell (one line below tslab's prefix) to the ES module. */
-	sourceToModule?: string;
-	/** Source map from the ES module to the output. */
-	moduleToOutput?: string;
+	/** Source map from the cell (one line below tslab's prefix) to the output. */
+	sourceToOutput?: string;
 }
 
 interface CellSource {
 	label: string;
 	lines: string[];
 	script: CellScript;
-	/** Source maps from the output to the cell, parsed when the first error needs them. */
-	maps?: SourceMap[];
+	/** Source map from the output to the cell, parsed when the first error needs it. */
+	map?: SourceMap;
 }
 
 interface Place {
@@ -130,14 +128,13 @@ export class ErrorExplainer {
 		let line = Number(match[2]) - 1;
 		if (line >= script.numLines) return undefined;
 		let column = Number(match[3]) - 1 - (line === 0 ? script.offset : 0);
-		cell.maps ??= [script.moduleToOutput, script.sourceToModule].flatMap((map) =>
-			map === undefined ? [] : [new SourceMap(JSON.parse(map))],
-		);
-		for (const map of cell.maps) {
-			const entry = map.findEntry(line, Math.max(0, column));
-			if (!("originalLine" in entry)) continue;
-			line = entry.originalLine;
-			column = entry.originalColumn;
+		if (script.sourceToOutput !== undefined) {
+			cell.map ??= new SourceMap(JSON.parse(script.sourceToOutput));
+			const entry = cell.map.findEntry(line, Math.max(0, column));
+			if ("originalLine" in entry) {
+				line = entry.originalLine;
+				column = entry.originalColumn;
+			}
 		}
 		// tslab puts one line before the cell's own first.
 		return { cell, line: Math.min(Math.max(line, 1), cell.lines.length), column: column + 1 };

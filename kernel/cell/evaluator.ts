@@ -1,16 +1,16 @@
-// Runs cells with tslab's converter and executor; the only file that imports tslab. Declarations are kept here rather
-// than in the executor: a cell that throws keeps what it had declared, and a variable that it did not get to keeps the
-// value of before.
+// Runs cells with tslab's converter and executor; the only file that imports tslab. Declarations and variables are kept
+// here rather than in the executor: a cell that throws keeps what it had declared.
 
 import { createRequire } from "node:module";
 import vm from "node:vm";
 import type { ErrorContent } from "../protocol/messages.js";
 import { type Compilation, type Compiler, tuneCompiler } from "./compiler.js";
 import { type Diagnostic, ErrorExplainer } from "./errors.js";
-import { Imports, type Module } from "./imports.js";
+import { defaultOf, Imports, type Module, namespaceOf } from "./imports.js";
 import { Interrupted, type Interrupts } from "./interrupts.js";
 import { describeCompletions, describeInfo, type QuickInfo, type TslabCompletions } from "./language.js";
 import type { Bundle, CompleteResult, InspectResult, IsCompleteResult } from "./protocol.js";
+import { Variables } from "./variables.js";
 
 interface Converted {
 	output?: string;
@@ -32,7 +32,6 @@ interface Converter {
 interface Executor {
 	execute(code: string): Promise<boolean>;
 	interrupt(): void;
-	locals: Record<string, unknown>;
 }
 
 /** Errors that more input may mend: an open comment, an open template literal, and what the parser still expects. */
@@ -63,6 +62,7 @@ export class Evaluator {
 	readonly #converter: Converter;
 	readonly #executor: Executor;
 	readonly #imports: Imports;
+	readonly #variables = new Variables();
 	readonly #isCompleteCode: (code: string) => { completed: boolean; indent?: string };
 	readonly #metadata: (code: string) => { module?: string; mode?: string };
 	#declarations = "";
@@ -98,10 +98,16 @@ export class Evaluator {
 				},
 			},
 		);
-		const tslab = (globalThis as unknown as { __tslab__: { require: (id: string) => Module } }).__tslab__;
+		const { __tslab__: tslab } = globalThis as unknown as {
+			__tslab__: { exports: object; require(id: string): Module };
+		};
 		this.#imports = new Imports(folder, tslab.require);
 		tslab.require = (id) => this.#imports.require(id);
+		tslab.exports = this.#variables.values;
 		const helpers = {
+			declare: (accessors: object) => this.#variables.declare(accessors),
+			defaultOf,
+			namespaceOf,
 			wait: (value: unknown) => interrupts.wait(value),
 			iterate: (value: AsyncIterable<unknown>) => interrupts.iterate(value),
 			import: (specifier: unknown) => this.#imports.import(specifier),
@@ -123,7 +129,7 @@ export class Evaluator {
 	async execute(code: string, label: string, show: (value: unknown) => Promise<Bundle>): Promise<Outcome> {
 		let lastName: string | undefined;
 		let bundle: Bundle | undefined;
-		const before = { ...this.#executor.locals };
+		this.#variables.begin();
 		try {
 			await this.#interrupts.run(async (begin) => {
 				if (this.#metadata(code).module) {
@@ -142,16 +148,16 @@ export class Evaluator {
 				this.#declarations = converted.declOutput ?? "";
 				begin();
 				await this.#run(code);
-				const value = lastName === undefined ? undefined : this.#executor.locals[lastName];
+				const value = lastName === undefined ? undefined : this.#variables.values[lastName];
 				if (value !== undefined) bundle = await show(value);
 			});
 			return bundle === undefined ? {} : { bundle };
 		} catch (error) {
 			if (error instanceof Interrupted) this.#executor.interrupt();
-			this.#restore(before);
+			this.#variables.restore();
 			return { error: error instanceof Explained ? error.content : this.explainer.explain(error) };
 		} finally {
-			if (lastName !== undefined) delete this.#executor.locals[lastName];
+			if (lastName !== undefined) delete this.#variables.values[lastName];
 			this.#prepared = undefined;
 		}
 	}
@@ -217,12 +223,5 @@ export class Evaluator {
 		}
 		const thrown = this.#thrown as { value: unknown } | undefined;
 		if (thrown) throw thrown.value;
-	}
-
-	/** Gives variables that a failed cell declared but never reached their values of before. */
-	#restore(before: Record<string, unknown>): void {
-		for (const [name, value] of Object.entries(before)) {
-			if (this.#executor.locals[name] === undefined) this.#executor.locals[name] = value;
-		}
 	}
 }

@@ -93,6 +93,24 @@ export class Imports {
 	}
 }
 
+/** What a default import of a module means: its `default`, or a CommonJS module itself. */
+export function defaultOf(module: Module): unknown {
+	return (module as { __esModule?: boolean }).__esModule ? (module as { default?: unknown }).default : module;
+}
+
+/** What `import * as` of a module means. */
+export function namespaceOf(module: Module): Module {
+	if ((module as { __esModule?: boolean }).__esModule) return module;
+	const namespace = Object.create(null) as Record<string, unknown>;
+	const names = [...Object.keys(module), "default"];
+	for (const name of names) {
+		// Read when asked for: some properties of Node's modules warn when they are read.
+		const get = () => (name === "default" ? module : (module as Record<string, unknown>)[name]);
+		Object.defineProperty(namespace, name, { get, enumerable: true, configurable: true });
+	}
+	return namespace;
+}
+
 function isFile(specifier: string): boolean {
 	return /^\.{1,2}(?:\/|$)/.test(specifier) || isAbsolute(specifier);
 }

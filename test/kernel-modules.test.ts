@@ -1,0 +1,84 @@
+// What cells import, over raw ZeroMQ: named, default and namespace imports of every kind of module, and files beside the
+// notebook that change while it runs.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { KernelClient } from "./helpers/kernel-client.js";
+
+let kernel: KernelClient;
+let folder: string;
+
+before(async () => {
+	folder = mkdtempSync(join(tmpdir(), "octavo-modules-"));
+	const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
+	write("deep.ts", "export const base: number = 10;\n");
+	write(
+		"helper.ts",
+		"import { base } from './deep';\nexport let counter = 0;\n" +
+			"export function bump(): number { counter++; return counter; }\nexport const above = base + 1;\n",
+	);
+	write("data.json", '{ "answer": 42 }');
+	write("old.cjs", "module.exports = function old() { return this === undefined || this === globalThis; };\n");
+	write("new.mjs", "export const one = 1; export default 2;\n");
+	kernel = await KernelClient.start({ folder });
+});
+
+after(async () => {
+	await kernel.stop();
+	rmSync(folder, { recursive: true, force: true });
+});
+
+/** Runs a cell and gives its result's text, or the error's. */
+async function outcome(code: string): Promise<string | undefined> {
+	const { reply, iopub } = await kernel.execute(code);
+	if (reply.status === "error") return `${reply.ename}: ${reply.evalue}`;
+	return iopub.find(({ type }) => type === "execute_result")?.content.data["text/plain"];
+}
+
+test("imports of builtins, JSON, CommonJS and ES modules by name, default and namespace", async () => {
+	assert.equal(
+		await outcome(
+			"import path, { join } from 'node:path'; import * as all from 'path'; path.join === join && all.join === join",
+		),
+		"true",
+	);
+	assert.equal(await outcome("join('a', 'b')"), "'a/b'");
+	assert.equal(await outcome("const kept = { join }; [kept.join('c', 'd'), all.sep]"), "[ 'c/d', '/' ]");
+	assert.equal(await outcome("import data from './data.json'; data.answer"), "42");
+	assert.equal(await outcome("import two, { one } from './new.mjs'; [one, two]"), "[ 1, 2 ]");
+	assert.equal(await outcome("import old from './old.cjs'; old()"), "true");
+});
+
+test("an imported function is called without its module as this", async () => {
+	writeFileSync(join(folder, "this.cjs"), "exports.bare = function () { return this === exports; };\n");
+	assert.equal(await outcome("import { bare } from './this.cjs'; bare()"), "false");
+});
+
+test("named imports are live, in their own cell and in later ones", async () => {
+	assert.equal(
+		await outcome("import { above, bump, counter } from './helper'; bump(); bump(); [counter, above]"),
+		"[ 2, 11 ]",
+	);
+	assert.equal(await outcome("bump(); counter"), "3");
+	assert.equal(await outcome("const module = await import('./helper'); module.above"), "11");
+});
+
+test("a changed file is read anew by the next import, also through the file that imports it", async () => {
+	writeFileSync(join(folder, "deep.ts"), "export const base: number = 20;\n");
+	assert.equal(await outcome("import { above as second } from './helper'; second"), "21");
+	writeFileSync(join(folder, "deep.ts"), "export const base: string = 'text ';\n");
+	assert.equal(await outcome("import { above as third } from './helper'; third.toUpperCase()"), "'TEXT 1'");
+	writeFileSync(join(folder, "deep.ts"), "export const base: number = 'wrong';\n");
+	assert.match((await outcome("import { above as fourth } from './helper';"))!, /deep\.ts:1:14 .*not assignable/);
+	writeFileSync(join(folder, "deep.ts"), "export const base = 5;\n");
+	assert.equal(await outcome("import { above as fifth } from './helper'; fifth"), "6");
+});
+
+test("a file that appears later is found", async () => {
+	assert.match((await outcome("import { fresh } from './fresh';"))!, /Cannot find module/);
+	writeFileSync(join(folder, "fresh.ts"), "export const fresh = 'here';\n");
+	assert.equal(await outcome("import { fresh } from './fresh'; fresh"), "'here'");
+});

@@ -16,11 +16,35 @@ export const colors = {
 	mark: "#CC79A7",
 } as const;
 
-/** Colours of policies or layers, in the order in which they are first met. */
-export const palette = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C"] as const;
+/** Colours of policies or layers, in the order in which they are first met; the last four are Paul Tol's. */
+export const palette = [
+	"#0072B2",
+	"#E69F00",
+	"#009E73",
+	"#CC79A7",
+	"#56B4E9",
+	"#D55E00",
+	"#8C8C8C",
+	"#882255",
+	"#999933",
+	"#AA4499",
+	"#44AA99",
+] as const;
 
 /** Marker symbols beside `palette`, so that colour is never the only sign. */
-export const symbols = ["circle", "square", "diamond", "triangle-up", "cross", "star", "x"] as const;
+export const symbols = [
+	"circle",
+	"square",
+	"diamond",
+	"triangle-up",
+	"cross",
+	"star",
+	"x",
+	"triangle-down",
+	"pentagon",
+	"hexagon",
+	"bowtie",
+] as const;
 
 /** Colour scale from low to high. */
 export const scale: [number, string][] = [
@@ -100,6 +124,13 @@ export function escapeText(text: string): string {
 	return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 
+// A legend above the plot breaks into rows, which plotly leaves no room for. Widths are those of the narrowest figure that is drawn well.
+function legendRows(data: readonly PlotlyTrace[]): number {
+	const names = data.filter(({ showlegend, name }) => showlegend !== false && typeof name === "string");
+	const width = names.reduce((sum, { name }) => sum + 46 + 6.8 * (name as string).length, 0);
+	return names.length < 2 ? 1 : Math.max(1, Math.ceil(width / 860));
+}
+
 /** What `finish` needs beside the traces. */
 export interface FigureText {
 	title: string;
@@ -114,7 +145,7 @@ export interface FigureText {
 /** Adds title, caption, margins and colours that all figures share. */
 export function finish(data: PlotlyTrace[], { title, caption, plotHeight, layout = {} }: FigureText): Figure {
 	const lines = wrap(escapeText(caption), 118);
-	const margin = { l: 70, r: 30, t: 66, b: 62 + 15 * lines.length };
+	const margin = { l: 70, r: 30, t: 66 + 20 * (legendRows(data) - 1), b: 62 + 15 * lines.length };
 	const annotations = [
 		...((layout.annotations as object[] | undefined) ?? []),
 		{

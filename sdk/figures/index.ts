@@ -1,5 +1,5 @@
-// The figures of the papers as functions. `deepOptimizerStates` lists those of arXiv:2410.21316 in the order in which
-// its notebook tells them.
+// The figures of the papers as functions. `deepOptimizerStates` lists those of arXiv:2410.21316, `pagedEviction` those of
+// arXiv:2509.04377, each in the order in which its notebook tells them.
 
 import { memoryFluctuation } from "./memory.js";
 import { endToEnd, iterationTime, updateThroughput } from "./model-size.js";
@@ -7,6 +7,7 @@ import type { PaperFigure } from "./result.js";
 import { dataParallel, gradientAccumulation, microBatch, subgroupSize } from "./sensitivity.js";
 import { deviceShare, twinflowRatio, updateStride } from "./update-site.js";
 
+export * from "./paged-eviction/index.js";
 export { type ScheduleKey, scheduleNames } from "./play.js";
 export type { FigureRow, PaperFigure } from "./result.js";
 export { saveFigure } from "./save.js";

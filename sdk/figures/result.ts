@@ -1,7 +1,7 @@
 // What each figure of a paper gives: one long table with simulated and published values side by side, and a chart of it.
 
 import type { Figure } from "../chart/figure.js";
-import { type PlainColumns, tableFromColumns } from "../trace/iteration-tables.js";
+import { type PlainColumns, type TableSchema, tableFromColumns } from "../trace/iteration-tables.js";
 import { installTableView } from "../trace/table-view.js";
 
 installTableView();
@@ -22,13 +22,13 @@ export interface FigureRow {
 }
 
 /** A figure of a paper, drawn again. */
-export interface PaperFigure {
+export interface PaperFigure<Row = FigureRow> {
 	/** Name of its files: `iteration-time`. */
 	readonly name: string;
 	readonly title: string;
-	/** Columns `setting`, `schedule`, `quantity`, `unit`, `simulated`, `published`, as Arrow. */
+	/** The rows as Arrow, a column a field. */
 	readonly table: ReturnType<typeof tableFromColumns>;
-	readonly rows: readonly FigureRow[];
+	readonly rows: readonly Row[];
 	readonly chart: Figure;
 }
 
@@ -41,10 +41,17 @@ const schema = {
 	published: { type: "f64", nullable: true, description: "As the paper's authors published it; null where not" },
 } as const;
 
+/** Rows as an Arrow table, a column a field of the schema. */
+export function rowTable<Row extends object>(
+	name: string,
+	tableSchema: TableSchema & Readonly<Record<keyof Row, unknown>>,
+	rows: readonly Row[],
+): ReturnType<typeof tableFromColumns> {
+	const columns = Object.keys(tableSchema).map((column) => [column, rows.map((row) => row[column as keyof Row])]);
+	return tableFromColumns(name, tableSchema, Object.fromEntries(columns) as PlainColumns);
+}
+
 /** Puts a figure together. */
 export function paperFigure(name: string, rows: readonly FigureRow[], chart: Figure): PaperFigure {
-	const columns = Object.fromEntries(
-		(Object.keys(schema) as (keyof FigureRow)[]).map((column) => [column, rows.map((row) => row[column])]),
-	) as PlainColumns;
-	return { name, title: chart.title, table: tableFromColumns(name, schema, columns), rows, chart };
+	return { name, title: chart.title, table: rowTable(name, schema, rows), rows, chart };
 }

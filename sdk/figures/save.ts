@@ -10,7 +10,10 @@ import type { PaperFigure } from "./result.js";
  *
  * @returns the paths written
  */
-export async function saveFigure({ name, title, table, rows, chart }: PaperFigure, folder: string): Promise<string[]> {
+export async function saveFigure(
+	{ name, title, table, rows, chart }: PaperFigure<unknown>,
+	folder: string,
+): Promise<string[]> {
 	await mkdir(folder, { recursive: true });
 	const [arrow] = await writeTables(join(folder, `${name}.arrow`), { table });
 	const json = join(folder, `${name}.json`);

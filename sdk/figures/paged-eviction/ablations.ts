@@ -1,0 +1,66 @@
+// What the published code and the paper differ in, and what a policy may see before it evicts: each as a figure of
+// variants.
+
+import * as policies from "../../decode/policies/index.js";
+import type { Model } from "../../load-model.js";
+import type { PaperFigure } from "../result.js";
+import { contenders, randomControl } from "./contenders.js";
+import type { Point } from "./points.js";
+import { runVariants, type Variant, type VariantOptions } from "./variants.js";
+
+const control = (setting: string): Variant => ({
+	setting,
+	name: randomControl,
+	policy: (budget, seed) => policies.random({ budget, seed }),
+});
+
+/**
+ * PagedEviction with each definition of a token's score.
+ *
+ * @returns a point a score and one of the random control, the mean of `numPrompts` (default 100)
+ * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
+ * Source: arXiv:2509.04377 gives the mean ratio; the others are what its public code offers.
+ */
+export function scoreVariants(model: Model, options: VariantOptions = {}): Promise<PaperFigure<Point>> {
+	const scores = [
+		["value-key-ratio", "mean of ‖V‖ / ‖K‖ (paper)"],
+		["value-key-ratio-of-means", "mean ‖V‖ / mean ‖K‖"],
+		["value-norm", "‖V‖"],
+		["inverse-key-norm", "1 / ‖K‖"],
+		["key-value-norm-sum", "‖K‖ + ‖V‖"],
+	] as const;
+	const variants = scores.map(
+		([score, name]): Variant => ({
+			setting: "score",
+			name,
+			policy: (budget) => policies.pagedEviction({ budget, score }),
+		}),
+	);
+	return runVariants(model, [...variants, control("score")], options, {
+		call: "scoreVariants",
+		name: "score-variants",
+		title: "PagedEviction by what scores a token",
+		caption: "Higher scores are kept.",
+	});
+}
+
+/**
+ * Every policy with the question after eviction, and with the question at the end of the prompt, where it steers what
+ * is kept.
+ *
+ * @returns two points a policy, the mean of `numPrompts` (default 100)
+ * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
+ */
+export function questionAwareness(model: Model, options: VariantOptions = {}): Promise<PaperFigure<Point>> {
+	const variants = contenders.flatMap(({ name, policy }): Variant[] => [
+		{ setting: "asked after eviction", name, policy },
+		{ setting: "question in the prompt", name, policy, questionAware: true },
+	]);
+	return runVariants(model, variants, options, {
+		call: "questionAwareness",
+		name: "question-awareness",
+		title: "Asked after eviction, or in the prompt",
+		caption:
+			"With the question in the prompt, its end is protected, steers policies that look at attention, and the first of the two answer tokens comes from the prompt's own full attention: hence the higher control.",
+	});
+}

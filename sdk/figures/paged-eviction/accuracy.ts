@@ -1,0 +1,101 @@
+// Accuracy by budget on a stand-in task, every policy beside the full cache and the random control.
+
+import { accuracy } from "../../chart/accuracy.js";
+import { full } from "../../decode/policies/index.js";
+import type { Model } from "../../load-model.js";
+import { lookup, needle, type RecallPrompt, recall } from "../../model/tasks/index.js";
+import { checkOptions } from "../../options.js";
+import type { PaperFigure } from "../result.js";
+import { type Contender, contenders } from "./contenders.js";
+import { type ExperimentOptions, evaluate, runCases } from "./evaluate.js";
+import { experimentChecks, measuredOn } from "./options.js";
+import { type Point, pointsOf, pointTable, type Sample } from "./points.js";
+
+/** A stand-in task: its prompts, and budgets below their length. */
+export interface StandIn {
+	/** What it stands in for, for captions. */
+	readonly description: string;
+	readonly budgets: readonly number[];
+	prompt(seed: number): RecallPrompt;
+}
+
+/** The tasks by name. A needle's depth follows its seed, so that all depths are met alike. */
+export const standIns: Readonly<Record<"recall" | "needle" | "lookup", StandIn>> = {
+	recall: {
+		description: "6 records in 128 tokens, six questions a prompt",
+		budgets: [32, 48, 64, 80, 96, 112],
+		prompt: (seed) => recall({ seed, filler: "markov" }),
+	},
+	needle: {
+		description: "1 record in 128 tokens at depths 0 to 1, one question a prompt",
+		budgets: [32, 48, 64, 80, 96, 112],
+		prompt: (seed) => needle({ seed, depth: (seed % 11) / 10, filler: "markov" }),
+	},
+	lookup: {
+		description: "16 records in 65 tokens without filler, six questions a prompt",
+		budgets: [24, 32, 40, 48, 56],
+		prompt: (seed) => lookup({ seed }),
+	},
+};
+
+/** Name of a stand-in task. */
+export type TaskName = keyof typeof standIns;
+
+/** Options of `accuracyByBudget`. */
+export interface AccuracyByBudgetOptions extends ExperimentOptions {
+	/** Default `recall`. */
+	task?: TaskName;
+	/** Default: five or six below the task's length. */
+	budgets?: readonly number[];
+	/** Slots a block. Default 8. */
+	blockSize?: number;
+	/** Policies beside the full cache. Default: all that evict, and the random control. */
+	policies?: readonly Contender[];
+}
+
+/**
+ * Fraction of questions answered by budget; questions come after eviction.
+ *
+ * @returns a point a policy and budget, with 95 % bootstrap intervals over prompts (default 40)
+ * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
+ * Source: arXiv:2509.04377, its figures of accuracy by budget, on stand-in tasks.
+ */
+export async function accuracyByBudget(
+	model: Model,
+	options: AccuracyByBudgetOptions = {},
+): Promise<PaperFigure<Point>> {
+	const checked = checkOptions("figures.accuracyByBudget()", options, experimentChecks(40));
+	const { task, blockSize, numPrompts, firstSeed } = checked;
+	const standIn = standIns[task];
+	const budgets = checked.budgets ?? standIn.budgets;
+	const seeds = Array.from({ length: numPrompts }, (_, i) => firstSeed + i);
+	const cases = seeds.flatMap((seed) => [
+		{ seed, name: "full", budget: undefined, policy: full() },
+		...(checked.policies ?? contenders).flatMap((contender) =>
+			budgets.map((budget) => ({ seed, name: contender.name, budget, policy: contender.policy(budget, seed) })),
+		),
+	]);
+	const samples = await runCases(
+		cases,
+		({ seed, name, budget, policy }): Sample => ({
+			task,
+			policy: name,
+			budget,
+			blockSize,
+			seed,
+			setting: "",
+			...evaluate(model, standIn.prompt(seed), { policy, blockSize, seed }),
+		}),
+		checked,
+	);
+	const points = pointsOf(samples);
+	const chart = accuracy(
+		samples.map(({ policy, budget, score }) => ({ policy, score, ...(budget === undefined ? {} : { budget }) })),
+		{
+			title: `Accuracy by budget: ${task}`,
+			caption: `${standIn.description}; questions after eviction, blocks of ${blockSize}. ${measuredOn(model)}`,
+		},
+	);
+	const name = `accuracy-${task}`;
+	return { name, title: chart.title, table: pointTable(name, points), rows: points, chart };
+}

@@ -1,0 +1,68 @@
+// The paper's ablation of the block size, on the recall task at one budget that all sizes divide.
+
+import { full } from "../../decode/policies/index.js";
+import type { Model } from "../../load-model.js";
+import { checkOptions, integer } from "../../options.js";
+import type { PaperFigure } from "../result.js";
+import { standIns } from "./accuracy.js";
+import { type Contender, contenders } from "./contenders.js";
+import { type ExperimentOptions, evaluate, runCases } from "./evaluate.js";
+import { matrixChart } from "./matrix-chart.js";
+import { budgetList, contenderList, measuredOn, sharedChecks } from "./options.js";
+import { type Point, pointsOf, pointTable, type Sample } from "./points.js";
+
+/** Options of `accuracyByBlockSize`. */
+export interface BlockSizeOptions extends ExperimentOptions {
+	/** KV tokens kept a layer, of 128; a multiple of each block size and at least three blocks. Default 96. */
+	budget?: number;
+	/** Default 8, 16 and 32. */
+	blockSizes?: readonly number[];
+	/** Policies beside the full cache. Default: all that evict, and the random control. */
+	policies?: readonly Contender[];
+}
+
+/**
+ * Fraction of recall questions answered, by policy and block size.
+ *
+ * @returns a point a policy and block size, the mean of `numPrompts` (default 30)
+ * @throws {OctavoError} ERR_OCTAVO_OPTION; ERR_OCTAVO_BUDGET for a block size that does not fit
+ * Source: arXiv:2509.04377, its ablation of the page size.
+ */
+export async function accuracyByBlockSize(model: Model, options: BlockSizeOptions = {}): Promise<PaperFigure<Point>> {
+	const checked = checkOptions("figures.accuracyByBlockSize()", options, {
+		...sharedChecks(30),
+		budget: integer(1, 2 ** 31 - 1, 96),
+		blockSizes: budgetList,
+		policies: contenderList,
+	});
+	const { budget, blockSizes = [8, 16, 32], numPrompts, firstSeed } = checked;
+	const all = [{ name: "full", policy: () => full() }, ...(checked.policies ?? contenders)];
+	const cases = Array.from({ length: numPrompts }, (_, i) => firstSeed + i).flatMap((seed) =>
+		blockSizes.flatMap((blockSize) => all.map((contender) => ({ seed, blockSize, contender }))),
+	);
+	const samples = await runCases(
+		cases,
+		({ seed, blockSize, contender: { name, policy } }): Sample => ({
+			task: "recall",
+			setting: "",
+			policy: name,
+			budget: name === "full" ? undefined : budget,
+			blockSize,
+			seed,
+			...evaluate(model, standIns.recall.prompt(seed), { policy: policy(budget, seed), blockSize, seed }),
+		}),
+		checked,
+	);
+	const points = pointsOf(samples);
+	const chart = matrixChart(
+		points.map((point) => ({ row: point.policy, column: String(point.block_size), value: point.score })),
+		{
+			title: `Accuracy by block size: recall, budget ${budget} of 128 tokens`,
+			caption: `Mean of ${numPrompts} prompts a cell; larger blocks also protect more tokens at both ends. ${measuredOn(model)}`,
+			x: "slots a block",
+			format: ".2f",
+		},
+	);
+	const name = "block-size";
+	return { name, title: chart.title, table: pointTable(name, points), rows: points, chart };
+}

@@ -1,0 +1,127 @@
+// What a layer's cache holds while a session decodes: allocated slots, and the share of them that is wasted. Read from the
+// trace's table `memory`.
+
+import { escapeText, finish, palette, round } from "../../chart/theme.js";
+import { full } from "../../decode/policies/index.js";
+import type { Policy } from "../../decode/policies/policy.js";
+import type { Model } from "../../load-model.js";
+import { recall } from "../../model/tasks/index.js";
+import { checkOptions, integer } from "../../options.js";
+import { type PaperFigure, rowTable } from "../result.js";
+import { contenders } from "./contenders.js";
+import { type ExperimentOptions, runCases } from "./evaluate.js";
+import { contenderList, sharedChecks } from "./options.js";
+
+/** Options of `memoryOverTime`. */
+export interface MemoryOverTimeOptions extends Omit<ExperimentOptions, "numPrompts"> {
+	/** KV tokens kept a layer. Default 64. */
+	budget?: number;
+	/** Slots a block. Default 8. */
+	blockSize?: number;
+	/** Tokens decoded after a prompt of 128. Default 256. */
+	numTokens?: number;
+	/** Default: the full cache, paged-eviction and snap-kv. */
+	policies?: readonly { readonly name: string; policy(budget: number, seed: number): Policy }[];
+}
+
+/** The caches of all layers after one step. */
+export interface MemoryPoint {
+	readonly policy: string;
+	readonly step_index: number;
+	/** Mean over layers. */
+	readonly live_tokens: number;
+	/** Mean over layers, in slots of all blocks. */
+	readonly allocated_tokens: number;
+	/** All layers, keys and values. */
+	readonly allocated_bytes: number;
+	/** 1 − live / allocated. */
+	readonly fragmentation: number;
+}
+
+const schema = {
+	policy: { type: "text", description: "Policy" },
+	step_index: { type: "i32", description: "Step; 0 is the prefill" },
+	live_tokens: { type: "f64", description: "Live tokens, mean over layers" },
+	allocated_tokens: { type: "f64", description: "Slots of all blocks, mean over layers" },
+	allocated_bytes: { type: "f64", description: "Keys and values of all blocks of all layers" },
+	fragmentation: { type: "f64", description: "1 - live / allocated, 0 to 1" },
+} as const;
+
+/**
+ * Memory and fragmentation, step by step.
+ *
+ * @returns a point a policy and step
+ * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
+ */
+export async function memoryOverTime(
+	model: Model,
+	options: MemoryOverTimeOptions = {},
+): Promise<PaperFigure<MemoryPoint>> {
+	const { numPrompts: _, ...shared } = sharedChecks(1);
+	const checked = checkOptions("figures.memoryOverTime()", options, {
+		...shared,
+		budget: integer(1, 2 ** 31 - 1, 64),
+		blockSize: integer(1, 256, 8),
+		numTokens: integer(1, 2 ** 20, 256),
+		policies: contenderList,
+	});
+	const { budget, blockSize, numTokens, firstSeed: seed } = checked;
+	const byDefault = contenders.filter(({ name }) => name === "paged-eviction" || name === "snap-kv");
+	const all = checked.policies ?? [{ name: "full", policy: () => full() }, ...byDefault];
+	const runs = await runCases(
+		all,
+		({ name, policy }): MemoryPoint[] => {
+			using session = model.session({ blockSize, policy: policy(budget, seed), seed, recordBlocks: false });
+			session.prefillSync(recall({ seed, filler: "markov" }).context);
+			session.runSync({ maxTokens: numTokens, endTokens: [] });
+			const points: MemoryPoint[] = [];
+			const { numLayers } = model.config;
+			let layers: { live_tokens: number; allocated_tokens: number; allocated_bytes: number }[] = [];
+			for (const row of session.trace.table("memory")) {
+				layers.push(row);
+				if (layers.length < numLayers) continue;
+				const sum = (column: keyof (typeof layers)[number]): number =>
+					layers.reduce((total, layer) => total + layer[column], 0);
+				const [live, allocated] = [sum("live_tokens"), sum("allocated_tokens")];
+				points.push({
+					policy: name,
+					step_index: row.step_index,
+					live_tokens: live / numLayers,
+					allocated_tokens: allocated / numLayers,
+					allocated_bytes: sum("allocated_bytes"),
+					fragmentation: 1 - live / allocated,
+				});
+				layers = [];
+			}
+			return points;
+		},
+		checked,
+	);
+	const points = runs.flat();
+	const lines = (column: "allocated_tokens" | "fragmentation", yaxis: string) =>
+		runs.map((run, i) => ({
+			type: "scatter",
+			mode: "lines",
+			name: escapeText(run[0]!.policy),
+			legendgroup: run[0]!.policy,
+			showlegend: yaxis === "y",
+			x: run.map((point) => point.step_index),
+			y: run.map((point) => round(point[column])),
+			xaxis: "x",
+			yaxis,
+			line: { color: palette[i % palette.length], width: 1.8, dash: i < palette.length ? "solid" : "dot" },
+		}));
+	const chart = finish([...lines("allocated_tokens", "y"), ...lines("fragmentation", "y2")], {
+		title: "Memory and fragmentation while decoding",
+		caption: `Prompt of 128 tokens, budget ${budget}, blocks of ${blockSize}; mean over ${model.config.numLayers} layers, recorded after each step by ${model.name}. Fragmentation: share of allocated slots that hold no live token.`,
+		plotHeight: 380,
+		layout: {
+			xaxis: { title: { text: "step", standoff: 6 }, anchor: "y2" },
+			yaxis: { title: { text: "allocated slots" }, domain: [0.42, 1], rangemode: "tozero" },
+			yaxis2: { title: { text: "fragmentation" }, domain: [0, 0.34], rangemode: "tozero", tickformat: ".0%" },
+		},
+	});
+	const name = "memory-over-time";
+	const table = rowTable(name, schema, points);
+	return { name, title: chart.title, table, rows: points, chart };
+}

@@ -1,0 +1,133 @@
+// What eviction costs: the time of a decode step by part, for every policy, in the engine's own clock.
+
+import { colors, escapeText, finish, grey, round } from "../../chart/theme.js";
+import { full } from "../../decode/policies/index.js";
+import { engineInfo } from "../../engine.js";
+import type { Model } from "../../load-model.js";
+import { checkOptions, integer } from "../../options.js";
+import { type PaperFigure, rowTable } from "../result.js";
+import { type Contender, contenders } from "./contenders.js";
+import { type ExperimentOptions, runCases } from "./evaluate.js";
+import { contenderList, sharedChecks } from "./options.js";
+
+const numRepeats = 5;
+
+/** Options of `evictionOverhead`. */
+export interface OverheadOptions extends Omit<ExperimentOptions, "numPrompts"> {
+	/** KV tokens kept a layer. Default 64. */
+	budget?: number;
+	/** Slots a block. Default 8. */
+	blockSize?: number;
+	/** Decode steps timed, after a prompt of 128 tokens. Default 256. */
+	numTokens?: number;
+	/** Policies beside the full cache. Default: all that evict, and the random control. */
+	policies?: readonly Contender[];
+}
+
+/** Mean time of a decode step under one policy. */
+export interface OverheadPoint {
+	readonly policy: string;
+	readonly total_us: number;
+	readonly attention_us: number;
+	/** Computing scores. */
+	readonly score_us: number;
+	/** Choosing, freeing. */
+	readonly evict_us: number;
+	/** (score + evict) / total. */
+	readonly share: number;
+}
+
+const schema = {
+	policy: { type: "text", description: "Policy" },
+	total_us: { type: "f64", description: "Mean time of a decode step, in microseconds" },
+	attention_us: { type: "f64", description: "Of it in attention" },
+	score_us: { type: "f64", description: "Of it computing eviction scores" },
+	evict_us: { type: "f64", description: "Of it choosing and freeing" },
+	share: { type: "f64", description: "(score + evict) / total, 0 to 1" },
+} as const;
+
+const parts = [
+	{ name: "attention", color: colors.kept, of: (row: OverheadPoint) => row.attention_us },
+	{ name: "scores", color: colors.evicted, of: (row: OverheadPoint) => row.score_us },
+	{ name: "choosing and freeing", color: colors.runnerUp, of: (row: OverheadPoint) => row.evict_us },
+	{
+		name: "projections and the rest",
+		color: grey,
+		of: (row: OverheadPoint) => row.total_us - row.attention_us - row.score_us - row.evict_us,
+	},
+] as const;
+
+/**
+ * Time of a decode step by part.
+ *
+ * @returns a point a policy; wall times of this machine, which vary from run to run
+ * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
+ */
+export async function evictionOverhead(
+	model: Model,
+	options: OverheadOptions = {},
+): Promise<PaperFigure<OverheadPoint>> {
+	const { numPrompts: _, ...shared } = sharedChecks(1);
+	const checked = checkOptions("figures.evictionOverhead()", options, {
+		...shared,
+		budget: integer(1, 2 ** 31 - 1, 64),
+		blockSize: integer(1, 256, 8),
+		numTokens: integer(1, 2 ** 20, 256),
+		policies: contenderList,
+	});
+	const { budget, blockSize, numTokens, firstSeed: seed } = checked;
+	const all = [{ name: "full", policy: () => full() }, ...(checked.policies ?? contenders)];
+	const prompt = Int32Array.from({ length: 128 }, (_, i) => (i * 7919 + seed) % model.config.vocabSize);
+	const rows = await runCases(
+		all,
+		({ name, policy }): OverheadPoint => {
+			const repeats = Array.from({ length: numRepeats }, () => {
+				using session = model.session({ blockSize, policy: policy(budget, seed), seed, recordBlocks: false });
+				session.prefillSync(prompt);
+				session.runSync({ maxTokens: numTokens, endTokens: [] });
+				return [...session.trace.table("steps")].slice(1);
+			});
+			// Every repeat does the same work, so the least of each step is what other programs disturbed least.
+			const mean = (column: "total_us" | "attention_us" | "score_us" | "evict_us"): number =>
+				repeats[0]!.reduce((sum, _, i) => sum + Math.min(...repeats.map((steps) => steps[i]![column])), 0) / numTokens;
+			const [total, attention, score, evict] = [
+				mean("total_us"),
+				mean("attention_us"),
+				mean("score_us"),
+				mean("evict_us"),
+			];
+			return {
+				policy: name,
+				total_us: total,
+				attention_us: attention,
+				score_us: score,
+				evict_us: evict,
+				share: (score + evict) / total,
+			};
+		},
+		checked,
+	);
+	const chart = finish(
+		parts.map(({ name, color, of }) => ({
+			type: "bar",
+			orientation: "h",
+			name,
+			y: rows.map((row) => escapeText(row.policy)),
+			x: rows.map((row) => round(of(row))),
+			marker: { color },
+			hovertemplate: `%{y}, ${name}: %{x:.1f} µs<extra></extra>`,
+		})),
+		{
+			title: "Time of a decode step",
+			caption: `Mean of ${numTokens} steps after a prompt of 128, the least of ${numRepeats} runs of each; budget ${budget}, blocks of ${blockSize}; ${model.name}, ${model.numParameters.toLocaleString("en")} parameters, on this machine's CPU (${engineInfo().simd}, ${engineInfo().numThreads} threads). On a small model a step is short and the shares are large.`,
+			plotHeight: 28 * rows.length + 30,
+			layout: {
+				barmode: "stack",
+				xaxis: { title: { text: "microseconds", standoff: 6 }, rangemode: "tozero" },
+				yaxis: { type: "category", autorange: "reversed", automargin: true, showgrid: false },
+			},
+		},
+	);
+	const name = "eviction-overhead";
+	return { name, title: chart.title, table: rowTable(name, schema, rows), rows, chart };
+}

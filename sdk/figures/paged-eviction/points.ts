@@ -1,0 +1,125 @@
+// From prompts to points: means with bootstrap intervals, and the paired difference to the random control on the same
+// prompts, which is what says whether a policy does anything.
+
+import { bootstrapMean } from "../../chart/bootstrap.js";
+import { type PaperFigure, rowTable } from "../result.js";
+import { randomControl } from "./contenders.js";
+import type { Outcome } from "./evaluate.js";
+
+/** One prompt under one policy. */
+export interface Sample extends Outcome {
+	/** `recall`, `needle` or `lookup`. */
+	task: string;
+	policy: string;
+	/** Absent for a full cache. */
+	budget: number | undefined;
+	blockSize: number;
+	/** Of the prompt. */
+	seed: number;
+	/** What else tells points apart: a depth, a variant; empty where nothing does. */
+	setting: string;
+}
+
+/** A mean over prompts. */
+export interface Point {
+	readonly task: string;
+	readonly setting: string;
+	readonly policy: string;
+	/** KV tokens kept a layer; null for a full cache. */
+	readonly budget: number | null;
+	readonly block_size: number;
+	readonly num_prompts: number;
+	/** Mean fraction of questions answered right. */
+	readonly score: number;
+	readonly score_low: number;
+	readonly score_high: number;
+	/** Mean difference to the random control on the same prompts; null without one. */
+	readonly over_random: number | null;
+	readonly over_random_low: number | null;
+	readonly over_random_high: number | null;
+	/** Mean over prompts and layers after the last question. */
+	readonly live_tokens: number;
+	readonly allocated_tokens: number;
+	/** 1 − live / allocated. */
+	readonly fragmentation: number;
+}
+
+const confidence = 0.95;
+
+const schema = {
+	task: { type: "text", description: "Task" },
+	setting: { type: "text", description: "What else tells points apart: a depth, a variant" },
+	policy: { type: "text", description: "Policy" },
+	budget: { type: "i32", nullable: true, description: "KV tokens kept a layer; null for a full cache" },
+	block_size: { type: "i32", description: "Slots a block" },
+	num_prompts: { type: "i32", description: "Prompts that the mean is over" },
+	score: { type: "f64", description: "Mean fraction of questions answered right, 0 to 1" },
+	score_low: { type: "f64", description: "Lower end of the 95 % bootstrap interval over prompts" },
+	score_high: { type: "f64", description: "Upper end" },
+	over_random: { type: "f64", nullable: true, description: "Mean difference to the random control, prompt by prompt" },
+	over_random_low: { type: "f64", nullable: true, description: "Lower end of its 95 % paired bootstrap interval" },
+	over_random_high: { type: "f64", nullable: true, description: "Upper end" },
+	live_tokens: { type: "f64", description: "Live tokens a layer after the last question" },
+	allocated_tokens: { type: "f64", description: "Slots of all blocks a layer after the last question" },
+	fragmentation: { type: "f64", description: "1 - live / allocated, 0 to 1" },
+} as const;
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** What two samples must share to be compared prompt by prompt. */
+const placeOf = ({ task, setting, budget, blockSize }: Sample): string =>
+	JSON.stringify([task, setting, budget ?? null, blockSize]);
+
+/** Takes samples together by place and policy, in the order in which they are first met. */
+export function pointsOf(samples: readonly Sample[]): Point[] {
+	const groups = new Map<string, Sample[]>();
+	for (const sample of samples) {
+		const key = JSON.stringify([placeOf(sample), sample.policy]);
+		const group = groups.get(key);
+		if (group) group.push(sample);
+		else groups.set(key, [sample]);
+	}
+	return [...groups.values()].map((group) => {
+		const first = group[0]!;
+		const control = new Map(
+			samples
+				.filter((sample) => sample.policy === randomControl && placeOf(sample) === placeOf(first))
+				.map(({ seed, score }) => [seed, score]),
+		);
+		const score = bootstrapMean(
+			group.map((sample) => sample.score),
+			confidence,
+		);
+		const paired = group.every(({ seed }) => control.has(seed));
+		const over = paired
+			? bootstrapMean(
+					group.map((sample) => sample.score - control.get(sample.seed)!),
+					confidence,
+				)
+			: undefined;
+		const live = mean(group.map((sample) => sample.liveTokens));
+		const allocated = mean(group.map((sample) => sample.allocatedTokens));
+		return {
+			task: first.task,
+			setting: first.setting,
+			policy: first.policy,
+			budget: first.budget ?? null,
+			block_size: first.blockSize,
+			num_prompts: group.length,
+			score: score.mean,
+			score_low: score.low,
+			score_high: score.high,
+			over_random: over?.mean ?? null,
+			over_random_low: over?.low ?? null,
+			over_random_high: over?.high ?? null,
+			live_tokens: live,
+			allocated_tokens: allocated,
+			fragmentation: 1 - live / allocated,
+		};
+	});
+}
+
+/** The points as an Arrow table. */
+export function pointTable(name: string, points: readonly Point[]): PaperFigure["table"] {
+	return rowTable(name, schema, points);
+}

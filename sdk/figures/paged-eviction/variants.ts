@@ -1,0 +1,109 @@
+// One policy, changed in one respect at a time: what a token's score is, when the prompt is cut, what is asked when. Each
+// variant stands beside the random control at the same budget.
+
+import type { Figure } from "../../chart/figure.js";
+import { colors, escapeText, finish, round } from "../../chart/theme.js";
+import type { Policy } from "../../decode/policies/policy.js";
+import type { Model } from "../../load-model.js";
+import { recall } from "../../model/tasks/index.js";
+import { checkOptions, integer } from "../../options.js";
+import type { PaperFigure } from "../result.js";
+import { type ExperimentOptions, evaluate, runCases } from "./evaluate.js";
+import { measuredOn, sharedChecks } from "./options.js";
+import { type Point, pointsOf, pointTable, type Sample } from "./points.js";
+
+/** A way to run a policy. */
+export interface Variant {
+	/** What is compared within: the score, the scope. */
+	readonly setting: string;
+	/** Name on the axis. */
+	readonly name: string;
+	policy(budget: number, seed: number): Policy;
+	/** The prompt ends with the question. Default: it is asked after eviction. */
+	readonly questionAware?: boolean;
+}
+
+/** Options of experiments with variants. */
+export interface VariantOptions extends ExperimentOptions {
+	/** KV tokens kept a layer, of 128. Default 64. */
+	budget?: number;
+	/** Slots a block. Default 8. */
+	blockSize?: number;
+}
+
+/** Runs the variants on recall prompts with one question each, and draws a bar a variant with its 95 % interval. */
+export async function runVariants(
+	model: Model,
+	variants: readonly Variant[],
+	options: VariantOptions,
+	text: { call: string; name: string; title: string; caption: string },
+): Promise<PaperFigure<Point>> {
+	const checked = checkOptions(`figures.${text.call}()`, options, {
+		...sharedChecks(100),
+		budget: integer(1, 2 ** 31 - 1, 64),
+		blockSize: integer(1, 256, 8),
+	});
+	const { budget, blockSize, numPrompts, firstSeed } = checked;
+	const cases = Array.from({ length: numPrompts }, (_, i) => firstSeed + i).flatMap((seed) =>
+		variants.map((variant) => ({ seed, variant })),
+	);
+	const samples = await runCases(
+		cases,
+		({ seed, variant }): Sample => ({
+			task: "recall",
+			setting: variant.setting,
+			policy: variant.name,
+			budget,
+			blockSize,
+			seed,
+			...evaluate(model, recall({ seed, numQueries: 1, filler: "markov" }), {
+				policy: variant.policy(budget, seed),
+				blockSize,
+				seed,
+				questionAware: variant.questionAware ?? false,
+			}),
+		}),
+		checked,
+	);
+	const points = pointsOf(samples);
+	const chart = drawVariants(points, {
+		title: `${text.title}: budget ${budget} of 128 tokens`,
+		caption: `${text.caption} Recall, one question a prompt, ${numPrompts} prompts; bars: 95 % bootstrap interval. ${measuredOn(model)}`,
+	});
+	return { name: text.name, title: chart.title, table: pointTable(text.name, points), rows: points, chart };
+}
+
+function drawVariants(points: readonly Point[], text: { title: string; caption: string }): Figure {
+	const settings = [...new Set(points.map((point) => point.setting))];
+	const looks = [colors.kept, colors.runnerUp, colors.reference, colors.mark];
+	const data = settings.map((setting, i) => {
+		const own = points.filter((point) => point.setting === setting);
+		return {
+			type: "bar",
+			orientation: "h",
+			name: escapeText(setting),
+			y: own.map((point) => escapeText(point.policy)),
+			x: own.map((point) => round(point.score)),
+			error_x: {
+				type: "data",
+				symmetric: false,
+				array: own.map((point) => round(point.score_high - point.score)),
+				arrayminus: own.map((point) => round(point.score - point.score_low)),
+				thickness: 1.2,
+				width: 4,
+			},
+			marker: { color: looks[i % looks.length] },
+			hovertemplate: "%{y}: %{x:.3f}<extra></extra>",
+		};
+	});
+	return finish(data, {
+		...text,
+		plotHeight: 24 * points.length + 30,
+		layout: {
+			barmode: "group",
+			showlegend: settings.length > 1,
+			xaxis: { title: { text: "fraction answered right", standoff: 6 }, range: [0, 1.05] },
+			yaxis: { type: "category", autorange: "reversed", automargin: true, showgrid: false },
+		},
+	});
+}

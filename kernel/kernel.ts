@@ -3,14 +3,16 @@
 import { OctavoError } from "../sdk/errors.js";
 import type { WorkerEvent } from "./cell/protocol.js";
 import type { WorkerProcess } from "./cell/worker-process.js";
-import { commHandlers } from "./handlers/comm.js";
+import { Comms } from "./handlers/comm.js";
 import { controlHandlers } from "./handlers/control.js";
 import { Executions } from "./handlers/execute.js";
 import { History } from "./handlers/history.js";
+import { Inputs } from "./handlers/input.js";
 import { languageHandlers } from "./handlers/language.js";
 import { Outlet } from "./protocol/outlet.js";
 import { Router } from "./protocol/router.js";
 import type { ConnectionInfo } from "./wire/connection.js";
+import type { Message } from "./wire/frames.js";
 import { KernelSockets } from "./wire/sockets.js";
 
 /** How often a kernel looks whether the Jupyter process that started it still lives, in milliseconds. */
@@ -25,24 +27,47 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 	const sockets = new KernelSockets(connection);
 	const outlet = new Outlet(sockets);
 	const history = new History();
-	const executions = new Executions(worker, outlet, history);
+	const inputs = new Inputs(worker, outlet);
+	const comms = new Comms(worker, outlet);
+	const executions = new Executions(worker, outlet, history, inputs.drop);
+	/** The comm request whose handler puts out what arrives now; none: the cell does. */
+	let within: Message | undefined;
+	const parent = () => within ?? executions.current;
+	const isShown = () => within !== undefined || !executions.silent;
 
 	worker.listener = {
 		stream(name, text) {
-			if (!executions.silent) outlet.stream(name, text, executions.current);
+			if (isShown()) outlet.stream(name, text, parent());
 		},
 		event(event) {
-			if (!executions.silent) publish(event);
+			switch (event.type) {
+				case "within":
+					within = event.request === undefined ? undefined : comms.request(event.request);
+					break;
+				// A channel that is opened is there, whatever the cell shows.
+				case "comm":
+					comms.publish(event, parent());
+					break;
+				case "input":
+					if (executions.current) inputs.ask(event, executions.current);
+					break;
+				default:
+					if (isShown()) publish(event);
+			}
+		},
+		died() {
+			within = undefined;
+			comms.closeAll(executions.current);
 		},
 	};
 
 	function publish(event: WorkerEvent): void {
-		if (event.type === "clear") outlet.publish("clear_output", { wait: event.wait }, executions.current);
+		if (event.type === "clear") outlet.publish("clear_output", { wait: event.wait }, parent());
 		if (event.type !== "display") return;
 		const { bundle, displayId, update } = event;
 		const transient = displayId === undefined ? {} : { display_id: displayId };
 		const type = update ? "update_display_data" : "display_data";
-		outlet.publish(type, { data: bundle.data, metadata: bundle.metadata, transient }, executions.current);
+		outlet.publish(type, { data: bundle.data, metadata: bundle.metadata, transient }, parent());
 	}
 
 	let ending: Promise<void> | undefined;
@@ -63,9 +88,10 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 			["history_request", history.handle],
 			...languageHandlers(worker),
 			...controlHandlers(worker, outlet, shutdown),
-			...commHandlers(outlet),
+			...comms.handlers(),
 		]),
 		executions.aborted,
+		inputs.accept,
 	);
 	process.on("SIGINT", () => worker.interrupt());
 	process.on("SIGTERM", () => void shutdown());

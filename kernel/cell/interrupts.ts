@@ -64,6 +64,8 @@ export class Interrupts {
 	#abort = new AbortController();
 	readonly #turns = new Turns();
 	#run: Run | undefined;
+	#begun: Promise<void> = Promise.resolve();
+	#sayBegun: () => void = () => {};
 
 	constructor(shared: Int32Array, port: MessagePort) {
 		this.#shared = shared;
@@ -74,6 +76,37 @@ export class Interrupts {
 	/** Says which request runs now: interrupts that were meant for earlier ones are over. */
 	startRequest(id: number): void {
 		Atomics.store(this.#shared, slot.request, id);
+		this.#begun = new Promise((resolve) => {
+			this.#sayBegun = resolve;
+		});
+	}
+
+	/** Settles once the cell that was started last has come to its first await, or to its end. */
+	async yielded(): Promise<void> {
+		await this.#begun;
+		await new Promise<void>((resolve) => this.#turns.next(resolve));
+	}
+
+	/** Calls user code that is no cell, such as a handler; rejects with {@link Interrupted} at an interrupt. */
+	user<T>(call: () => T | PromiseLike<T>): Promise<T> {
+		if (!this.#run) this.#forget();
+		const result = new Promise<T>((resolve, reject) => {
+			this.#waiting.add(reject);
+			const done = () => this.#waiting.delete(reject);
+			this.#turns.next(() => {
+				const wasUser = this.enter();
+				this.leave();
+				try {
+					resolve(call());
+				} catch (error) {
+					reject(error);
+				}
+				this.enter();
+				if (wasUser) this.leave();
+				result.then(done, done);
+			});
+		});
+		return result;
 	}
 
 	/** Awaits for cell code: rejects at an interrupt, whatever `value` does. */
@@ -113,8 +146,7 @@ export class Interrupts {
 	 * @param cell calls `begin` right before user code starts; what it does before that is never terminated
 	 */
 	async run<T>(cell: (begin: () => void) => Promise<T>): Promise<T> {
-		this.#failing = false;
-		if (this.#abort.signal.aborted) this.#abort = new AbortController();
+		this.#forget();
 		Atomics.store(this.#shared, slot.active, 1);
 		try {
 			return await new Promise<T>((resolve, reject) => {
@@ -123,6 +155,7 @@ export class Interrupts {
 				const begin = () => {
 					if (!isSettled(this.#shared) || this.#run !== run) throw new Interrupted();
 					Atomics.store(this.#shared, slot.state, codeState.user);
+					this.#sayBegun();
 				};
 				this.#turns.next(() => cell(begin).then(resolve, reject));
 			});
@@ -130,19 +163,29 @@ export class Interrupts {
 			this.#run = undefined;
 			this.enter();
 			Atomics.store(this.#shared, slot.active, 0);
+			this.#sayBegun();
 		}
 	}
 
-	/** Says that the kernel's own code runs; waits for a termination that is on its way. */
-	enter(): void {
-		// Either the termination ends this very loop, and the thread's next message does what is left to do, or it has
-		// ended something else and the thread gives the state back.
-		while (Atomics.compareExchange(this.#shared, slot.state, codeState.user, codeState.own) === codeState.terminating);
+	/** Says that the kernel's own code runs; waits for a termination that is on its way. Gives whether user code ran. */
+	enter(): boolean {
+		for (;;) {
+			// Either the termination ends this very loop, and the thread's next message does what is left to do, or it has
+			// ended something else and the thread gives the state back.
+			const before = Atomics.compareExchange(this.#shared, slot.state, codeState.user, codeState.own);
+			if (before !== codeState.terminating) return before === codeState.user;
+		}
 	}
 
 	/** Says that only user code, such as a timer's callback, runs from now on. */
 	leave(): void {
 		Atomics.store(this.#shared, slot.state, codeState.user);
+	}
+
+	/** Lets what starts now await again after an interrupt. */
+	#forget(): void {
+		this.#failing = false;
+		if (this.#abort.signal.aborted) this.#abort = new AbortController();
 	}
 
 	#interrupt(message: InterruptMessage): void {

@@ -17,6 +17,11 @@ export class Outbox {
 		this.#push(() => writeFrame(frameKind.event, JSON.stringify(event)));
 	}
 
+	/** Sends an event ahead of what waits: for one whose sender is about to block. */
+	urgent(event: WorkerEvent): void {
+		writeFrame(frameKind.event, JSON.stringify(event));
+	}
+
 	/** Sends an event that is still being made; what comes after waits for it. */
 	later(event: Promise<WorkerEvent>): Promise<void> {
 		const before = this.#tail ?? Promise.resolve();

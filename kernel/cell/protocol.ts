@@ -4,6 +4,7 @@
 
 import { writeSync } from "node:fs";
 import type { ErrorContent } from "../protocol/messages.js";
+import type { LaneRange } from "./buffer-lane.js";
 
 /** Descriptor of the worker's frames to the front process. */
 export const outputDescriptor = 3;
@@ -14,6 +15,8 @@ export const requestDescriptor = 4;
  * the cell it was about is over and the next one runs. Its end says that the front process is gone.
  */
 export const interruptDescriptor = 5;
+/** Descriptors of the lanes for buffers: from the front process to the worker, and back. */
+export const laneDescriptors = { toWorker: 6, toFront: 7 } as const;
 
 /** MIME bundle with its metadata. */
 export interface Bundle {
@@ -30,11 +33,32 @@ export type WorkerRequest = { id: number } & (
 			silent: boolean;
 			cell: string;
 			expressions: Record<string, string>;
+			/** Whether the front end answers input requests of this cell. */
+			stdin: boolean;
 			mark: string;
 	  }
+	| ({ method: "comm" } & CommMessage)
+	| { method: "input"; inputId: number; text: string }
 	| { method: "complete" | "inspect"; code: string; cursor: number; detail?: number }
 	| { method: "isComplete"; code: string }
 );
+
+/** A comm message, either way. */
+export interface CommMessage {
+	kind: "open" | "msg" | "close";
+	commId: string;
+	/** Of an open. */
+	target?: string;
+	data: unknown;
+	metadata: Record<string, unknown>;
+	/** Where its buffers lie; absent where it has none. */
+	range?: LaneRange;
+}
+
+/** Result of a `comm`: whether the comm is known, which for an open means that it is wanted. */
+export interface CommResult {
+	known: boolean;
+}
 
 /** Result of an `execute`. */
 export interface ExecuteResult {
@@ -67,7 +91,11 @@ export type WorkerEvent =
 	| { type: "ready" }
 	| { type: "reply"; id: number; result?: unknown; failure?: string }
 	| { type: "display"; bundle: Bundle; displayId?: string; update?: boolean }
-	| { type: "clear"; wait: boolean };
+	| { type: "clear"; wait: boolean }
+	| ({ type: "comm" } & CommMessage)
+	| { type: "input"; inputId: number; prompt: string; password: boolean; sync: boolean }
+	/** What follows belongs to this comm request; without one, to the cell again. */
+	| { type: "within"; request?: number };
 
 /** Kinds of frames on the wire. */
 export const frameKind = { stdout: 1, stderr: 2, event: 3 } as const;

@@ -8,6 +8,7 @@ import type { Readable, Writable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import { fileURLToPath } from "node:url";
 import type { StreamName } from "../protocol/outlet.js";
+import { closeLane, type LaneRange, LaneReader, LaneWriter, openLane } from "./buffer-lane.js";
 import { FrameReader, frameKind, type WorkerEvent, type WorkerRequest } from "./protocol.js";
 
 const workerPath = fileURLToPath(new URL("./worker.js", import.meta.url));
@@ -37,6 +38,8 @@ export class WorkerDied extends Error {
 export interface WorkerListener {
 	stream(name: StreamName, text: string): void;
 	event(event: WorkerEvent): void;
+	/** The worker has ended by itself; another is there. */
+	died(): void;
 }
 
 interface Pending {
@@ -54,6 +57,9 @@ export class WorkerProcess {
 	#stopping = false;
 	#stderrTail = "";
 	#marks: MarkedStream[] = [];
+	#lanes: number[] = [];
+	#toWorker!: LaneWriter;
+	#toFront!: LaneReader;
 
 	constructor() {
 		this.#start();
@@ -64,9 +70,14 @@ export class WorkerProcess {
 		return this.#child.pid;
 	}
 
-	/** Sends a request; rejects with {@link WorkerDied} when the worker dies before it answers. */
-	request<Result>(request: Request): Promise<Result> {
+	/**
+	 * Sends a request; rejects with {@link WorkerDied} when the worker dies before it answers.
+	 *
+	 * @param named told the request's id, which events of the worker may name
+	 */
+	request<Result>(request: Request, named?: (id: number) => void): Promise<Result> {
 		const id = this.#nextId++;
+		named?.(id);
 		return new Promise<Result>((resolve, reject) => {
 			this.#pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
 			this.#pipe(4).write(`${JSON.stringify({ ...request, id })}\n`);
@@ -82,6 +93,22 @@ export class WorkerProcess {
 		const result = await this.request<Result>({ ...request, mark });
 		await Promise.all(marks.map((seen) => seen(markMs)));
 		return result;
+	}
+
+	/** Copies buffers to where the worker can read them. */
+	writeBuffers(buffers: readonly ArrayBufferView[]): LaneRange {
+		return this.#toWorker.write(buffers);
+	}
+
+	/** Copies out buffers that an event of the worker names. */
+	readBuffers(range: LaneRange): Buffer[] {
+		return this.#toFront.read(range);
+	}
+
+	/** Gives the worker what was asked of the user. @param sync whether its main thread blocks until then */
+	answerInput(inputId: number, text: string, sync: boolean): void {
+		if (sync) this.#toWorker.leaveNote(inputId, text);
+		else void this.request({ method: "input", inputId, text }).catch(() => {});
 	}
 
 	/** Stops the running cell; its variables stay. */
@@ -103,8 +130,13 @@ export class WorkerProcess {
 	}
 
 	#start(): void {
+		for (const lane of this.#lanes) closeLane(lane);
+		const [toWorker, toFront] = [openLane(), openLane()];
+		this.#lanes = [toWorker, toFront];
+		this.#toWorker = new LaneWriter(toWorker, false);
+		this.#toFront = new LaneReader(toFront);
 		const child = spawn(process.execPath, [...workerFlags, workerPath], {
-			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe"],
+			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", toWorker, toFront],
 			// A group of its own: Ctrl-C in a terminal reaches the front process alone, which interrupts in its own way.
 			detached: true,
 		});
@@ -161,6 +193,7 @@ export class WorkerProcess {
 		const pending = [...this.#pending.values()];
 		this.#pending = new Map();
 		this.#start();
+		this.listener?.died();
 		if (pending.length === 0) this.listener?.stream("stderr", `${died.message}\n`);
 		for (const { reject } of pending) reject(died);
 	}

@@ -5,12 +5,16 @@ import { writeSync } from "node:fs";
 import { Socket } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { createDisplay } from "../display/index.js";
+import { LaneReader, LaneWriter } from "./buffer-lane.js";
+import { CommDelivery } from "./comm-delivery.js";
+import { CommRegistry } from "./comms.js";
 import { Evaluator } from "./evaluator.js";
 import { installGlobals } from "./globals.js";
+import { Inputs } from "./input.js";
 import type { InterruptThreadData } from "./interrupt-thread.js";
 import { Interrupted, Interrupts, slot } from "./interrupts.js";
 import { captureStreams, Outbox } from "./outbox.js";
-import { type ExecuteResult, requestDescriptor, type WorkerRequest } from "./protocol.js";
+import { type ExecuteResult, laneDescriptors, requestDescriptor, type WorkerRequest } from "./protocol.js";
 
 /** Conversions made while nothing is asked, after which the compiler runs at its full speed; 10 ms each at first. */
 const warmRounds = 20;
@@ -23,9 +27,21 @@ const outbox = new Outbox();
 const display = createDisplay();
 const interrupts = startInterrupts();
 const evaluator = new Evaluator(process.cwd(), interrupts);
-
+const toWorker = new LaneReader(laneDescriptors.toWorker);
+const comms = new CommRegistry({
+	send: (event) => outbox.event(event),
+	toFront: new LaneWriter(laneDescriptors.toFront, true),
+	toWorker,
+});
+const delivery = new CommDelivery(comms, interrupts, outbox, showFailure("Error in a comm handler"));
+const inputs = new Inputs(
+	(event) => (event.sync ? outbox.urgent(event) : outbox.event(event)),
+	toWorker,
+	(promise) => interrupts.wait(promise),
+);
 captureStreams(outbox);
 guardProcess();
+Object.assign(globalThis, { comms, ...inputs.functions() });
 installGlobals(
 	(value, { id, update = false }) =>
 		outbox.later(
@@ -58,13 +74,16 @@ function guardProcess(): void {
 	process.exit = (code) => {
 		throw new Error(`process.exit(${code ?? ""}) does not end the kernel; restart or shut it down from the notebook.`);
 	};
-	const show = (what: string) => (error: unknown) => {
+	process.on("uncaughtException", showFailure("Uncaught in the background"));
+	process.on("unhandledRejection", showFailure("Unhandled rejection"));
+}
+
+function showFailure(what: string): (error: unknown) => void {
+	return (error) => {
 		if (error instanceof Interrupted) return;
 		const { traceback } = evaluator.explainer.explain(error);
 		process.stderr.write(`${what}: ${traceback.join("\n")}\n`);
 	};
-	process.on("uncaughtException", show("Uncaught in the background"));
-	process.on("unhandledRejection", show("Unhandled rejection"));
 }
 
 function listen(): void {
@@ -93,18 +112,23 @@ function warmInBackground(rounds: number): void {
 
 async function answer(request: WorkerRequest): Promise<void> {
 	numRequests++;
+	const { id } = request;
+	// Beside a running cell, whose state these must leave alone.
+	if (request.method === "input") return inputs.answer(request.inputId, request.text);
+	if (request.method === "comm")
+		return outbox.event({ type: "reply", id, result: await delivery.deliver(request, id) });
 	interrupts.enter();
 	try {
 		const result = request.method === "execute" ? await execute(request) : language(request);
-		outbox.event({ type: "reply", id: request.id, result });
+		outbox.event({ type: "reply", id, result });
 	} catch (error) {
-		outbox.event({ type: "reply", id: request.id, failure: (error as Error).stack ?? String(error) });
+		outbox.event({ type: "reply", id, failure: (error as Error).stack ?? String(error) });
 	} finally {
 		interrupts.leave();
 	}
 }
 
-function language(request: Exclude<WorkerRequest, { method: "execute" }>): unknown {
+function language(request: Exclude<WorkerRequest, { method: "execute" | "comm" | "input" }>): unknown {
 	switch (request.method) {
 		case "complete":
 			return evaluator.complete(request.code, request.cursor);
@@ -118,6 +142,7 @@ function language(request: Exclude<WorkerRequest, { method: "execute" }>): unkno
 async function execute(request: Extract<WorkerRequest, { method: "execute" }>): Promise<ExecuteResult> {
 	interrupts.startRequest(request.id);
 	display.beginCell(request.cell);
+	inputs.begin(request.stdin);
 	const show = (value: unknown) => display.toMimeBundle(value);
 	const { error, bundle } = await evaluator.execute(request.code, `cell [${request.count}]`, show);
 	const result: ExecuteResult = { expressions: {} };
@@ -132,6 +157,7 @@ async function execute(request: Extract<WorkerRequest, { method: "execute" }>): 
 			result.expressions[name] = outcome.error ? { status: "error", ...outcome.error } : { status: "ok", ...shown };
 		}
 	}
+	inputs.end();
 	await outbox.flushed();
 	// Native code writes to the descriptors themselves: the mark says that nothing of this cell is still in the pipe.
 	for (const descriptor of [1, 2]) {

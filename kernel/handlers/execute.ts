@@ -14,14 +14,17 @@ export class Executions {
 	readonly #worker: WorkerProcess;
 	readonly #outlet: Outlet;
 	readonly #history: History;
+	readonly #ended: () => void;
 	#count = 0;
 	#current: Message | undefined;
 	#silent = false;
 
-	constructor(worker: WorkerProcess, outlet: Outlet, history: History) {
+	/** @param ended told that a cell is over, whatever came of it */
+	constructor(worker: WorkerProcess, outlet: Outlet, history: History, ended: () => void) {
 		this.#worker = worker;
 		this.#outlet = outlet;
 		this.#history = history;
+		this.#ended = ended;
 	}
 
 	/** The request whose outputs arrive now: the running cell's, or the last one's for what it left in the background. */
@@ -53,7 +56,9 @@ export class Executions {
 			silent: asked.silent,
 			cell: typeof cellId === "string" ? cellId : asked.code,
 			expressions: asked.user_expressions,
+			stdin: asked.allow_stdin,
 		});
+		this.#ended();
 		this.#silent = false;
 		if (outcome.error) {
 			if (!asked.silent) this.#outlet.publish("error", { ...outcome.error }, request);
@@ -76,6 +81,7 @@ export class Executions {
 		silent: boolean;
 		cell: string;
 		expressions: Record<string, string>;
+		stdin: boolean;
 	}) {
 		try {
 			return await this.#worker.execute<ExecuteResult>({ method: "execute", ...cell });

@@ -30,9 +30,24 @@ export class Outlet {
 	}
 
 	/** Broadcasts on iopub. */
-	publish(type: string, content: Record<string, unknown>, parent?: Message, metadata?: Record<string, unknown>): void {
+	publish(
+		type: string,
+		content: Record<string, unknown>,
+		parent?: Message,
+		metadata?: Record<string, unknown>,
+		buffers: Buffer[] = [],
+	): void {
 		this.flushStream();
-		this.#sockets.send("iopub", this.#factory.make(type, content, parent, metadata, [Buffer.from(type)]));
+		const message = this.#factory.make(type, content, parent, metadata, [Buffer.from(type)]);
+		this.#sockets.send("iopub", { ...message, buffers });
+	}
+
+	/** Sends an input request to the client of a cell; gives its id. */
+	ask(parent: Message, content: { prompt: string; password: boolean }): string {
+		this.flushStream();
+		const message = this.#factory.make("input_request", content, parent, {}, parent.identities);
+		this.#sockets.send("stdin", message);
+		return message.header.msg_id;
 	}
 
 	/** Broadcasts the kernel's state in answer to `parent`. */

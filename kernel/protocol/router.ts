@@ -1,5 +1,6 @@
 // Brings each request to its handler, between busy and idle. Shell requests wait for each other; control requests are
-// answered at once, whatever the shell does. After a failed cell the cells already waiting are aborted.
+// answered at once, whatever the shell does. Comm messages wait for the requests before them, but not for the running
+// cell, which may be what awaits them. After a failed cell the cells already waiting are aborted.
 
 import type { Message } from "../wire/frames.js";
 import type { RequestChannel } from "../wire/sockets.js";
@@ -19,19 +20,31 @@ export interface Answer {
 /** Handles one type of message. */
 export type Handler = (request: Message, channel: RequestChannel) => Promise<Answer | undefined> | Answer | undefined;
 
+const isComm = ({ header }: Message) => /^comm_(?:open|msg|close)$/.test(header.msg_type);
+
 /** Dispatches requests of both channels. */
 export class Router {
 	readonly #outlet: Outlet;
 	readonly #handlers: ReadonlyMap<string, Handler>;
 	readonly #aborted: () => ReplyContent;
+	readonly #stdin: (message: Message) => void;
 	readonly #waiting: Message[] = [];
 	#working = false;
 
-	/** @param aborted makes the reply of a cell that is aborted */
-	constructor(outlet: Outlet, handlers: ReadonlyMap<string, Handler>, aborted: () => ReplyContent) {
+	/**
+	 * @param aborted makes the reply of a cell that is aborted
+	 * @param stdin takes what comes on the stdin channel
+	 */
+	constructor(
+		outlet: Outlet,
+		handlers: ReadonlyMap<string, Handler>,
+		aborted: () => ReplyContent,
+		stdin: (message: Message) => void,
+	) {
 		this.#outlet = outlet;
 		this.#handlers = handlers;
 		this.#aborted = aborted;
+		this.#stdin = stdin;
 	}
 
 	/** Takes a verified message. */
@@ -40,16 +53,27 @@ export class Router {
 			void this.#handle("control", message);
 		} else if (channel === "shell") {
 			this.#waiting.push(message);
-			if (!this.#working) void this.#work();
+			if (this.#working) this.#passComms();
+			else void this.#work();
+		} else {
+			this.#stdin(message);
 		}
 	}
 
 	async #work(): Promise<void> {
 		this.#working = true;
 		for (let message = this.#waiting.shift(); message; message = this.#waiting.shift()) {
-			await this.#handle("shell", message);
+			const handled = this.#handle("shell", message);
+			this.#passComms();
+			// A handler of a comm message may await a later one.
+			if (!isComm(message)) await handled;
 		}
 		this.#working = false;
+	}
+
+	/** Handles comm messages that only the running request is before. */
+	#passComms(): void {
+		while (this.#waiting[0] && isComm(this.#waiting[0])) void this.#handle("shell", this.#waiting.shift()!);
 	}
 
 	/** Takes the cells that wait now out of the queue; those sent after the failed cell's reply are not among them. */

@@ -11,13 +11,14 @@ import { Dealer, Request, Subscriber } from "zeromq";
 
 /** A message as a test looks at it. */
 export interface Received {
-	channel: "shell" | "control" | "iopub";
+	channel: "shell" | "control" | "iopub" | "stdin";
 	type: string;
 	parentId: string;
 	// biome-ignore lint/suspicious/noExplicitAny: contents differ by type, and tests look at any part of them.
 	content: any;
 	metadata: Record<string, unknown>;
 	header: Record<string, string>;
+	buffers: Buffer[];
 }
 
 /** Everything that came of one request. */
@@ -69,8 +70,18 @@ export class KernelClient {
 	startMs = Number.NaN;
 	/** What the front process wrote to its stderr. */
 	notes = "";
-	readonly shell = new Dealer({ linger: 0, receiveHighWaterMark: 0, sendHighWaterMark: 0 });
-	readonly control = new Dealer({ linger: 0 });
+	/** ZeroMQ address of the stdin channel, for a second client. */
+	stdinAddress = "";
+	/** Of shell, control and stdin alike: a kernel asks on stdin whoever sent the cell. */
+	readonly identity = `test-${randomUUID()}`;
+	readonly shell = new Dealer({
+		routingId: this.identity,
+		linger: 0,
+		receiveHighWaterMark: 0,
+		sendHighWaterMark: 0,
+	});
+	readonly control = new Dealer({ routingId: this.identity, linger: 0 });
+	readonly stdin = new Dealer({ routingId: this.identity, linger: 0 });
 	readonly #iopub = new Subscriber({ linger: 0, receiveHighWaterMark: 0 });
 	readonly #heartbeat = new Request({ linger: 0 });
 	readonly #key: string;
@@ -85,6 +96,7 @@ export class KernelClient {
 		this.#key = key;
 		process.stderr!.on("data", (bytes) => {
 			this.notes += bytes;
+			this.#look();
 		});
 		process.once("exit", () => this.#look());
 	}
@@ -122,11 +134,14 @@ export class KernelClient {
 		const client = new KernelClient(child, folder, temporary, key);
 		client.shell.connect(`tcp://127.0.0.1:${shell_port}`);
 		client.control.connect(`tcp://127.0.0.1:${control_port}`);
+		client.stdin.connect(`tcp://127.0.0.1:${stdin_port}`);
+		client.stdinAddress = `tcp://127.0.0.1:${stdin_port}`;
 		client.#iopub.connect(`tcp://127.0.0.1:${iopub_port}`);
 		client.#iopub.subscribe();
 		client.#heartbeat.connect(`tcp://127.0.0.1:${hb_port}`);
 		void client.#listen("shell", client.shell);
 		void client.#listen("control", client.control);
+		void client.#listen("stdin", client.stdin);
 		void client.#listen("iopub", client.#iopub);
 		return client;
 	}
@@ -151,12 +166,18 @@ export class KernelClient {
 		}
 	}
 
-	/** Gives the frames of a signed request. */
-	frames(type: string, content: unknown, key = this.#key, metadata: unknown = {}): { id: string; frames: Buffer[] } {
+	/** Gives the frames of a signed message. */
+	frames(
+		type: string,
+		content: unknown,
+		key = this.#key,
+		metadata: unknown = {},
+		parent: unknown = {},
+	): { id: string; frames: Buffer[] } {
 		const id = randomUUID();
 		const date = new Date().toISOString();
 		const header = { msg_id: id, msg_type: type, session: this.session, username: "test", date, version: "5.3" };
-		const parts = [header, {}, metadata, content].map((part) => Buffer.from(JSON.stringify(part)));
+		const parts = [header, parent, metadata, content].map((part) => Buffer.from(JSON.stringify(part)));
 		const signature = this.#key === "" ? "" : this.sign(parts, key);
 		return { id, frames: [Buffer.from("<IDS|MSG>"), Buffer.from(signature), ...parts] };
 	}
@@ -169,16 +190,24 @@ export class KernelClient {
 	}
 
 	/** Sends a request and gives its id. */
-	send(type: string, content: unknown, channel: "shell" | "control" = "shell", metadata: unknown = {}): string {
-		const { id, frames } = this.frames(type, content, undefined, metadata);
+	send(
+		type: string,
+		content: unknown,
+		channel: "shell" | "control" | "stdin" = "shell",
+		metadata: unknown = {},
+		buffers: Buffer[] = [],
+		parent: unknown = {},
+	): string {
+		const { id, frames } = this.frames(type, content, undefined, metadata, parent);
 		// A kernel that is gone takes nothing; whoever waits for the reply is told by the time-out.
-		this[channel].send(frames).catch(() => {});
+		this[channel].send([...frames, ...buffers]).catch(() => {});
 		return id;
 	}
 
 	/** Waits for a reply and gives its content. */
 	async reply(id: string, timeoutMs = defaultTimeoutMs): Promise<Received["content"]> {
-		const find = () => this.messages.find((message) => message.parentId === id && message.channel !== "iopub");
+		const find = () =>
+			this.messages.find((message) => message.parentId === id && !/^(iopub|stdin)$/.test(message.channel));
 		await this.until(() => find() !== undefined, timeoutMs);
 		return find()!.content;
 	}
@@ -250,7 +279,7 @@ export class KernelClient {
 			await exited;
 			clearTimeout(timer);
 		}
-		for (const socket of [this.shell, this.control, this.#iopub, this.#heartbeat]) socket.close();
+		for (const socket of [this.shell, this.control, this.stdin, this.#iopub, this.#heartbeat]) socket.close();
 		rmSync(this.#temporary, { recursive: true, force: true });
 	}
 
@@ -260,7 +289,8 @@ export class KernelClient {
 			const parts = frames.slice(at + 2, at + 6);
 			if (this.#key !== "" && this.sign(parts) !== frames[at + 1]!.toString()) throw new Error("Wrong signature");
 			const [header, parent, metadata, content] = parts.map((part) => JSON.parse(part.toString()));
-			this.messages.push({ channel, type: header.msg_type, parentId: parent.msg_id ?? "", content, metadata, header });
+			const [type, parentId, buffers] = [header.msg_type, parent.msg_id ?? "", frames.slice(at + 6)];
+			this.messages.push({ channel, type, parentId, content, metadata, header, buffers });
 			this.#look();
 		}
 	}

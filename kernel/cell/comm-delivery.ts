@@ -1,0 +1,63 @@
+// Takes comm messages to the handlers of cells: in order, each once the running cell has come to an await. What a handler
+// puts out before its own first await belongs to the message; what it throws is shown like any error nobody caught.
+
+import type { CommRegistry } from "./comms.js";
+import type { Interrupts } from "./interrupts.js";
+import type { Outbox } from "./outbox.js";
+import type { CommMessage, CommResult } from "./protocol.js";
+
+/** Delivers the comm messages of the front end. */
+export class CommDelivery {
+	readonly #comms: CommRegistry;
+	readonly #interrupts: Interrupts;
+	readonly #outbox: Outbox;
+	readonly #show: (error: unknown) => void;
+	#before: Promise<void> = Promise.resolve();
+
+	/** @param show shows what a handler throws */
+	constructor(comms: CommRegistry, interrupts: Interrupts, outbox: Outbox, show: (error: unknown) => void) {
+		this.#comms = comms;
+		this.#interrupts = interrupts;
+		this.#outbox = outbox;
+		this.#show = show;
+	}
+
+	/**
+	 * Hands on one message; settles when its handlers have.
+	 *
+	 * @param id of the request that brought it
+	 */
+	deliver(message: CommMessage, id: number): Promise<CommResult> {
+		const event = this.#comms.take(message);
+		return new Promise((resolve) => {
+			this.#before = this.#before
+				.then(() => this.#interrupts.yielded())
+				.then(() => resolve(this.#comms.receive(message, event, (handler) => this.#call(handler, id))));
+		});
+	}
+
+	async #call(handler: () => unknown, id: number): Promise<boolean> {
+		let inside = false;
+		const leave = () => {
+			if (inside) this.#outbox.event({ type: "within" });
+			inside = false;
+		};
+		try {
+			await this.#interrupts.user(() => {
+				inside = true;
+				this.#outbox.event({ type: "within", request: id });
+				try {
+					return handler();
+				} finally {
+					leave();
+				}
+			});
+			return true;
+		} catch (error) {
+			// A handler that was terminated has not run its finally.
+			leave();
+			this.#show(error);
+			return false;
+		}
+	}
+}

@@ -14,9 +14,7 @@ void Session::begin_together(const AdvanceRequest& request) {
   step_->together = true;
 }
 
-std::optional<Event> Session::run_together(const StopConditions& stop,
-                                           const std::optional<Decision>& decision) {
-  if (decision) decide(*decision);
+std::optional<Event> Session::run_together(const StopConditions& stop) {
   const std::atomic<bool> cancelled = false;
   return run_step(stop, cancelled);
 }

@@ -77,7 +77,9 @@ class Session {
   // Begins a decode step. Throws as advance does.
   void begin_together(const AdvanceRequest& request);
   // To where it waits, or to a stop. On an exception the owner takes the step back.
-  std::optional<Event> run_together(const StopConditions& stop, const std::optional<Decision>& decision);
+  std::optional<Event> run_together(const StopConditions& stop);
+  // At a stop, in place of what the policy chose. Throws ERR_OCTAVO_ARGUMENT, ERR_OCTAVO_POLICY.
+  void decide(const Decision& decision);
   SharedWork waits_for() const;
   // Inputs and outputs of what it waits for; one token.
   Activations& activations() { return activations_; }
@@ -85,6 +87,8 @@ class Session {
   float* next_logits() { return next_logits_.data(); }
   // Its own attention, which needs nothing of the others and may run beside theirs.
   void attend_together() { attend(); }
+  // The layer that the step under way is in.
+  int layer_under_way() const { return step_->layer; }
   // Projections or the rest of the layer are computed.
   void go_on();
   // With logits; total_us: wall time that the record shall show. Throws ERR_OCTAVO_NAN.
@@ -152,7 +156,6 @@ class Session {
   std::optional<NanEvent> require_finite(const StopConditions& stop);
   TableView table_view() const;
   void choose_block();
-  void decide(const Decision& decision);
   void choose_tokens();
   void page_prompt();
   void finish_layer(int64_t first_token);

@@ -1,0 +1,338 @@
+// Who runs: arrival, admission, preemption by swap, the end. A sequence is let in when the pools can take its
+// prompt and a token more beside what the running ones need for theirs; those swapped out come back before
+// anyone new is let in.
+#include "session/batch.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "core/check.h"
+#include "session/stopwatch.h"
+
+namespace octavo {
+
+namespace {
+
+constexpr double kNotYet = std::numeric_limits<double>::quiet_NaN();
+
+// Of all layers, for one more token of each.
+int64_t most_blocks(const Session& session) {
+  int64_t most = 0;
+  for (int layer = 0; layer < session.model_config().num_layers; ++layer)
+    most = std::max<int64_t>(most, session.layer_cache(layer).table().num_blocks());
+  return most;
+}
+
+}  // namespace
+
+Batch::Batch(std::shared_ptr<const LlamaModel> model, const BatchConfig& config)
+    : model_(std::move(model)), config_(config) {
+  if (config.max_sequences < 1) {
+    throw Error("ERR_OCTAVO_ARGUMENT",
+                "Expected at least 1 for maxSequences but received " + std::to_string(config.max_sequences));
+  }
+  if (config.block_size < 1 || config.block_size > 256) {
+    throw Error("ERR_OCTAVO_ARGUMENT",
+                "Expected 1 to 256 for blockSize but received " + std::to_string(config.block_size));
+  }
+  for (int layer = 0; layer < model_config().num_layers; ++layer) {
+    arenas_.push_back(std::make_shared<KvArena>(KvCacheShape{.num_blocks = config.num_blocks,
+                                                             .num_kv_heads = model_config().num_kv_heads,
+                                                             .block_size = config.block_size,
+                                                             .head_dim = model_config().head_dim}));
+  }
+}
+
+Batch::Added Batch::add(BatchRequest request) {
+  const SessionConfig config{.block_size = config_.block_size,
+                             .num_blocks = config_.num_blocks,
+                             .policy = request.policy,
+                             .seed = request.seed,
+                             .record_blocks = request.record_blocks,
+                             .record_logits = request.record_logits};
+  auto sequence = std::make_shared<Sequence>();
+  sequence->session = std::make_shared<Session>(model_, config, arenas_);
+  const auto num_prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  if (request.max_tokens < 0 || request.max_tokens > model_config().max_positions - num_prompt_tokens) {
+    throw Error("ERR_OCTAVO_POSITION", "Expected a prompt and maxTokens of at most maxPositions (" +
+                                           std::to_string(model_config().max_positions) + ") but received " +
+                                           std::to_string(num_prompt_tokens) + " and " +
+                                           std::to_string(request.max_tokens));
+  }
+  sequence->session->prefill(std::move(request.prompt));
+  check_sampling(request.sampling);
+  const int64_t num_needed = sequence->session->num_blocks_needed(0, request.max_tokens > 0 ? 1 : 0);
+  if (num_needed > config_.num_blocks) {
+    throw Error("ERR_OCTAVO_POOL_EXHAUSTED",
+                "Expected a prompt that the pool of " + std::to_string(config_.num_blocks) +
+                    " blocks can take but this one needs " + std::to_string(num_needed) +
+                    " with its first token; give a larger numBlocks or a policy with a smaller budget");
+  }
+  sequence->num_prompt_tokens = static_cast<int32_t>(num_prompt_tokens);
+  sequence->admitted_us = sequence->first_token_us = sequence->finished_us = kNotYet;
+  request.prompt.clear();
+  sequence->request = std::move(request);
+  const std::lock_guard lock(inbox_mutex_);
+  sequence->request.arrival_us = std::max(sequence->request.arrival_us, now_us());
+  sequence->id = static_cast<int64_t>(all_.size());
+  all_.push_back(sequence);
+  inbox_.push_back(sequence);
+  return {.id = sequence->id, .session = sequence->session};
+}
+
+void Batch::cancel(int64_t id) {
+  const std::lock_guard lock(inbox_mutex_);
+  if (id < 0 || id >= static_cast<int64_t>(all_.size())) {
+    throw Error("ERR_OCTAVO_ARGUMENT", "Expected the id of a sequence but received " + std::to_string(id));
+  }
+  to_cancel_.push_back(id);
+}
+
+BatchResult Batch::advance(const BatchAdvance& request, const std::atomic<bool>& cancelled) {
+  const SequencePointer stopped = std::exchange(stopped_, nullptr);
+  if (request.decision) {
+    if (!stopped || stopped->state > SequenceState::kSwapped) {
+      throw Error("ERR_OCTAVO_ARGUMENT",
+                  "Expected a batch that stopped inside a sequence's step to decide on but it did not");
+    }
+    stopped_ = stopped;  // in case the decision is refused
+    stopped->session->decide(*request.decision);
+    stopped_ = nullptr;
+  }
+  BatchResult result;
+  while (result.num_steps < request.max_steps) {
+    take_inbox();
+    if (cancelled.load(std::memory_order_relaxed)) {
+      result.reason = BatchReason::kCancelled;
+      return result;
+    }
+    if (!step_) {
+      if (running_.empty() && swapped_.empty()) {
+        if (waiting_.empty()) {
+          result.reason = BatchReason::kDone;
+          return result;
+        }
+        result.wait_us = waiting_.front()->request.arrival_us - now_us();
+        if (result.wait_us > 0) {
+          result.reason = BatchReason::kIdle;
+          return result;
+        }
+      }
+      const auto now = std::chrono::steady_clock::now();
+      if (!clock_start_) {
+        const std::lock_guard lock(inbox_mutex_);
+        clock_start_ = now;
+      }
+      step_.emplace();
+      step_->start = now;
+      step_->row.start_us = now_us();
+    }
+    if (std::optional<BatchResult> stopped = run_step(request, cancelled)) {
+      stopped->num_steps = result.num_steps;
+      return *stopped;
+    }
+    if (!step_) ++result.num_steps;
+  }
+  return result;
+}
+
+// With the inbox's lock held, or on the thread that advances.
+double Batch::now_us() const {
+  if (!clock_start_) return 0;
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - *clock_start_).count();
+}
+
+// Sequences that came or were cancelled since the last look.
+void Batch::take_inbox() {
+  std::vector<SequencePointer> added, cancelled;
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    added.swap(inbox_);
+    for (const int64_t id : to_cancel_) cancelled.push_back(all_[static_cast<size_t>(id)]);
+    to_cancel_.clear();
+  }
+  for (SequencePointer& sequence : added) {
+    const auto later = std::upper_bound(waiting_.begin(), waiting_.end(), sequence,
+                                        [](const SequencePointer& a, const SequencePointer& b) {
+                                          return a->request.arrival_us < b->request.arrival_us;
+                                        });
+    waiting_.insert(later, std::move(sequence));
+  }
+  for (const SequencePointer& sequence : cancelled) {
+    if (sequence->state <= SequenceState::kSwapped) end_sequence(sequence, SequenceState::kCancelled);
+  }
+}
+
+// So that every running sequence has the blocks of its next token; the newest give way. One that has the
+// pools for itself and still lacks blocks fails as its step begins.
+void Batch::make_room() {
+  const auto fits = [&] {
+    for (int layer = 0; layer < model_config().num_layers; ++layer) {
+      int64_t num_needed = 0;
+      for (const SequencePointer& sequence : running_)
+        num_needed += sequence->session->num_blocks_needed(layer, 1);
+      if (num_needed > pool_counts(layer).num_free) return false;
+    }
+    return true;
+  };
+  while (running_.size() > 1 && !fits()) {
+    const SequencePointer newest = running_.back();
+    try {
+      swap_out(newest);
+    } catch (...) {
+      fail_sequence(newest);
+    }
+    step_->made_room = true;
+  }
+}
+
+void Batch::swap_out(const SequencePointer& sequence) {
+  const Stopwatch stopwatch(step_->row.swap_us);
+  Session& session = *sequence->session;
+  std::vector<std::shared_ptr<KvArena>> room;
+  double bytes = 0;
+  for (size_t layer = 0; layer < arenas_.size(); ++layer) {
+    KvCacheShape shape = arenas_[layer]->shape;
+    shape.num_blocks = std::max(1, session.layer_cache(static_cast<int64_t>(layer)).table().num_blocks());
+    room.push_back(std::make_shared<KvArena>(shape));
+    bytes += static_cast<double>(room.back()->keys.size_bytes() + room.back()->values.size_bytes());
+  }
+  session.move_to(room);
+  running_.erase(std::find(running_.begin(), running_.end(), sequence));
+  sequence->state = SequenceState::kSwapped;
+  sequence->swapped_bytes = bytes;
+  ++sequence->num_preemptions;
+  ++step_->row.num_preempted;
+  step_->row.swapped_bytes += bytes;
+  const auto later = std::find_if(swapped_.begin(), swapped_.end(), [&](const SequencePointer& other) {
+    return other->admitted_us > sequence->admitted_us;
+  });
+  swapped_.insert(later, sequence);
+}
+
+// Whether all pools can take what a session outside them holds and num_tokens more, beside a next token of
+// each running sequence.
+bool Batch::has_room_for(const Session& session, int64_t num_tokens, int64_t spare_blocks) const {
+  for (int layer = 0; layer < model_config().num_layers; ++layer) {
+    int64_t num_needed = session.num_blocks_needed(layer, num_tokens) + spare_blocks +
+                         session.layer_cache(layer).table().num_blocks();
+    for (const SequencePointer& sequence : running_)
+      num_needed += sequence->session->num_blocks_needed(layer, 1);
+    if (num_needed > pool_counts(layer).num_free) return false;
+  }
+  return true;
+}
+
+// The oldest first; none while others had to give way in this step.
+void Batch::swap_in() {
+  while (!step_->made_room && !swapped_.empty() &&
+         running_.size() < static_cast<size_t>(config_.max_sequences)) {
+    const SequencePointer sequence = swapped_.front();
+    // Alone it goes on whatever it lacks: to wait would be for ever.
+    const bool alone = running_.empty();
+    if (!has_room_for(*sequence->session, alone ? 0 : 1, alone ? 0 : config_.watermark)) return;
+    const Stopwatch stopwatch(step_->row.swap_us);
+    sequence->session->move_to(arenas_);
+    swapped_.pop_front();
+    const auto later = std::find_if(running_.begin(), running_.end(), [&](const SequencePointer& other) {
+      return other->admitted_us > sequence->admitted_us;
+    });
+    running_.insert(later, sequence);
+    sequence->state = SequenceState::kRunning;
+    step_->row.swapped_bytes += sequence->swapped_bytes;
+    ++step_->row.num_resumed;
+  }
+}
+
+Batch::SequencePointer Batch::next_to_admit() {
+  if (step_->made_room || !swapped_.empty() || waiting_.empty()) return nullptr;
+  if (running_.size() >= static_cast<size_t>(config_.max_sequences)) return nullptr;
+  const SequencePointer sequence = waiting_.front();
+  if (sequence->request.arrival_us > now_us()) return nullptr;
+  const int64_t spare = running_.empty() ? 0 : config_.watermark;
+  if (!has_room_for(*sequence->session, sequence->request.max_tokens > 0 ? 1 : 0, spare)) return nullptr;
+  waiting_.pop_front();
+  sequence->state = SequenceState::kRunning;
+  sequence->admitted_us = now_us();
+  ++step_->row.num_admitted;
+  return sequence;
+}
+
+void Batch::end_sequence(const SequencePointer& sequence, SequenceState state) {
+  sequence->session->end();
+  sequence->state = state;
+  sequence->finished_us = now_us();
+  const auto drop = [&](auto& queue) {
+    queue.erase(std::remove(queue.begin(), queue.end(), sequence), queue.end());
+  };
+  drop(waiting_);
+  drop(running_);
+  drop(swapped_);
+  if (!step_) return;
+  ++step_->row.num_ended;
+  if (step_->prefilling == sequence) step_->prefilling.reset();
+  const auto found = std::find(step_->decoding.begin(), step_->decoding.end(), sequence);
+  if (found == step_->decoding.end()) return;
+  if (static_cast<size_t>(found - step_->decoding.begin()) < step_->next) --step_->next;
+  step_->decoding.erase(found);
+}
+
+// For the exception that is being handled.
+void Batch::fail_sequence(const SequencePointer& sequence) {
+  try {
+    throw;
+  } catch (const Error& error) {
+    sequence->failure = {error.code(), error.what()};
+  } catch (const std::bad_alloc&) {
+    sequence->failure = {"ERR_OCTAVO_MEMORY", "Expected enough memory for sequence " +
+                                                  std::to_string(sequence->id) + " but there is not"};
+  } catch (const std::exception& error) {
+    sequence->failure = {"ERR_OCTAVO_INTERNAL", error.what()};
+  }
+  end_sequence(sequence, SequenceState::kFailed);
+}
+
+void Batch::note_blocks(Sequence& sequence) const {
+  sequence.num_blocks_peak =
+      std::max(sequence.num_blocks_peak, static_cast<int32_t>(most_blocks(*sequence.session)));
+}
+
+PoolCounts Batch::pool_counts(int64_t layer) const {
+  const KvArena& arena = *arenas_[static_cast<size_t>(layer)];
+  const std::lock_guard lock(const_cast<KvArena&>(arena).mutex);
+  return {.num_blocks = arena.pool.num_blocks(),
+          .num_free = arena.pool.num_free(),
+          .num_parked = arena.pool.num_parked()};
+}
+
+RequestColumns Batch::requests() {
+  const std::lock_guard lock(inbox_mutex_);
+  RequestColumns columns;
+  for (const SequencePointer& sequence : all_) {
+    columns.sequence_id.push_back(static_cast<int32_t>(sequence->id));
+    columns.state.push_back(static_cast<uint8_t>(sequence->state));
+    columns.arrival_us.push_back(sequence->request.arrival_us);
+    columns.admitted_us.push_back(sequence->admitted_us);
+    columns.first_token_us.push_back(sequence->first_token_us);
+    columns.finished_us.push_back(sequence->finished_us);
+    columns.num_prompt_tokens.push_back(sequence->num_prompt_tokens);
+    columns.num_output_tokens.push_back(sequence->num_output_tokens);
+    columns.num_preemptions.push_back(sequence->num_preemptions);
+    columns.num_blocks_peak.push_back(sequence->num_blocks_peak);
+  }
+  return columns;
+}
+
+std::optional<SequenceFailure> Batch::failure(int64_t id) {
+  const std::lock_guard lock(inbox_mutex_);
+  if (id < 0 || id >= static_cast<int64_t>(all_.size())) {
+    throw Error("ERR_OCTAVO_ARGUMENT", "Expected the id of a sequence but received " + std::to_string(id));
+  }
+  return all_[static_cast<size_t>(id)]->failure;
+}
+
+BatchStepColumns Batch::take_steps() { return std::exchange(rows_, {}); }
+
+}  // namespace octavo

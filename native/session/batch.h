@@ -1,0 +1,119 @@
+// Many sequences over one pool of blocks a layer, decoded together: continuous batching. Each sequence is a
+// session, so all that holds of a session holds of it; the batch decides who runs and computes the products
+// by weights once for all. Sequences that run and find no block make room by swapping the newest out.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "session/batch_events.h"
+#include "session/session.h"
+
+namespace octavo {
+
+// One thread at a time, except add and cancel. Sessions handed out must not be advanced by others.
+class Batch {
+ public:
+  // Throws ERR_OCTAVO_ARGUMENT, ERR_OCTAVO_MEMORY.
+  Batch(std::shared_ptr<const LlamaModel> model, const BatchConfig& config);
+
+  struct Added {
+    int64_t id;
+    std::shared_ptr<const Session> session;
+  };
+  // Queues a sequence; first come, first served. From any thread. Throws ERR_OCTAVO_TOKEN,
+  // ERR_OCTAVO_POSITION for a prompt that with max_tokens passes the model's positions, ERR_OCTAVO_BUDGET,
+  // ERR_OCTAVO_ARGUMENT, ERR_OCTAVO_POOL_EXHAUSTED for a prompt that an empty pool cannot take.
+  Added add(BatchRequest request);
+  // Ends a sequence before its next step, and gives its blocks back; nothing where it has ended. From any
+  // thread. Throws ERR_OCTAVO_ARGUMENT for an id never given.
+  void cancel(int64_t id);
+
+  // Looks at `cancelled` at each layer boundary. What a sequence throws fails it alone.
+  BatchResult advance(const BatchAdvance& request, const std::atomic<bool>& cancelled);
+
+  const LlamaConfig& model_config() const { return model_->config(); }
+  RequestColumns requests();
+  // Why a sequence failed; empty where it did not.
+  std::optional<SequenceFailure> failure(int64_t id);
+  // Moves out the rows since the last call.
+  BatchStepColumns take_steps();
+  // One layer's pool.
+  PoolCounts pool_counts(int64_t layer) const;
+  const std::vector<std::shared_ptr<KvArena>>& arenas() const { return arenas_; }
+
+ private:
+  struct Sequence {
+    int64_t id = 0;
+    std::shared_ptr<Session> session;
+    BatchRequest request;  // without its prompt
+    SequenceState state = SequenceState::kWaiting;
+    std::optional<SequenceFailure> failure;
+    double admitted_us, first_token_us, finished_us;  // NaN until then
+    int32_t num_prompt_tokens = 0, num_output_tokens = 0, num_preemptions = 0, num_blocks_peak = 0;
+    double swapped_bytes = 0;  // while swapped out
+  };
+  using SequencePointer = std::shared_ptr<Sequence>;
+  enum class BatchStage { kMakeRoom, kAdmit, kPrefill, kBeginDecode, kRun, kShare, kEnd };
+  struct BatchStep {
+    BatchStage stage = BatchStage::kMakeRoom;
+    SequencePointer prefilling;
+    std::vector<SequencePointer> decoding;  // in order of admission
+    size_t next = 0;                        // of decoding: who has yet to come to where the others wait
+    bool made_room = false;
+    std::chrono::steady_clock::time_point start, decode_start{};
+    BatchStepRow row;
+  };
+
+  // batch.cpp: who runs
+  double now_us() const;
+  void take_inbox();
+  void make_room();
+  void swap_out(const SequencePointer& sequence);
+  void swap_in();
+  SequencePointer next_to_admit();
+  bool has_room_for(const Session& session, int64_t num_tokens, int64_t spare_blocks) const;
+  void end_sequence(const SequencePointer& sequence, SequenceState state);
+  void fail_sequence(const SequencePointer& sequence);
+  void note_blocks(Sequence& sequence) const;
+
+  // batch_step.cpp: what a step computes
+  std::optional<BatchResult> run_step(const BatchAdvance& request, const std::atomic<bool>& cancelled);
+  std::optional<Event> prefill(const BatchAdvance& request, const std::atomic<bool>& cancelled);
+  void begin_decode();
+  std::optional<Event> run_sequences(const BatchAdvance& request);
+  void share_work();
+  void gather(std::vector<float> Activations::*from, std::vector<float>& to) const;
+  void scatter(const std::vector<float>& from, std::vector<float> Activations::*to) const;
+  void attend();
+  void complete();
+  void end_step();
+
+  std::shared_ptr<const LlamaModel> model_;
+  BatchConfig config_;
+  std::vector<std::shared_ptr<KvArena>> arenas_;  // [num_layers]
+  std::optional<std::chrono::steady_clock::time_point> clock_start_;
+
+  std::mutex inbox_mutex_;  // guards the three that follow
+  std::vector<SequencePointer> all_;
+  std::vector<SequencePointer> inbox_;
+  std::vector<int64_t> to_cancel_;
+
+  std::deque<SequencePointer> waiting_;   // by arrival
+  std::vector<SequencePointer> running_;  // by admission
+  std::deque<SequencePointer> swapped_;   // by admission
+  std::optional<BatchStep> step_;
+  SequencePointer stopped_;  // whose event the last advance gave
+  int32_t next_step_index_ = 0;
+  BatchStepColumns rows_;
+
+  // Rows of all sequences, gathered for a product.
+  LlamaWorkspace workspace_;
+  std::vector<float> hidden_, query_, key_, value_, attention_, logits_;
+  std::vector<int64_t> positions_;
+};
+
+}  // namespace octavo

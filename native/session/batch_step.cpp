@@ -1,0 +1,277 @@
+// What a step of a batch computes: the prompts of those let in, one after another and whole; then a token of
+// every running sequence together. Sessions run up to where they wait for a product, which is then taken for
+// all; a stop inside one leaves the others where they are, and the next advance goes on from there.
+#include <algorithm>
+
+#include "core/thread_pool.h"
+#include "session/batch.h"
+#include "session/stopwatch.h"
+
+namespace octavo {
+
+namespace {
+
+StopConditions stop_of(const BatchAdvance& request, int64_t id) {
+  const auto found = request.stops.find(id);
+  return found == request.stops.end() ? StopConditions{} : found->second;
+}
+
+double us_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+// Until the step is done, a sequence stops, or `cancelled` is seen; a step that is not done stays in step_.
+std::optional<BatchResult> Batch::run_step(const BatchAdvance& request, const std::atomic<bool>& cancelled) {
+  BatchStep& step = *step_;
+  const auto stopped_by = [&](const SequencePointer& sequence, Event event) {
+    stopped_ = sequence;
+    BatchResult result;
+    result.reason = BatchReason::kEvent;
+    result.sequence_id = sequence->id;
+    result.event = std::move(event);
+    return result;
+  };
+  while (!cancelled.load(std::memory_order_relaxed)) {
+    switch (step.stage) {
+      case BatchStage::kMakeRoom:
+        make_room();
+        swap_in();
+        step.stage = BatchStage::kAdmit;
+        break;
+      case BatchStage::kAdmit:
+        step.prefilling = next_to_admit();
+        step.stage = step.prefilling ? BatchStage::kPrefill : BatchStage::kBeginDecode;
+        break;
+      case BatchStage::kPrefill: {
+        const SequencePointer sequence = step.prefilling;
+        if (std::optional<Event> event = prefill(request, cancelled))
+          return stopped_by(sequence, std::move(*event));
+        break;
+      }
+      case BatchStage::kBeginDecode:
+        begin_decode();
+        step.stage = BatchStage::kRun;
+        break;
+      case BatchStage::kRun:
+        if (std::optional<Event> event = run_sequences(request))
+          return stopped_by(step.decoding[step.next], std::move(*event));
+        step.stage = step.decoding.empty() ? BatchStage::kEnd : BatchStage::kShare;
+        break;
+      case BatchStage::kShare:
+        share_work();
+        break;
+      case BatchStage::kEnd:
+        end_step();
+        return std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
+// Goes on with the prompt of the sequence just let in; it stays in its stage until that is done.
+std::optional<Event> Batch::prefill(const BatchAdvance& request, const std::atomic<bool>& cancelled) {
+  BatchStep& step = *step_;
+  const SequencePointer sequence = step.prefilling;
+  if (!sequence) {  // cancelled on the way
+    step.stage = BatchStage::kAdmit;
+    return std::nullopt;
+  }
+  const Stopwatch stopwatch(step.row.prefill_us);
+  AdvanceRequest advance;
+  advance.stop = stop_of(request, sequence->id);
+  try {
+    AdvanceResult result = sequence->session->advance(advance, cancelled);
+    if (result.reason == StopReason::kEvent) return std::move(result.event);
+    if (result.reason == StopReason::kCancelled) return std::nullopt;
+    note_blocks(*sequence);
+    step.row.num_prompt_tokens += sequence->num_prompt_tokens;
+    step.prefilling.reset();
+    running_.push_back(sequence);
+    if (sequence->request.max_tokens == 0) end_sequence(sequence, SequenceState::kFinished);
+  } catch (...) {
+    fail_sequence(sequence);
+  }
+  step.stage = BatchStage::kAdmit;
+  return std::nullopt;
+}
+
+void Batch::begin_decode() {
+  BatchStep& step = *step_;
+  step.decode_start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch(step.row.sample_us);
+  const std::vector<SequencePointer> running = running_;
+  for (const SequencePointer& sequence : running) {
+    AdvanceRequest advance;
+    advance.sampling = sequence->request.sampling;
+    try {
+      sequence->session->begin_together(advance);
+      step.decoding.push_back(sequence);
+    } catch (...) {
+      fail_sequence(sequence);
+    }
+  }
+  step.next = 0;
+}
+
+// Brings each to where it waits for the others.
+std::optional<Event> Batch::run_sequences(const BatchAdvance& request) {
+  BatchStep& step = *step_;
+  const Stopwatch stopwatch(step.row.cache_us);
+  while (step.next < step.decoding.size()) {
+    const SequencePointer sequence = step.decoding[step.next];
+    try {
+      std::optional<Event> event = sequence->session->run_together(stop_of(request, sequence->id));
+      if (event) return event;
+      ++step.next;
+    } catch (...) {
+      fail_sequence(sequence);  // takes it out, so that `next` is the one after it
+    }
+  }
+  return std::nullopt;
+}
+
+void Batch::gather(std::vector<float> Activations::*from, std::vector<float>& to) const {
+  to.clear();
+  for (const SequencePointer& sequence : step_->decoding) {
+    const std::vector<float>& row = sequence->session->activations().*from;
+    to.insert(to.end(), row.begin(), row.end());
+  }
+}
+
+void Batch::scatter(const std::vector<float>& from, std::vector<float> Activations::*to) const {
+  auto next = from.begin();
+  for (const SequencePointer& sequence : step_->decoding) {
+    std::vector<float>& row = sequence->session->activations().*to;
+    const auto end = next + static_cast<int64_t>(row.size());
+    std::copy(next, end, row.begin());
+    next = end;
+  }
+}
+
+// All wait for the same: they are in the same place of the same layer.
+void Batch::share_work() {
+  BatchStep& step = *step_;
+  step.stage = BatchStage::kRun;
+  step.next = 0;
+  Session& first = *step.decoding.front()->session;
+  const auto num_rows = static_cast<int64_t>(step.decoding.size());
+  switch (first.waits_for()) {
+    case SharedWork::kProjections: {
+      const Stopwatch stopwatch(step.row.products_us);
+      gather(&Activations::hidden, hidden_);
+      positions_.clear();
+      for (const SequencePointer& sequence : step.decoding)
+        positions_.push_back(sequence->session->activations().positions.front());
+      query_.resize(first.activations().query.size() * step.decoding.size());
+      key_.resize(first.activations().key.size() * step.decoding.size());
+      value_.resize(key_.size());
+      model_->project_qkv(first.layer_under_way(), hidden_.data(), positions_.data(), num_rows, workspace_,
+                          query_.data(), key_.data(), value_.data(), Rows::kManySequences);
+      scatter(query_, &Activations::query);
+      scatter(key_, &Activations::key);
+      scatter(value_, &Activations::value);
+      break;
+    }
+    case SharedWork::kAttention:
+      return attend();
+    case SharedWork::kRestOfLayer: {
+      const Stopwatch stopwatch(step.row.products_us);
+      gather(&Activations::hidden, hidden_);
+      gather(&Activations::attention, attention_);
+      model_->finish_layer(first.layer_under_way(), attention_.data(), num_rows, workspace_, hidden_.data(),
+                           Rows::kManySequences);
+      scatter(hidden_, &Activations::hidden);
+      break;
+    }
+    case SharedWork::kLogits:
+      return complete();
+  }
+  for (const SequencePointer& sequence : step.decoding) sequence->session->go_on();
+}
+
+// Many sequences take a thread each, few take all threads one after another; the sums are the same.
+void Batch::attend() {
+  const Stopwatch stopwatch(step_->row.attention_us);
+  const std::vector<SequencePointer>& decoding = step_->decoding;
+  const auto attend_some = [&](int64_t begin, int64_t end, int) {
+    for (int64_t index = begin; index < end; ++index)
+      decoding[static_cast<size_t>(index)]->session->attend_together();
+  };
+  const auto count = static_cast<int64_t>(decoding.size());
+  if (count < 2 * ThreadPool::shared().num_threads()) return attend_some(0, count, 0);
+  ThreadPool::shared().parallel_for(count, attend_some);
+}
+
+void Batch::complete() {
+  BatchStep& step = *step_;
+  step.stage = BatchStage::kEnd;
+  const auto vocab_size = static_cast<size_t>(model_config().vocab_size);
+  {
+    const Stopwatch stopwatch(step.row.products_us);
+    gather(&Activations::hidden, hidden_);
+    logits_.resize(vocab_size * step.decoding.size());
+    model_->logits_of_many(hidden_.data(), static_cast<int64_t>(step.decoding.size()), workspace_,
+                           logits_.data());
+  }
+  const Stopwatch stopwatch(step.row.sample_us);
+  const std::vector<SequencePointer> decoding = step.decoding;
+  const double total_us = us_since(step.decode_start);
+  for (size_t index = 0; index < decoding.size(); ++index) {
+    Sequence& sequence = *decoding[index];
+    Session& session = *sequence.session;
+    std::copy_n(logits_.data() + index * vocab_size, vocab_size, session.next_logits());
+    try {
+      session.complete_together(total_us);
+    } catch (...) {
+      fail_sequence(decoding[index]);
+      continue;
+    }
+    note_blocks(sequence);
+    if (sequence.num_output_tokens++ == 0) sequence.first_token_us = now_us();
+    ++step.row.num_output_tokens;
+    const std::vector<int32_t>& end_tokens = sequence.request.end_tokens;
+    const bool ended = std::count(end_tokens.begin(), end_tokens.end(), session.tokens().back()) > 0;
+    if (ended || sequence.num_output_tokens == sequence.request.max_tokens)
+      end_sequence(decoding[index], SequenceState::kFinished);
+  }
+}
+
+void BatchStepColumns::record(const BatchStepRow& row, int32_t index) {
+  batch_step_index.push_back(index);
+  start_us.push_back(row.start_us);
+  num_running.push_back(row.num_running);
+  num_waiting.push_back(row.num_waiting);
+  num_swapped.push_back(row.num_swapped);
+  num_admitted.push_back(row.num_admitted);
+  num_preempted.push_back(row.num_preempted);
+  num_resumed.push_back(row.num_resumed);
+  num_ended.push_back(row.num_ended);
+  num_free_blocks.push_back(row.num_free_blocks);
+  num_prompt_tokens.push_back(row.num_prompt_tokens);
+  num_output_tokens.push_back(row.num_output_tokens);
+  swapped_bytes.push_back(row.swapped_bytes);
+  total_us.push_back(row.total_us);
+  swap_us.push_back(row.swap_us);
+  prefill_us.push_back(row.prefill_us);
+  products_us.push_back(row.products_us);
+  attention_us.push_back(row.attention_us);
+  cache_us.push_back(row.cache_us);
+  sample_us.push_back(row.sample_us);
+}
+
+void Batch::end_step() {
+  BatchStepRow& row = step_->row;
+  row.num_waiting = static_cast<int32_t>(waiting_.size());
+  row.num_running = static_cast<int32_t>(running_.size());
+  row.num_swapped = static_cast<int32_t>(swapped_.size());
+  row.num_free_blocks = config_.num_blocks;
+  for (int layer = 0; layer < model_config().num_layers; ++layer)
+    row.num_free_blocks = std::min(row.num_free_blocks, pool_counts(layer).num_free);
+  row.total_us = us_since(step_->start);
+  rows_.record(row, next_step_index_++);
+  step_.reset();
+}
+
+}  // namespace octavo

@@ -297,6 +297,9 @@ TEST("cancelling takes effect before the next step, also of a sequence that stan
   stopping.stops.clear();
   stopping.stops[1].layer_end = true;
   REQUIRE(advance(batch, 1, stopping).reason == BatchReason::kEvent);  // inside a step of 1 and 2
+  stopping.stops.clear();
+  stopping.stops[2].layer_end = true;
+  REQUIRE_EQUAL(advance(batch, 1, stopping).sequence_id, 2);  // 1 has passed this place
   batch.cancel(1);
   batch.cancel(1);
   run_to_end(batch);

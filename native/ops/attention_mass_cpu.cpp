@@ -1,45 +1,24 @@
 // Heads run in parallel, each into sums of its own that are then added in order: the number of threads
 // changes no bit.
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <vector>
 
 #include "core/thread_pool.h"
 #include "ops/attention_mass.h"
+#include "ops/attention_mass_simd.h"
+#include "ops/softmax_simd.h"
 
 namespace octavo {
 
 namespace {
 
-// Eight partial sums, so that the compiler may use vectors without reordering.
-float dot(const float* a, const float* b, int count) {
-  constexpr int kSums = 8;
-  float sums[kSums] = {};
-  int i = 0;
-  for (; i + kSums <= count; i += kSums)
-    for (int j = 0; j < kSums; ++j) sums[j] += a[i + j] * b[i + j];
-  for (int j = 0; i < count; ++i, ++j) sums[j] += a[i] * b[i];
-  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-}
-
-// Adds one query's softmax over num_keys keys to sums. key_at(i) gives the i-th key.
-template <typename KeyAt>
-void add_probabilities(const float* query, int64_t num_keys, int head_dim, float scale, KeyAt&& key_at,
-                       std::vector<float>& logits, double* sums) {
-  float largest = -std::numeric_limits<float>::infinity();
-  for (int64_t i = 0; i < num_keys; ++i) {
-    const float logit = dot(query, key_at(i), head_dim) * scale;
-    logits[static_cast<size_t>(i)] = logit;
-    largest = std::max(largest, logit);
-  }
+// Turns the logits of one query, not yet scaled, into probabilities and adds them to sums.
+void add_probabilities(float scale, std::vector<float>& logits, int64_t num_keys, double* sums) {
   double sum = 0;
-  for (int64_t i = 0; i < num_keys; ++i) {
-    float& logit = logits[static_cast<size_t>(i)];
-    logit = std::exp(logit - largest);
-    sum += logit;
-  }
-  for (int64_t i = 0; i < num_keys; ++i) sums[i] += logits[static_cast<size_t>(i)] / sum;
+  OCTAVO_PICK_SIMD(softmax_kernels)
+      .renew(logits.data(), num_keys, scale, -std::numeric_limits<float>::infinity(), &sum);
+  OCTAVO_PICK_SIMD(attention_mass_kernels).add(logits.data(), num_keys, 1 / sum, sums);
 }
 
 // Calls add(head, logits, sums) for each query head and averages the sums.
@@ -65,31 +44,35 @@ void prompt_attention_mass_cpu(int num_query_heads, int num_kv_heads, int head_d
                                const float* key, int64_t num_tokens, int64_t num_queries, float scale,
                                float* mass) {
   const int group_size = num_query_heads / num_kv_heads;
+  const AttentionMassKernels& kernels = OCTAVO_PICK_SIMD(attention_mass_kernels);
   const double cost = static_cast<double>(num_queries) * num_tokens * num_query_heads * head_dim;
-  average_over_heads(
-      num_query_heads, num_tokens, cost, mass, [&](int64_t head, std::vector<float>& logits, double* sums) {
-        const float* head_key = key + head / group_size * head_dim;
-        for (int64_t token = num_tokens - num_queries; token < num_tokens; ++token) {
-          const auto key_at = [&](int64_t i) { return head_key + i * num_kv_heads * head_dim; };
-          add_probabilities(query + (token * num_query_heads + head) * head_dim, token + 1, head_dim, scale,
-                            key_at, logits, sums);
-        }
-      });
+  average_over_heads(num_query_heads, num_tokens, cost, mass,
+                     [&](int64_t head, std::vector<float>& logits, double* sums) {
+                       const float* head_key = key + head / group_size * head_dim;
+                       for (int64_t token = num_tokens - num_queries; token < num_tokens; ++token) {
+                         kernels.dots(query + (token * num_query_heads + head) * head_dim, head_key,
+                                      int64_t{num_kv_heads} * head_dim, token + 1, head_dim, logits.data());
+                         add_probabilities(scale, logits, token + 1, sums);
+                       }
+                     });
 }
 
 void paged_attention_mass_cpu(const PagedAttentionShape& shape, const float* query, const float* key_cache,
                               const int32_t* block_table, int64_t kv_len, float scale, float* mass) {
   const int group_size = shape.num_query_heads / shape.num_kv_heads;
+  const AttentionMassKernels& kernels = OCTAVO_PICK_SIMD(attention_mass_kernels);
   const double cost = static_cast<double>(kv_len) * shape.num_query_heads * shape.head_dim;
   average_over_heads(
       shape.num_query_heads, kv_len, cost, mass, [&](int64_t head, std::vector<float>& logits, double* sums) {
-        const auto key_at = [&](int64_t slot) {
-          const int64_t block = block_table[slot / shape.block_size];
+        for (int64_t slot = 0; slot < kv_len; slot += shape.block_size) {
           const int64_t row =
-              (block * shape.num_kv_heads + head / group_size) * shape.block_size + slot % shape.block_size;
-          return key_cache + row * shape.head_dim;
-        };
-        add_probabilities(query + head * shape.head_dim, kv_len, shape.head_dim, scale, key_at, logits, sums);
+              (int64_t{block_table[slot / shape.block_size]} * shape.num_kv_heads + head / group_size) *
+              shape.block_size;
+          kernels.dots(query + head * shape.head_dim, key_cache + row * shape.head_dim, shape.head_dim,
+                       std::min<int64_t>(shape.block_size, kv_len - slot), shape.head_dim,
+                       logits.data() + slot);
+        }
+        add_probabilities(scale, logits, kv_len, sums);
       });
 }
 

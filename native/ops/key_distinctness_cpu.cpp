@@ -5,7 +5,7 @@
 
 #include "core/thread_pool.h"
 #include "ops/key_distinctness.h"
-#include "ops/sum_of_squares.h"
+#include "ops/key_distinctness_simd.h"
 
 namespace octavo {
 
@@ -19,29 +19,23 @@ void key_distinctness_cpu(const float* const* keys, int64_t num_tokens, int num_
   const auto size = static_cast<size_t>(num_tokens);
   std::vector<double> cosines(size * static_cast<size_t>(num_kv_heads));  // [num_kv_heads, num_tokens]
   const double cost = static_cast<double>(num_tokens) * num_kv_heads * head_dim * 8;
+  const KeyDistinctnessKernels& kernels = OCTAVO_PICK_SIMD(key_distinctness_kernels);
   parallel_for_worthwhile(num_kv_heads, cost, [&](int64_t begin, int64_t end, int) {
     std::vector<double> inverse_lengths(size);
     std::vector<double> anchor(static_cast<size_t>(head_dim));
     for (int64_t head = begin; head < end; ++head) {
+      const KeyRows rows = {
+          .keys = keys + head, .stride = num_kv_heads, .count = num_tokens, .head_dim = head_dim};
       std::fill(anchor.begin(), anchor.end(), 0.0);
-      for (size_t token = 0; token < size; ++token) {
-        const float* key = keys[token * static_cast<size_t>(num_kv_heads) + static_cast<size_t>(head)];
-        inverse_lengths[token] = 1 / std::max(kSmallestLength, std::sqrt(sum_of_squares(key, head_dim)));
-        for (int i = 0; i < head_dim; ++i) anchor[static_cast<size_t>(i)] += key[i] * inverse_lengths[token];
-      }
+      kernels.add_directions(rows, kSmallestLength, anchor.data(), inverse_lengths.data());
       double squares = 0;
       for (double& sum : anchor) {
         sum /= static_cast<double>(num_tokens);
         squares += sum * sum;
       }
       const double inverse_length = 1 / std::max(kSmallestLength, std::sqrt(squares));
-      double* row = cosines.data() + static_cast<size_t>(head) * size;
-      for (size_t token = 0; token < size; ++token) {
-        const float* key = keys[token * static_cast<size_t>(num_kv_heads) + static_cast<size_t>(head)];
-        double dot = 0;
-        for (int i = 0; i < head_dim; ++i) dot += key[i] * anchor[static_cast<size_t>(i)];
-        row[token] = dot * inverse_lengths[token] * inverse_length;
-      }
+      kernels.cosines(rows, anchor.data(), inverse_lengths.data(), inverse_length,
+                      cosines.data() + static_cast<size_t>(head) * size);
     }
   });
   for (size_t token = 0; token < size; ++token) {

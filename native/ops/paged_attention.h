@@ -6,6 +6,8 @@
 
 namespace octavo {
 
+class PagedNumerators;
+
 struct PagedAttentionShape {
   int num_query_heads;
   int num_kv_heads;
@@ -22,6 +24,7 @@ void paged_attention_cpu(const PagedAttentionShape& shape,
                          const int32_t* block_table,  // [ceil(kv_len / block_size)], physical block ids
                          int64_t kv_len,              // live slots; only the last block may be partial
                          float scale,                 // usually 1 / sqrt(head_dim)
-                         float* output);              // [num_query_heads, head_dim]
+                         float* output,               // [num_query_heads, head_dim]
+                         PagedNumerators* numerators = nullptr);  // gets what mass() needs, if given
 
 }  // namespace octavo

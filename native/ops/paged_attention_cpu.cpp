@@ -7,12 +7,13 @@
 #include "core/thread_pool.h"
 #include "ops/paged_attention.h"
 #include "ops/paged_attention_simd.h"
+#include "ops/paged_numerators.h"
 
 namespace octavo {
 
 void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, const float* key_cache,
                          const float* value_cache, const int32_t* block_table, int64_t kv_len, float scale,
-                         float* output) {
+                         float* output, PagedNumerators* numerators) {
   const int group_size = shape.num_query_heads / shape.num_kv_heads;
   const int64_t num_query_heads = shape.num_query_heads, head_dim = shape.head_dim;
   if (kv_len <= 0) return std::fill_n(output, num_query_heads * head_dim, 0.0f), void();
@@ -32,6 +33,7 @@ void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, c
   double* const sums = sums_memory.data();          // [num_splits, num_query_heads]
   double* const weighted = weighted_memory.data();  // [num_splits, num_query_heads, head_dim]
 
+  if (numerators) numerators->begin(shape.num_query_heads, kv_len);
   const double cost = static_cast<double>(kv_len) * num_query_heads * head_dim;
   parallel_for_worthwhile(shape.num_kv_heads * num_splits, cost, [&](int64_t begin, int64_t end, int) {
     for (int64_t task = begin; task < end; ++task) {
@@ -51,7 +53,8 @@ void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, c
           .first_slot = first_slot,
           .num_slots = static_cast<int>(std::min<int64_t>(kSlotsPerSplit, kv_len - first_slot)),
           .kv_len = kv_len,
-          .scale = scale};
+          .scale = scale,
+          .numerators = numerators ? numerators->of_split(first_head, split_index) : SplitNumerators{}};
       kernels.attend(split, maxima + partial, sums + partial, weighted + partial * head_dim);
     }
   });
@@ -74,6 +77,7 @@ void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, c
         else
           for (int64_t i = 0; i < head_dim; ++i) total[i] += factor * part[i];
       }
+      if (numerators) numerators->end_head(head, maximum, sum);
       for (int64_t i = 0; i < head_dim; ++i) output[head * head_dim + i] = static_cast<float>(total[i] / sum);
     }
   });

@@ -7,8 +7,8 @@
 namespace octavo::OCTAVO_SIMD {
 namespace {
 
-constexpr int kTile = 32;     // slots whose keys and values are in the first cache together
-constexpr int kHeadsMax = 4;  // query heads that share one pass over a tile
+constexpr int kTile = kSlotsPerTile;  // slots whose keys and values are in the first cache together
+constexpr int kHeadsMax = 4;          // query heads that share one pass over a tile
 constexpr int kHeadsAtOnce = OCTAVO_SIMD_BYTES == 64 ? 4 : 2;  // of those, as many as registers hold
 
 // Where the keys and values of consecutive slots lie; the same offset in both caches.
@@ -154,6 +154,13 @@ void renew_maximum(float* logits, int num_slots, float scale, int head_dim, floa
   sum_so_far += sum(tile_sum);
 }
 
+inline void keep_numerators(const SplitNumerators& to, int head, int first_slot, int num_slots,
+                            const float* numerators, float maximum) {
+  float* values = to.values + head * to.head_stride + first_slot;
+  for (int slot = 0; slot < num_slots; ++slot) values[slot] = numerators[slot];
+  to.tile_maxima[head * to.maxima_stride + first_slot / kTile] = maximum;
+}
+
 template <int kHeads>
 inline void attend_tile(const PagedSplit& split, const Slots& slots, int tile_begin, int tile_end,
                         int first_head, float* maxima, double* sums, double* weighted) {
@@ -182,6 +189,10 @@ inline void attend_tile(const PagedSplit& split, const Slots& slots, int tile_be
     renew_maximum(logits[head], num_slots, split.scale, head_dim, maxima[first_head + head],
                   sums[first_head + head], weighted + (first_head + head) * static_cast<int64_t>(head_dim),
                   probabilities[head]);
+  if (split.numerators.values)
+    for (int head = 0; head < kHeads; ++head)
+      keep_numerators(split.numerators, first_head + head, tile_begin, num_slots, logits[head],
+                      maxima[first_head + head]);
   Upcoming next_keys = {split.key_cache, slots.offsets + tile_end, slots.num_known - tile_end};
   double* target = weighted + first_head * static_cast<int64_t>(head_dim);
   for (int head = 0; head < kHeads; head += kHeadsAtOnce) {

@@ -11,6 +11,17 @@ namespace octavo {
 // result has the same bits for every block size, placement of blocks and number of threads.
 constexpr int kSlotsPerSplit = 256;
 
+// Slots whose numerators share a maximum.
+constexpr int kSlotsPerTile = 32;
+constexpr int kTilesPerSplit = kSlotsPerSplit / kSlotsPerTile;
+
+// Where a split leaves each slot's numerator, for who wants probabilities too; nulls where nobody does.
+struct SplitNumerators {
+  float* values;  // of query head h and slot s at [h · head_stride + s]: exp(logit - the tile's maximum)
+  float* tile_maxima;  // of query head h and tile t at [h · maxima_stride + t]
+  int64_t head_stride, maxima_stride;
+};
+
 struct PagedSplit {
   const float* query;          // [group_size, head_dim], the heads that share this KV head
   const float* key_cache;      // [num_blocks, num_kv_heads, block_size, head_dim]
@@ -22,6 +33,7 @@ struct PagedSplit {
   int num_slots;       // at most kSlotsPerSplit
   int64_t kv_len;      // live slots; those after this split are only prefetched
   float scale;
+  SplitNumerators numerators;
 };
 
 struct PagedAttentionKernels {

@@ -142,6 +142,7 @@ std::vector<float> Session::distinctness_of_live_keys(const KvCache& cache) cons
   const KvCacheShape& shape = cache.shape();
   const int64_t kv_len = cache.table().kv_len();
   std::vector<const float*> keys;
+  keys.reserve(static_cast<size_t>(kv_len * shape.num_kv_heads));
   for (int64_t slot = 0; slot < kv_len; ++slot) {
     const float* block = cache.block_keys(cache.table().block_id(static_cast<int>(slot / shape.block_size)));
     for (int64_t head = 0; head < shape.num_kv_heads; ++head)
@@ -167,9 +168,7 @@ std::vector<float> Session::attention_mass_of_step(const KvCache& cache) const {
 
 void Session::add_attention_mass() {
   const Stopwatch stopwatch(step_->score_us);
-  Layer& layer = layers_[static_cast<size_t>(step_->layer)];
-  const std::vector<float> mass = attention_mass_of_step(layer.cache);
-  for (size_t slot = 0; slot < mass.size(); ++slot) layer.attention_mass[slot] += mass[slot];
+  numerators_.add_mass_to(layers_[static_cast<size_t>(step_->layer)].attention_mass.data());
 }
 
 }  // namespace octavo

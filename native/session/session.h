@@ -13,6 +13,7 @@
 #include "cache/kv_cache.h"
 #include "evict/policy.h"
 #include "model/llama.h"
+#include "ops/paged_numerators.h"
 #include "session/checkpoint.h"
 #include "session/events.h"
 #include "session/step.h"
@@ -205,6 +206,7 @@ class Session {
   std::optional<Step> step_;
   Activations activations_;
   LlamaWorkspace workspace_;
+  PagedNumerators numerators_;  // of the layer that attended last
   std::vector<float> next_logits_;    // [vocab_size], until the step is known to be sound
   std::vector<float> probabilities_;  // scratch
   Recorder recorder_;

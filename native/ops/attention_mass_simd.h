@@ -1,0 +1,20 @@
+// The inner loops of attention_mass.h; its softmax is that of softmax_simd.h.
+#pragma once
+
+#include <cstdint>
+
+#include "core/simd.h"
+
+namespace octavo {
+
+struct AttentionMassKernels {
+  // logits[i] = query · key i, for keys that lie `stride` numbers apart.
+  void (*dots)(const float* query, const float* keys, int64_t stride, int64_t count, int head_dim,
+               float* logits);
+  // sums[i] += values[i] · factor.
+  void (*add)(const float* values, int64_t count, double factor, double* sums);
+};
+
+OCTAVO_DECLARE_SIMD(AttentionMassKernels, attention_mass_kernels);
+
+}  // namespace octavo

@@ -1,0 +1,27 @@
+// The two passes of key_distinctness.h over the keys of one head.
+#pragma once
+
+#include <cstdint>
+
+#include "core/simd.h"
+
+namespace octavo {
+
+// The keys of one head: key i is at keys[i · stride], of head_dim numbers.
+struct KeyRows {
+  const float* const* keys;
+  int64_t stride, count;
+  int head_dim;
+};
+
+struct KeyDistinctnessKernels {
+  // inverse_lengths[i] = 1 / max(‖key i‖, smallest); adds the keys, so scaled, to `anchor`.
+  void (*add_directions)(const KeyRows& rows, double smallest, double* anchor, double* inverse_lengths);
+  // cosines[i] = key i · anchor · inverse_lengths[i] · factor.
+  void (*cosines)(const KeyRows& rows, const double* anchor, const double* inverse_lengths, double factor,
+                  double* cosines);
+};
+
+OCTAVO_DECLARE_SIMD(KeyDistinctnessKernels, key_distinctness_kernels);
+
+}  // namespace octavo

@@ -1,0 +1,33 @@
+// What every slot gets of attention, from the numerators that paged attention computed anyway: keeping them
+// costs a copy, while a pass of its own would read all keys once more.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/paged_attention_simd.h"
+
+namespace octavo {
+
+// Of one call of paged_attention_cpu without dead slots; its memory is reused from call to call. One thread
+// at a time, but for of_split and end_head, which touch memory of their own head and split.
+class PagedNumerators {
+ public:
+  // Adds each live slot's probability, averaged over query heads, to sums.
+  void add_mass_to(float* sums) const;  // [kv_len], in logical order
+
+  // For paged_attention_cpu: before all, where a split writes, and after each head.
+  void begin(int num_query_heads, int64_t kv_len);
+  SplitNumerators of_split(int64_t first_head, int64_t split_index);
+  void end_head(int64_t head, float maximum, double sum);
+
+ private:
+  int num_query_heads_ = 0;
+  int64_t kv_len_ = 0, num_splits_ = 0;
+  std::vector<float> values_;       // [num_query_heads, num_splits, kSlotsPerSplit]
+  std::vector<float> tile_maxima_;  // [num_query_heads, num_splits, kTilesPerSplit]
+  std::vector<float> maxima_;       // [num_query_heads]
+  std::vector<double> sums_;        // [num_query_heads], of exp(logit - maximum)
+};
+
+}  // namespace octavo

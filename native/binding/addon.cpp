@@ -7,6 +7,7 @@
 
 #include "binding/addon_data.h"
 #include "binding/arguments.h"
+#include "binding/batch_wrap.h"
 #include "binding/guard.h"
 #include "binding/model_wrap.h"
 #include "binding/session_wrap.h"
@@ -99,6 +100,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(data);
   data->model_class = Napi::Persistent(ModelWrap::define(env));
   data->session_class = Napi::Persistent(SessionWrap::define(env));
+  data->batch_class = Napi::Persistent(BatchWrap::define(env));
   const std::vector<napi_property_descriptor> functions = {
       function<js_engine_info>("engineInfo"),         function<js_set_num_threads>("setNumThreads"),
       function<js_open_model>("openModel"),           function<js_random_model>("randomModel"),

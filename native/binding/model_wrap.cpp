@@ -6,6 +6,7 @@
 
 #include "binding/addon_data.h"
 #include "binding/arguments.h"
+#include "binding/batch_wrap.h"
 #include "binding/session_wrap.h"
 #include "binding/specs.h"
 #include "binding/wrapped.h"
@@ -19,6 +20,7 @@ Napi::Function ModelWrap::define(Napi::Env env) {
       method<ModelWrap, &ModelWrap::weight_names>("weightNames"),
       method<ModelWrap, &ModelWrap::weight>("weight"),
       method<ModelWrap, &ModelWrap::create_session>("createSession"),
+      method<ModelWrap, &ModelWrap::create_batch>("createBatch"),
       method<ModelWrap, &ModelWrap::dispose>("dispose"),
   };
   return DefineClass(env, kClassName, properties);
@@ -72,6 +74,11 @@ Napi::Value ModelWrap::weight(const Napi::CallbackInfo& info) {
 Napi::Value ModelWrap::create_session(const Napi::CallbackInfo& info) {
   const SessionConfig config = to_session_config(info[0]);
   return SessionWrap::create(info.Env(), std::make_shared<Session>(open_model(), config));
+}
+
+Napi::Value ModelWrap::create_batch(const Napi::CallbackInfo& info) {
+  const BatchConfig config = to_batch_config(info[0]);
+  return BatchWrap::create(info.Env(), std::make_shared<Batch>(open_model(), config));
 }
 
 Napi::Value ModelWrap::dispose(const Napi::CallbackInfo& info) {

@@ -79,6 +79,26 @@ const char* reason_name(StopReason reason) {
   return "cancelled";
 }
 
+const char* reason_name(BatchReason reason) {
+  switch (reason) {
+    case BatchReason::kSteps:
+      return "steps";
+    case BatchReason::kDone:
+      return "done";
+    case BatchReason::kIdle:
+      return "idle";
+    case BatchReason::kEvent:
+      return "event";
+    case BatchReason::kCancelled:
+      break;
+  }
+  return "cancelled";
+}
+
+Napi::Object to_js(Napi::Env env, Event&& event) {
+  return std::visit([&](auto&& one) { return to_js(env, std::move(one)); }, std::move(event)).ToObject();
+}
+
 }  // namespace
 
 Napi::Object to_js(Napi::Env env, AdvanceResult&& result) {
@@ -86,9 +106,18 @@ Napi::Object to_js(Napi::Env env, AdvanceResult&& result) {
   object.Set("reason", reason_name(result.reason));
   object.Set("numSteps", static_cast<double>(result.num_steps));
   if (result.token) object.Set("token", *result.token);
+  if (result.event) object.Set("event", to_js(env, std::move(*result.event)));
+  return object;
+}
+
+Napi::Object to_js(Napi::Env env, BatchResult&& result) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("reason", reason_name(result.reason));
+  object.Set("numSteps", static_cast<double>(result.num_steps));
+  if (result.reason == BatchReason::kIdle) object.Set("waitUs", result.wait_us);
   if (result.event) {
-    object.Set("event", std::visit([&](auto&& event) { return to_js(env, std::move(event)); },
-                                   std::move(*result.event)));
+    object.Set("sequence", static_cast<double>(result.sequence_id));
+    object.Set("event", to_js(env, std::move(*result.event)));
   }
   return object;
 }

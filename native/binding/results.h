@@ -3,11 +3,12 @@
 
 #include <napi.h>
 
-#include "session/events.h"
+#include "session/batch_events.h"
 
 namespace octavo::binding {
 
 Napi::Object to_js(Napi::Env env, AdvanceResult&& result);
 Napi::Object to_js(Napi::Env env, LayerState&& state);
+Napi::Object to_js(Napi::Env env, BatchResult&& result);
 
 }  // namespace octavo::binding

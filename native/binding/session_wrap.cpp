@@ -40,9 +40,11 @@ Napi::Function SessionWrap::define(Napi::Env env) {
   return DefineClass(env, kClassName, properties);
 }
 
-Napi::Value SessionWrap::create(Napi::Env env, std::shared_ptr<Session> session) {
+Napi::Value SessionWrap::create(Napi::Env env, std::shared_ptr<Session> session,
+                                std::shared_ptr<const bool> batch_busy) {
   auto* data = env.GetInstanceData<AddonData>();
   data->new_session = std::move(session);
+  data->new_session_batch = std::move(batch_busy);
   return data->session_class.New({});
 }
 
@@ -50,6 +52,8 @@ SessionWrap::SessionWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Sess
   session_ = std::exchange(info.Env().GetInstanceData<AddonData>()->new_session, nullptr);
   if (!session_) throw Napi::TypeError::New(info.Env(), "Sessions are made by a model's createSession");
   info.This().As<Napi::Object>().TypeTag(&kTypeTag);
+  batch_busy_ = std::exchange(info.Env().GetInstanceData<AddonData>()->new_session_batch, nullptr);
+  if (batch_busy_) return;  // the pools are the batch's
   for (int layer = 0; layer < session_->model_config().num_layers; ++layer) {
     const KvCache& cache = session_->layer_cache(layer);
     external_bytes_ += static_cast<int64_t>(cache.keys().size_bytes() + cache.values().size_bytes());
@@ -80,25 +84,37 @@ Session& SessionWrap::idle_session() const {
   if (busy_) {
     throw Error("ERR_OCTAVO_BUSY", "Expected an idle session but advanceAsync is under way; await it first");
   }
+  if (batch_busy_ && *batch_busy_) {
+    throw Error("ERR_OCTAVO_BUSY",
+                "Expected an idle batch but its advanceAsync is under way; await it first");
+  }
+  return session;
+}
+
+Session& SessionWrap::own_session() const {
+  Session& session = idle_session();
+  if (batch_busy_) {
+    throw Error("ERR_OCTAVO_BATCH", "Expected a session of its own but this is a sequence of a batch");
+  }
   return session;
 }
 
 Napi::Value SessionWrap::prefill(const Napi::CallbackInfo& info) {
   std::vector<int32_t> tokens = to_int32s(info[0], "tokens");
-  idle_session().prefill(std::move(tokens));
+  own_session().prefill(std::move(tokens));
   return info.Env().Undefined();
 }
 
 Napi::Value SessionWrap::advance(const Napi::CallbackInfo& info) {
   const AdvanceRequest request = to_advance_request(info[0]);
-  Session& session = idle_session();
+  Session& session = own_session();
   cancelled_->store(false);
   return to_js(info.Env(), session.advance(request, *cancelled_));
 }
 
 Napi::Value SessionWrap::advance_async(const Napi::CallbackInfo& info) {
   AdvanceRequest request = to_advance_request(info[0]);
-  idle_session();
+  own_session();
   cancelled_->store(false);
   auto worker = std::make_unique<AdvanceWorker>(info.Env(), *this, session_, std::move(request), cancelled_);
   const Napi::Promise promise = worker->promise();
@@ -156,7 +172,7 @@ Napi::Value SessionWrap::step_rows(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SessionWrap::take_snapshot(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(idle_session().take_snapshot()));
+  return Napi::Number::New(info.Env(), static_cast<double>(own_session().take_snapshot()));
 }
 
 Napi::Value SessionWrap::drop_snapshot(const Napi::CallbackInfo& info) {
@@ -167,7 +183,7 @@ Napi::Value SessionWrap::drop_snapshot(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionWrap::rewind(const Napi::CallbackInfo& info) {
   const RewindTarget target = to_rewind_target(info[0]);
-  Session& session = idle_session();
+  Session& session = own_session();
   if (target.snapshot) {
     session.rewind_to_snapshot(*target.snapshot);
   } else {
@@ -182,7 +198,7 @@ Napi::Value SessionWrap::rewind_points(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionWrap::fork(const Napi::CallbackInfo& info) {
   const ForkConfig changes = to_fork_config(info[0], open_session().seed());
-  return create(info.Env(), idle_session().fork(changes));
+  return create(info.Env(), own_session().fork(changes));
 }
 
 Napi::Value SessionWrap::attention_pattern(const Napi::CallbackInfo& info) {

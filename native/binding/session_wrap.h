@@ -18,7 +18,9 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   static constexpr const char* kClassName = "NativeSession";
 
   static Napi::Function define(Napi::Env env);
-  static Napi::Value create(Napi::Env env, std::shared_ptr<Session> session);
+  // batch_busy: of a batch's sequence, whether the batch is at work; such a session can only be looked at.
+  static Napi::Value create(Napi::Env env, std::shared_ptr<Session> session,
+                            std::shared_ptr<const bool> batch_busy = nullptr);
 
   // For create only: JavaScript has nothing to give it.
   explicit SessionWrap(const Napi::CallbackInfo& info);
@@ -52,10 +54,13 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   Session& open_session() const;
   // Throws ERR_OCTAVO_BUSY too.
   Session& idle_session() const;
+  // Throws ERR_OCTAVO_BATCH too for a sequence of a batch, which alone may change it.
+  Session& own_session() const;
   void release(Napi::BasicEnv env);
 
   std::shared_ptr<Session> session_;
   std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
+  std::shared_ptr<const bool> batch_busy_;
   bool busy_ = false;
   bool closed_ = false;
   int64_t external_bytes_ = 0;  // told to V8

@@ -36,6 +36,34 @@ PolicyConfig to_policy_config(const Fields& fields, uint64_t session_seed) {
   return config;
 }
 
+Sampling to_sampling(const Fields& fields) {
+  Sampling sampling;
+  sampling.temperature = fields.number("temperature");
+  sampling.top_k = fields.integer32("topK", 0, kMaxInt32);
+  sampling.top_p = fields.number("topP");
+  return sampling;
+}
+
+StopConditions to_stop_conditions(const Fields& fields) {
+  StopConditions stop;
+  stop.evict = fields.boolean("evict", false);
+  stop.block_full = fields.boolean("blockFull", false);
+  stop.layer_end = fields.boolean("layerEnd", false);
+  stop.nan = fields.boolean("nan", false);
+  if (fields.has("layer")) stop.layer = fields.integer32("layer", 0, kMaxInt32);
+  return stop;
+}
+
+Decision to_decision(const Fields& fields) {
+  Decision decision;
+  if (fields.has("scores")) {
+    decision.scores = to_float32s(fields.value("scores"), fields.path("scores"));
+  } else if (!fields.boolean("veto", false)) {
+    decision.logical_index = fields.integer32("replaceWith", 0, kMaxInt32);
+  }
+  return decision;
+}
+
 }  // namespace
 
 LlamaConfig to_llama_config(const Napi::Value& value) {
@@ -102,27 +130,48 @@ AdvanceRequest to_advance_request(const Napi::Value& value) {
   request.max_steps = fields.integer("maxSteps", 0, kMaxSafeInteger);
   if (fields.has("forcedTokens")) request.forced_tokens = fields.int32s("forcedTokens");
   if (fields.has("endTokens")) request.end_tokens = fields.int32s("endTokens");
-  const Fields sampling = fields.object("sampling");
-  request.sampling.temperature = sampling.number("temperature");
-  request.sampling.top_k = sampling.integer32("topK", 0, kMaxInt32);
-  request.sampling.top_p = sampling.number("topP");
-  if (fields.has("stop")) {
-    const Fields stop = fields.object("stop");
-    request.stop.evict = stop.boolean("evict", false);
-    request.stop.block_full = stop.boolean("blockFull", false);
-    request.stop.layer_end = stop.boolean("layerEnd", false);
-    request.stop.nan = stop.boolean("nan", false);
-    if (stop.has("layer")) request.stop.layer = stop.integer32("layer", 0, kMaxInt32);
-  }
-  if (fields.has("decision")) {
-    const Fields decision = fields.object("decision");
-    request.decision.emplace();
-    if (decision.has("scores")) {
-      request.decision->scores = to_float32s(decision.value("scores"), decision.path("scores"));
-    } else if (!decision.boolean("veto", false)) {
-      request.decision->logical_index = decision.integer32("replaceWith", 0, kMaxInt32);
+  request.sampling = to_sampling(fields.object("sampling"));
+  if (fields.has("stop")) request.stop = to_stop_conditions(fields.object("stop"));
+  if (fields.has("decision")) request.decision = to_decision(fields.object("decision"));
+  return request;
+}
+
+BatchConfig to_batch_config(const Napi::Value& value) {
+  const Fields fields(value, "spec");
+  return {.block_size = fields.integer32("blockSize", 1, 256),
+          .num_blocks = fields.integer32("numBlocks", 1, kMaxInt32),
+          .max_sequences = fields.integer32("maxSequences", 1, kMaxInt32),
+          .watermark = fields.integer32("watermark", 0, kMaxInt32)};
+}
+
+BatchRequest to_batch_request(const Napi::Value& value) {
+  const Fields fields(value, "request");
+  BatchRequest request;
+  request.prompt = fields.int32s("prompt");
+  request.max_tokens = fields.integer("maxTokens", 0, kMaxInt32);
+  request.seed = static_cast<uint64_t>(fields.integer("seed", 0, kMaxSafeInteger));
+  request.policy = to_policy_config(fields.object("policy"), request.seed);
+  request.sampling = to_sampling(fields.object("sampling"));
+  if (fields.has("endTokens")) request.end_tokens = fields.int32s("endTokens");
+  if (fields.has("arrivalUs"))
+    request.arrival_us = static_cast<double>(fields.integer("arrivalUs", 0, kMaxSafeInteger));
+  request.record_blocks = fields.boolean("recordBlocks", false);
+  request.record_logits = fields.boolean("recordLogits", false);
+  return request;
+}
+
+BatchAdvance to_batch_advance(const Napi::Value& value) {
+  const Fields fields(value, "request");
+  BatchAdvance request;
+  request.max_steps = fields.integer("maxSteps", 0, kMaxSafeInteger);
+  if (fields.has("stops")) {
+    for (const Napi::Value& each : fields.list("stops")) {
+      const Fields stop(each, fields.path("stops"));
+      const int64_t sequence_id = stop.integer("sequence", 0, kMaxSafeInteger);
+      request.stops[sequence_id] = to_stop_conditions(stop.object("stop"));
     }
   }
+  if (fields.has("decision")) request.decision = to_decision(fields.object("decision"));
   return request;
 }
 

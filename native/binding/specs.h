@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/llama.h"
+#include "session/batch_events.h"
 #include "session/session.h"
 
 namespace octavo::binding {
@@ -15,6 +16,10 @@ LlamaConfig to_llama_config(const Napi::Value& value);
 std::vector<WeightSource> to_weight_sources(const Napi::Value& value);
 SessionConfig to_session_config(const Napi::Value& value);
 AdvanceRequest to_advance_request(const Napi::Value& value);
+
+BatchConfig to_batch_config(const Napi::Value& value);
+BatchRequest to_batch_request(const Napi::Value& value);
+BatchAdvance to_batch_advance(const Napi::Value& value);
 
 // Either a snapshot, or a count of tokens or steps.
 struct RewindTarget {

@@ -97,6 +97,9 @@ Napi::Object to_js(Napi::Env env, TraceTables&& tables) {
   return trace;
 }
 
+Napi::Object to_js(Napi::Env env, RequestColumns&& columns) { return to_columns(env, columns); }
+Napi::Object to_js(Napi::Env env, BatchStepColumns&& columns) { return to_columns(env, columns); }
+
 Napi::Object TensorViews::view(Napi::Env env, const Tensor& tensor) {
   Napi::Array shape = Napi::Array::New(env, tensor.shape.size());
   for (size_t axis = 0; axis < tensor.shape.size(); ++axis) {

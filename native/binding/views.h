@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "session/batch_events.h"
 #include "trace/recorder.h"
 
 namespace octavo::binding {
@@ -32,5 +33,7 @@ template <typename T>
 Napi::Value to_typed_array(Napi::Env env, std::vector<T>&& numbers);
 
 Napi::Object to_js(Napi::Env env, TraceTables&& tables);
+Napi::Object to_js(Napi::Env env, RequestColumns&& columns);
+Napi::Object to_js(Napi::Env env, BatchStepColumns&& columns);
 
 }  // namespace octavo::binding

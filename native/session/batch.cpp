@@ -300,11 +300,18 @@ void Batch::note_blocks(Sequence& sequence) const {
 }
 
 PoolCounts Batch::pool_counts(int64_t layer) const {
-  const KvArena& arena = *arenas_[static_cast<size_t>(layer)];
-  const std::lock_guard lock(const_cast<KvArena&>(arena).mutex);
+  KvArena& arena = *arenas_[static_cast<size_t>(layer)];
+  const std::lock_guard lock(arena.mutex);
   return {.num_blocks = arena.pool.num_blocks(),
           .num_free = arena.pool.num_free(),
           .num_parked = arena.pool.num_parked()};
+}
+
+int64_t Batch::pool_bytes() const {
+  int64_t total = 0;
+  for (const auto& arena : arenas_)
+    total += static_cast<int64_t>(arena->keys.size_bytes() + arena->values.size_bytes());
+  return total;
 }
 
 RequestColumns Batch::requests() {

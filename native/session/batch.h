@@ -22,7 +22,7 @@ class Batch {
 
   struct Added {
     int64_t id;
-    std::shared_ptr<const Session> session;
+    std::shared_ptr<Session> session;  // to look at, while no advance is under way
   };
   // Queues a sequence; first come, first served. From any thread. Throws ERR_OCTAVO_TOKEN,
   // ERR_OCTAVO_POSITION for a prompt that with max_tokens passes the model's positions, ERR_OCTAVO_BUDGET,
@@ -43,7 +43,8 @@ class Batch {
   BatchStepColumns take_steps();
   // One layer's pool.
   PoolCounts pool_counts(int64_t layer) const;
-  const std::vector<std::shared_ptr<KvArena>>& arenas() const { return arenas_; }
+  // Of all pools: keys and values.
+  int64_t pool_bytes() const;
 
  private:
   struct Sequence {

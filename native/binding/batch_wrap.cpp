@@ -1,0 +1,191 @@
+// Arguments are read before the batch is asked for: a getter among them may have disposed it or set it to
+// work.
+#include "binding/batch_wrap.h"
+
+#include <exception>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "binding/addon_data.h"
+#include "binding/arguments.h"
+#include "binding/guard.h"
+#include "binding/results.h"
+#include "binding/session_wrap.h"
+#include "binding/specs.h"
+#include "binding/views.h"
+#include "binding/wrapped.h"
+
+namespace octavo::binding {
+
+namespace {
+
+// One asynchronous advance on a thread of libuv's pool. Holds the batch and its JavaScript object.
+class BatchWorker : public Napi::AsyncWorker {
+ public:
+  BatchWorker(Napi::Env env, BatchWrap& wrap, std::shared_ptr<Batch> batch, BatchAdvance request,
+              std::shared_ptr<std::atomic<bool>> cancelled)
+      : Napi::AsyncWorker(env, "octavo.batch"),
+        wrap_(wrap),
+        held_(Napi::Persistent(wrap.Value())),
+        batch_(std::move(batch)),
+        request_(std::move(request)),
+        cancelled_(std::move(cancelled)),
+        deferred_(env) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {
+    try {
+      result_ = batch_->advance(request_, *cancelled_);
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+
+  // The batch is idle again before the promise settles, so its reactions may go on at once.
+  void OnOK() override {
+    batch_.reset();
+    wrap_.end_async();
+    if (failure_) {
+      deferred_.Reject(to_js_error(Env(), failure_).Value());
+    } else {
+      deferred_.Resolve(to_js(Env(), std::move(*result_)));
+    }
+  }
+
+ private:
+  BatchWrap& wrap_;
+  Napi::ObjectReference held_;
+  std::shared_ptr<Batch> batch_;
+  BatchAdvance request_;
+  std::shared_ptr<std::atomic<bool>> cancelled_;
+  Napi::Promise::Deferred deferred_;
+  std::optional<BatchResult> result_;
+  std::exception_ptr failure_;
+};
+
+}  // namespace
+
+Napi::Function BatchWrap::define(Napi::Env env) {
+  const std::vector<PropertyDescriptor> properties = {
+      method<BatchWrap, &BatchWrap::add>("add"),
+      method<BatchWrap, &BatchWrap::cancel>("cancel"),
+      method<BatchWrap, &BatchWrap::advance>("advance"),
+      method<BatchWrap, &BatchWrap::advance_async>("advanceAsync"),
+      method<BatchWrap, &BatchWrap::stop>("stop"),
+      method<BatchWrap, &BatchWrap::requests>("requests"),
+      method<BatchWrap, &BatchWrap::take_steps>("takeSteps"),
+      method<BatchWrap, &BatchWrap::failure>("failure"),
+      method<BatchWrap, &BatchWrap::dispose>("dispose"),
+  };
+  return DefineClass(env, kClassName, properties);
+}
+
+Napi::Value BatchWrap::create(Napi::Env env, std::shared_ptr<Batch> batch) {
+  auto* data = env.GetInstanceData<AddonData>();
+  data->new_batch = std::move(batch);
+  return data->batch_class.New({});
+}
+
+BatchWrap::BatchWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<BatchWrap>(info) {
+  batch_ = std::exchange(info.Env().GetInstanceData<AddonData>()->new_batch, nullptr);
+  if (!batch_) throw Napi::TypeError::New(info.Env(), "Batches are made by a model's createBatch");
+  info.This().As<Napi::Object>().TypeTag(&kTypeTag);
+  external_bytes_ = batch_->pool_bytes();
+  Napi::MemoryManagement::AdjustExternalMemory(info.Env(), external_bytes_);
+}
+
+BatchWrap::~BatchWrap() { release(Env()); }
+
+void BatchWrap::release(Napi::BasicEnv env) {
+  if (!batch_) return;
+  batch_.reset();
+  Napi::MemoryManagement::AdjustExternalMemory(env, -external_bytes_);
+}
+
+void BatchWrap::end_async() {
+  *busy_ = false;
+  if (closed_) release(Env());
+}
+
+Batch& BatchWrap::open_batch() const {
+  if (closed_) throw Error("ERR_OCTAVO_CLOSED", "Expected an open batch but it was disposed");
+  return *batch_;
+}
+
+Batch& BatchWrap::idle_batch() const {
+  Batch& batch = open_batch();
+  if (*busy_) {
+    throw Error("ERR_OCTAVO_BUSY", "Expected an idle batch but advanceAsync is under way; await it first");
+  }
+  return batch;
+}
+
+Napi::Value BatchWrap::add(const Napi::CallbackInfo& info) {
+  BatchRequest request = to_batch_request(info[0]);
+  Batch::Added added = open_batch().add(std::move(request));
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("id", static_cast<double>(added.id));
+  object.Set("session", SessionWrap::create(info.Env(), std::move(added.session), busy_));
+  return object;
+}
+
+Napi::Value BatchWrap::cancel(const Napi::CallbackInfo& info) {
+  const int64_t id = to_integer(info[0], "id", 0, kMaxSafeInteger);
+  open_batch().cancel(id);
+  return info.Env().Undefined();
+}
+
+Napi::Value BatchWrap::advance(const Napi::CallbackInfo& info) {
+  const BatchAdvance request = to_batch_advance(info[0]);
+  Batch& batch = idle_batch();
+  cancelled_->store(false);
+  return to_js(info.Env(), batch.advance(request, *cancelled_));
+}
+
+Napi::Value BatchWrap::advance_async(const Napi::CallbackInfo& info) {
+  BatchAdvance request = to_batch_advance(info[0]);
+  idle_batch();
+  cancelled_->store(false);
+  auto worker = std::make_unique<BatchWorker>(info.Env(), *this, batch_, std::move(request), cancelled_);
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  worker.release();  // it deletes itself when done
+  *busy_ = true;
+  return promise;
+}
+
+Napi::Value BatchWrap::stop(const Napi::CallbackInfo& info) {
+  open_batch();
+  cancelled_->store(true);
+  return info.Env().Undefined();
+}
+
+Napi::Value BatchWrap::requests(const Napi::CallbackInfo& info) {
+  return to_js(info.Env(), idle_batch().requests());
+}
+
+Napi::Value BatchWrap::take_steps(const Napi::CallbackInfo& info) {
+  return to_js(info.Env(), idle_batch().take_steps());
+}
+
+Napi::Value BatchWrap::failure(const Napi::CallbackInfo& info) {
+  const int64_t id = to_integer(info[0], "id", 0, kMaxSafeInteger);
+  const std::optional<SequenceFailure> failure = idle_batch().failure(id);
+  if (!failure) return info.Env().Undefined();
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("code", failure->code);
+  object.Set("message", failure->message);
+  return object;
+}
+
+Napi::Value BatchWrap::dispose(const Napi::CallbackInfo& info) {
+  closed_ = true;
+  cancelled_->store(true);
+  if (!*busy_) release(info.Env());
+  return info.Env().Undefined();
+}
+
+}  // namespace octavo::binding

@@ -89,6 +89,16 @@ export interface PolicySpec {
 	tailProtect?: "page" | "page+remainder";
 	/** snap-kv: last queries of the prompt, which score its tokens and stay; from 1 to `budget - blockSize`. Default 32, or half the budget where that is less. */
 	window?: number;
+	/** snap-kv: neighbouring tokens whose scores are pooled; odd. Default 5. */
+	poolingWidth?: number;
+	/** snap-kv: a token's score is the mean of its neighbours', with zeros beyond the ends, or the largest. Default `avg`. */
+	pooling?: "avg" | "max";
+	/** h2o: what a token got is divided by how many queries could see it. Default false. */
+	normalised?: boolean;
+	/** One decision for all layers, by this reduction of their scores. Absent: each layer decides for itself. Not for `full`. */
+	shared?: "layer-0" | "mean-score" | "mean-rank";
+	/** Whether a prompt is cut before it attends; not where it is scored by its attention or by a mean over layers. Default `full`. */
+	prefillAttention?: "full" | "evicted";
 	/** random: key of the counter-based generator. Default: the session's seed. */
 	seed?: number;
 }
@@ -159,6 +169,8 @@ export interface EvictEvent {
 	phase: "prefill" | "decode";
 	/** `token`: single tokens of the prompt, before they are paged; `block`: one whole block. */
 	granularity: "token" | "block";
+	/** All layers share the decision: it is layer 0's, and stands in the others. */
+	shared: boolean;
 	/** Place in the block table; absent for tokens. */
 	logicalIndex?: number;
 	/** Physical block; absent for tokens. */

@@ -17,6 +17,7 @@ Napi::Value to_js(Napi::Env env, EvictEvent&& event) {
   object.Set("layer", event.layer);
   object.Set("phase", event.phase == Phase::kPrefill ? "prefill" : "decode");
   object.Set("granularity", event.granularity == Granularity::kToken ? "token" : "block");
+  object.Set("shared", event.shared);
   if (event.logical_index) object.Set("logicalIndex", *event.logical_index);
   if (event.block_id) object.Set("blockId", *event.block_id);
   object.Set("positions", to_typed_array(env, std::move(event.positions)));

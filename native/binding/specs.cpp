@@ -31,6 +31,20 @@ PolicyConfig to_policy_config(const Fields& fields, uint64_t session_seed) {
       "tailProtect", {{"page", TailProtect::kPage}, {"page+remainder", TailProtect::kPageAndRemainder}},
       TailProtect::kPage);
   if (fields.has("window")) config.window = fields.integer("window", 0, kMaxInt32);
+  if (fields.has("poolingWidth")) config.pooling_width = fields.integer("poolingWidth", 0, kMaxInt32);
+  config.pooling = fields.choice<Pooling>("pooling", {{"avg", Pooling::kMean}, {"max", Pooling::kMaximum}},
+                                          Pooling::kMean);
+  config.normalised = fields.boolean("normalised", false);
+  if (fields.has("shared")) {
+    config.shared = fields.choice<SharedBy>("shared",
+                                            {{"layer-0", SharedBy::kLayer0},
+                                             {"mean-score", SharedBy::kMeanScore},
+                                             {"mean-rank", SharedBy::kMeanRank}},
+                                            SharedBy::kLayer0);
+  }
+  config.prefill_attention = fields.choice<PrefillAttention>(
+      "prefillAttention", {{"full", PrefillAttention::kFull}, {"evicted", PrefillAttention::kEvicted}},
+      PrefillAttention::kFull);
   config.seed =
       fields.has("seed") ? static_cast<uint64_t>(fields.integer("seed", 0, kMaxSafeInteger)) : session_seed;
   return config;

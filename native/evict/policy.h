@@ -21,6 +21,13 @@ enum class TokenScore {
 enum class Candidates { kGlobal, kLocal };
 // Which last tokens of a prompt are protected: those of its last block, or those and one block more.
 enum class TailProtect { kPage, kPageAndRemainder };
+// Whose scores decide where all layers share one decision: the first layer's, or the mean of scores or of
+// ranks over layers.
+enum class SharedBy { kLayer0, kMeanScore, kMeanRank };
+// Whether a prompt attends to all of itself and is cut then, or is cut first and attends to what stays.
+enum class PrefillAttention { kFull, kEvicted };
+// What snap-kv makes of neighbouring tokens' scores: their mean, or the largest.
+enum class Pooling { kMean, kMaximum };
 
 // What the session measures for a policy's scores.
 enum class Evidence {
@@ -39,8 +46,13 @@ struct PolicyConfig {
   TokenScore score = TokenScore::kValueKeyRatio;
   Candidates candidates = Candidates::kGlobal;
   TailProtect tail_protect = TailProtect::kPage;
-  std::optional<int64_t> window;  // snap-kv: last queries of the prompt, which score its tokens and stay
-  uint64_t seed = 0;              // random: key of its generator
+  std::optional<int64_t> window;     // snap-kv: last queries of the prompt, which score its tokens and stay
+  int64_t pooling_width = 5;         // snap-kv: neighbours pooled, odd
+  Pooling pooling = Pooling::kMean;  // snap-kv
+  bool normalised = false;           // h2o: what a token got is divided by how many queries could see it
+  std::optional<SharedBy> shared;    // one decision for all layers; none: each layer makes its own
+  PrefillAttention prefill_attention = PrefillAttention::kFull;
+  uint64_t seed = 0;  // random: key of its generator
 };
 
 // Norms of some tokens; |x| of token t and head h stands at [t * token_stride + h * head_stride].
@@ -96,6 +108,9 @@ class Policy {
   virtual int64_t num_prompt_queries(int64_t) const { return 1; }
   // Only with evidence of attention: scores of a prompt's tokens from what those queries gave them.
   virtual std::vector<float> score_prompt(std::vector<float> mass) const { return mass; }
+  // Only with Evidence::kAttentionMass: the score of a token to which num_queries queries gave so much, all
+  // those that could see it since the sum began; at least 1.
+  virtual float score_mass(float mass, int64_t) const { return mass; }
   // How many tokens of a prompt stay; the session reserves blocks for them.
   virtual int64_t prompt_tokens_kept(int64_t num_tokens) const = 0;
   // Prompt tokens to drop, num_tokens - prompt_tokens_kept(num_tokens) of them; none when that is 0.

@@ -9,6 +9,7 @@
 #include "evict/key_diff.h"
 #include "evict/paged_eviction.h"
 #include "evict/random.h"
+#include "evict/scope.h"
 #include "evict/snap_kv.h"
 #include "evict/streaming_llm.h"
 #include "evict/tova.h"
@@ -47,7 +48,11 @@ constexpr Entry kPolicies[] = {
 std::shared_ptr<const Policy> make_policy(const PolicyConfig& config, int block_size) {
   std::string names;
   for (const Entry& entry : kPolicies) {
-    if (config.name == entry.name) return entry.make(config, block_size);
+    if (config.name == entry.name) {
+      std::shared_ptr<const Policy> policy = entry.make(config, block_size);
+      require_scope(config, *policy);
+      return policy;
+    }
     names += (names.empty() ? "" : ", ") + std::string(entry.name);
   }
   throw Error("ERR_OCTAVO_ARGUMENT", "Expected one of " + names + " for policy.name but received \"" +

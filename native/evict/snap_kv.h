@@ -10,7 +10,8 @@ namespace octavo {
 
 class SnapKvPolicy final : public ScoredPolicy {
  public:
-  // Throws ERR_OCTAVO_BUDGET, also when window and the first block do not fit into it.
+  // Throws ERR_OCTAVO_BUDGET, also when window and the first block do not fit into it, and
+  // ERR_OCTAVO_ARGUMENT for a pooling width that is not odd.
   SnapKvPolicy(const PolicyConfig& config, int block_size);
 
   Evidence evidence() const override { return Evidence::kPromptQueries; }
@@ -23,6 +24,8 @@ class SnapKvPolicy final : public ScoredPolicy {
 
  private:
   int64_t window_;
+  int64_t pool_radius_;
+  Pooling pooling_;
 };
 
 }  // namespace octavo

@@ -40,6 +40,7 @@ struct EvictEvent {
   int layer;
   Phase phase;
   Granularity granularity;
+  bool shared;                       // the same in all layers; decided in layer 0
   std::optional<int> logical_index;  // of a block
   std::optional<int> block_id;       // of a block
   std::vector<int32_t> positions;    // RoPE positions that go

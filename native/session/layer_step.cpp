@@ -47,7 +47,7 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
   if (step.stage == Stage::kProjected) {
     if (std::optional<NanEvent> event = require_finite(stop)) return event;
     cache.append(activations_.key.data(), activations_.value.data(), step.first_position);
-    if (policy_->evidence() == Evidence::kAttentionMass) layer.attention_mass.push_back(0);
+    if (sums_attention(step.layer)) layer.attention_mass.push_back(0);
     step.stage = cache.table().is_full() ? Stage::kBlockFull : Stage::kFinish;
   }
   if (step.stage == Stage::kBlockFull) {
@@ -74,11 +74,12 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
       if (announces(stop.evict, stop)) return event;
       const Stopwatch stopwatch(step.evict_us);
       const EvictedBlock evicted = cache.evict(*event.logical_index);
-      if (policy_->evidence() == Evidence::kAttentionMass) {
+      if (sums_attention(step.layer)) {
         const auto first = layer.attention_mass.begin() + int64_t{*event.logical_index} * config_.block_size;
         layer.attention_mass.erase(first, first + config_.block_size);
       }
       note_eviction(std::move(event), evicted.freed);
+      if (shares_choices() && step.layer == 0) share_choice();
       step.choice.reset();
       step.decided_by_user = false;
       step.stage = Stage::kChoose;
@@ -110,23 +111,18 @@ void Session::attend() {
                         activations_.attention.data(),
                         policy_->evidence() == Evidence::kAttentionMass ? &numerators_ : nullptr);
   }
-  if (policy_->evidence() == Evidence::kAttentionMass) add_attention_mass();
+  if (sums_attention(step.layer)) add_attention_mass();
   step.stage = Stage::kAttended;
 }
 
 std::optional<Event> Session::prefill_layer(const StopConditions& stop) {
   Step& step = *step_;
+  if (step.cuts_waiting_layers) return cut_waiting_layer(stop);
   if (step.stage == Stage::kProject) project();
   if (step.stage == Stage::kProjected) {
     if (std::optional<NanEvent> event = require_finite(stop)) return event;
-    {
-      const Stopwatch stopwatch(step.attention_us);
-      const LlamaConfig& config = model_config();
-      causal_attention_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
-                           activations_.query.data(), activations_.key.data(), activations_.value.data(),
-                           static_cast<int64_t>(step.tokens.size()), attention_scale(config),
-                           activations_.attention.data());
-    }
+    const bool cuts_first = config_.policy.prefill_attention == PrefillAttention::kEvicted;
+    if (!cuts_first) attend_prompt();
     choose_tokens();
     step.stage = step.choice ? Stage::kEvict : Stage::kFinish;
   }
@@ -135,7 +131,12 @@ std::optional<Event> Session::prefill_layer(const StopConditions& stop) {
     step.stage = Stage::kFinish;
   }
   if (step.stage == Stage::kFinish) {
-    page_prompt();
+    if (config_.policy.prefill_attention == PrefillAttention::kEvicted) attend_prompt();
+    if (waits_for_all_layers()) {
+      wait_for_all_layers();
+    } else {
+      page_prompt();
+    }
     step.stage = Stage::kAttended;
   }
   if (step.stage == Stage::kAttended) {
@@ -195,7 +196,7 @@ TableView Session::table_view() const {
 void Session::choose_block() {
   Step& step = *step_;
   const Stopwatch stopwatch(step.evict_us);
-  step.choice = policy_->choose_block(table_view());
+  step.choice = shares_choices() ? choose_shared_block() : policy_->choose_block(table_view());
   step.stage = step.choice ? Stage::kEvict : Stage::kFinish;
 }
 
@@ -209,6 +210,11 @@ void Session::decide(const Decision& decision) {
                     std::string(stands ? "stopped before that of a prompt's tokens" : "did not"));
   }
   Step& step = *step_;
+  if (shares_choices() && step.layer > 0) {
+    throw Error("ERR_OCTAVO_ARGUMENT",
+                "Expected layer 0 for a decision, as all layers share one, but received one for layer " +
+                    std::to_string(step.layer));
+  }
   if (!decision.logical_index) {
     step.choice.reset();
     step.announced = false;
@@ -240,13 +246,54 @@ void Session::decide(const Decision& decision) {
 
 void Session::choose_tokens() {
   Step& step = *step_;
-  step.token_scores = score_prompt();
+  score_prompt();
   const Stopwatch stopwatch(step.evict_us);
-  step.choice =
-      policy_->choose_tokens({.layer = step.layer,
-                              .step_index = step.index,
-                              .num_tokens = static_cast<int64_t>(step.tokens.size()),
-                              .scores = step.token_scores.empty() ? nullptr : step.token_scores.data()});
+  if (shares_choices()) {
+    choose_shared_tokens();
+  } else {
+    step.choice = policy_->choose_tokens(prompt_view(step.token_scores));
+  }
+}
+
+PromptView Session::prompt_view(const std::vector<float>& scores) const {
+  return {.layer = step_->layer,
+          .step_index = step_->index,
+          .num_tokens = static_cast<int64_t>(step_->tokens.size()),
+          .scores = scores.empty() ? nullptr : scores.data()};
+}
+
+// Over the whole prompt, or over what the choice leaves of it.
+void Session::attend_prompt() {
+  Step& step = *step_;
+  const Stopwatch stopwatch(step.attention_us);
+  const LlamaConfig& config = model_config();
+  const auto num_tokens = static_cast<int64_t>(step.tokens.size());
+  if (!step.choice) {
+    return causal_attention_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
+                                activations_.query.data(), activations_.key.data(), activations_.value.data(),
+                                num_tokens, attention_scale(config), activations_.attention.data());
+  }
+  const size_t row = static_cast<size_t>(config.num_kv_heads) * config.head_dim;
+  std::vector<int32_t> positions;
+  std::vector<float> key, value;
+  auto next_dropped = step.choice->dropped.begin();
+  for (int32_t token = 0; token < num_tokens; ++token) {
+    if (next_dropped != step.choice->dropped.end() && *next_dropped == token) {
+      ++next_dropped;
+      continue;
+    }
+    const size_t first = static_cast<size_t>(token) * row;
+    positions.push_back(token);
+    key.insert(key.end(), &activations_.key[first], &activations_.key[first] + row);
+    value.insert(value.end(), &activations_.value[first], &activations_.value[first] + row);
+  }
+  causal_attention_over_kept_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
+                                 activations_.query.data(),
+                                 {.key = key.data(),
+                                  .value = value.data(),
+                                  .positions = positions.data(),
+                                  .num_kept = static_cast<int64_t>(positions.size())},
+                                 num_tokens, attention_scale(config), activations_.attention.data());
 }
 
 // Survivors go into blocks in order of position, so that no block has holes; each block that this fills is
@@ -269,7 +316,7 @@ void Session::page_prompt() {
                  static_cast<int64_t>(token));
     if (step.token_scores.empty()) continue;
     block_scores.push_back(step.token_scores[token]);
-    if (policy_->evidence() == Evidence::kAttentionMass) layer.attention_mass.push_back(block_scores.back());
+    if (sums_attention(step.layer)) layer.attention_mass.push_back(step.token_mass[token]);
     if (cache.table().is_full()) {
       cache.set_score(cache.table().num_blocks() - 1, block_score(block_scores.data(), config_.block_size));
       block_scores.clear();
@@ -295,6 +342,8 @@ std::optional<Event> Session::end_layer(const StopConditions& stop) {
   if (announces(stop.layer_end, stop)) return LayerEvent{.step_index = step.index, .layer = step.layer};
   ++step.layer;
   step.stage = Stage::kProject;
+  step.num_shared_taken = 0;
+  if (step.layer == model_config().num_layers && !step.waiting_layers.empty()) begin_cut();
   return std::nullopt;
 }
 
@@ -314,6 +363,7 @@ EvictEvent Session::evict_event() const {
                    .layer = step.layer,
                    .phase = step.phase,
                    .granularity = Granularity::kToken,
+                   .shared = shares_choices(),
                    .logical_index = {},
                    .block_id = {},
                    .positions = choice.dropped,

@@ -1,5 +1,6 @@
 // What a policy's scores are made of, measured where the cache is and only for policies that ask. Blocks are
 // scored as the newest becomes full, so all of them are full then.
+#include <algorithm>
 #include <cmath>
 
 #include "core/check.h"
@@ -12,13 +13,16 @@
 
 namespace octavo {
 
-// Of the prompt's tokens; none for a policy without evidence.
-std::vector<float> Session::score_prompt() {
+// The prompt's tokens; none for a policy without evidence.
+void Session::score_prompt() {
   Step& step = *step_;
+  step.token_scores.clear();
+  step.token_mass.clear();
+  if (!scores_layer(step.layer)) return;
   const Stopwatch stopwatch(step.score_us);
   const LlamaConfig& config = model_config();
   const auto num_tokens = static_cast<int64_t>(step.tokens.size());
-  std::vector<float> scores;
+  std::vector<float>& scores = step.token_scores;
   switch (policy_->evidence()) {
     case Evidence::kNone:
     case Evidence::kCaller:
@@ -54,16 +58,22 @@ std::vector<float> Session::score_prompt() {
                                 activations_.query.data(), activations_.key.data(), num_tokens,
                                 policy_->num_prompt_queries(num_tokens), attention_scale(config),
                                 scores.data());
+      if (policy_->evidence() == Evidence::kAttentionMass) step.token_mass = scores;
+      for (int64_t token = 0; token < num_tokens; ++token) {
+        float& score = scores[static_cast<size_t>(token)];
+        score = policy_->score_mass(score, num_tokens - token);
+      }
       scores = policy_->score_prompt(std::move(scores));
       break;
   }
-  return scores;
 }
 
 void Session::score_blocks() {
   Step& step = *step_;
   const Stopwatch stopwatch(step.score_us);
   Layer& layer = layers_[static_cast<size_t>(step.layer)];
+  if (!scores_layer(step.layer)) return;
+  if (means_over_layers()) return score_layers();
   switch (policy_->evidence()) {
     case Evidence::kNone:
     case Evidence::kPromptQueries:
@@ -73,21 +83,24 @@ void Session::score_blocks() {
       score_block(step.layer, layer.cache.table().num_blocks() - 1);
       break;
     case Evidence::kKeys:
-      set_block_scores(layer, distinctness_of_live_keys(layer.cache));
+      set_block_scores(layer, distinctness_of_live_keys(layer.cache, layer.cache.table().kv_len()));
       break;
     case Evidence::kLastQuery:
-      set_block_scores(layer, attention_mass_of_step(layer.cache));
+      set_block_scores(
+          layer, attention_mass_of(layer.cache, activations_.query.data(), layer.cache.table().kv_len()));
       break;
     case Evidence::kAttentionMass:
-      set_block_scores(layer, layer.attention_mass);
+      set_block_scores(layer, scores_of_mass(layer));
       break;
   }
 }
 
 std::optional<ScoreEvent> Session::ask_for_scores() const {
+  if (shares_choices() && step_->layer > 0) return std::nullopt;
   std::vector<int32_t> candidates = policy_->blocks_to_score(table_view());
   if (candidates.empty()) return std::nullopt;
-  return ScoreEvent{.step_index = step_->index, .layer = step_->layer, .candidates = std::move(candidates)};
+  const int layer = std::max(step_->layer, step_->scored_layer);
+  return ScoreEvent{.step_index = step_->index, .layer = layer, .candidates = std::move(candidates)};
 }
 
 void Session::take_scores(const std::vector<float>& scores) {
@@ -107,8 +120,11 @@ void Session::take_scores(const std::vector<float>& scores) {
                   "Expected a number as score of block " + std::to_string(blocks[i]) + " but received NaN");
     }
   }
-  KvCache& cache = layers_[static_cast<size_t>(step_->layer)].cache;
+  KvCache& cache = layers_[static_cast<size_t>(std::max(step_->layer, step_->scored_layer))].cache;
   for (size_t i = 0; i < scores.size(); ++i) cache.set_score(blocks[i], scores[i]);
+  if (means_over_layers() && ++step_->scored_layer < model_config().num_layers) return;
+  step_->scored_layer = 0;
+  if (means_over_layers()) gather_layer_scores();
   step_->stage = Stage::kChoose;
 }
 
@@ -132,38 +148,56 @@ void Session::score_block(int layer_index, int logical_index) {
 }
 
 void Session::set_block_scores(Layer& layer, const std::vector<float>& token_scores) {
-  for (int block = 0; block < layer.cache.table().num_blocks(); ++block) {
+  const auto num_full = static_cast<int>(token_scores.size()) / config_.block_size;
+  for (int block = 0; block < num_full; ++block) {
     const float* scores = token_scores.data() + int64_t{block} * config_.block_size;
     layer.cache.set_score(block, block_score(scores, config_.block_size));
   }
 }
 
-std::vector<float> Session::distinctness_of_live_keys(const KvCache& cache) const {
+// Among the first num_slots.
+std::vector<float> Session::distinctness_of_live_keys(const KvCache& cache, int64_t num_slots) const {
   const KvCacheShape& shape = cache.shape();
-  const int64_t kv_len = cache.table().kv_len();
   std::vector<const float*> keys;
-  keys.reserve(static_cast<size_t>(kv_len * shape.num_kv_heads));
-  for (int64_t slot = 0; slot < kv_len; ++slot) {
+  keys.reserve(static_cast<size_t>(num_slots * shape.num_kv_heads));
+  for (int64_t slot = 0; slot < num_slots; ++slot) {
     const float* block = cache.block_keys(cache.table().block_id(static_cast<int>(slot / shape.block_size)));
     for (int64_t head = 0; head < shape.num_kv_heads; ++head)
       keys.push_back(block + (head * shape.block_size + slot % shape.block_size) * shape.head_dim);
   }
-  std::vector<float> scores(static_cast<size_t>(kv_len));
-  key_distinctness_cpu(keys.data(), kv_len, shape.num_kv_heads, shape.head_dim, scores.data());
+  std::vector<float> scores(static_cast<size_t>(num_slots));
+  key_distinctness_cpu(keys.data(), num_slots, shape.num_kv_heads, shape.head_dim, scores.data());
   return scores;
 }
 
-// What the query of the step under way gives each live slot.
-std::vector<float> Session::attention_mass_of_step(const KvCache& cache) const {
+// What a query gives each of the first num_slots.
+std::vector<float> Session::attention_mass_of(const KvCache& cache,
+                                              const float* query,  // [num_query_heads, head_dim]
+                                              int64_t num_slots) const {
   const LlamaConfig& config = model_config();
-  std::vector<float> mass(static_cast<size_t>(cache.table().kv_len()));
+  std::vector<float> mass(static_cast<size_t>(num_slots));
   paged_attention_mass_cpu({.num_query_heads = config.num_query_heads,
                             .num_kv_heads = config.num_kv_heads,
                             .head_dim = config.head_dim,
                             .block_size = config_.block_size},
-                           activations_.query.data(), cache.keys().f32(), cache.table().block_ids().data(),
-                           cache.table().kv_len(), attention_scale(config), mass.data());
+                           query, cache.keys().f32(), cache.table().block_ids().data(), num_slots,
+                           attention_scale(config), mass.data());
   return mass;
+}
+
+// Of each slot, from what queries before this step's gave it.
+std::vector<float> Session::scores_of_mass(const Layer& layer) const {
+  std::vector<float> scores = layer.attention_mass;
+  size_t slot = 0;
+  for (int block = 0; block < layer.cache.table().num_blocks(); ++block) {
+    for (const int32_t position : layer.cache.live_positions(block)) {
+      const int64_t first = std::max<int64_t>(attention_since_, position);
+      const int64_t num_queries = std::max<int64_t>(1, step_->first_position - first);
+      scores[slot] = policy_->score_mass(scores[slot], num_queries);
+      ++slot;
+    }
+  }
+  return scores;
 }
 
 void Session::add_attention_mass() {

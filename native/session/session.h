@@ -158,6 +158,8 @@ class Session {
   TableView table_view() const;
   void choose_block();
   void choose_tokens();
+  PromptView prompt_view(const std::vector<float>& scores) const;
+  void attend_prompt();
   void page_prompt();
   void finish_layer(int64_t first_token);
   std::optional<Event> end_layer(const StopConditions& stop);
@@ -166,15 +168,32 @@ class Session {
   void note_eviction(EvictEvent event, bool freed);
 
   // scoring.cpp
-  std::vector<float> score_prompt();
+  void score_prompt();
   void score_blocks();
   std::optional<ScoreEvent> ask_for_scores() const;
   void take_scores(const std::vector<float>& scores);
   void score_block(int layer_index, int logical_index);
   void set_block_scores(Layer& layer, const std::vector<float>& token_scores);
-  std::vector<float> distinctness_of_live_keys(const KvCache& cache) const;
-  std::vector<float> attention_mass_of_step(const KvCache& cache) const;
+  std::vector<float> distinctness_of_live_keys(const KvCache& cache, int64_t num_slots) const;
+  std::vector<float> attention_mass_of(const KvCache& cache, const float* query, int64_t num_slots) const;
+  std::vector<float> scores_of_mass(const Layer& layer) const;
   void add_attention_mass();
+
+  // shared_scope.cpp
+  bool shares_choices() const { return config_.policy.shared.has_value(); }
+  bool means_over_layers() const;
+  bool scores_layer(int layer) const;
+  bool sums_attention(int layer) const;
+  void require_parallel_layers() const;
+  void score_layers();
+  void gather_layer_scores();
+  std::optional<Choice> choose_shared_block();
+  void share_choice();
+  void choose_shared_tokens();
+  bool waits_for_all_layers() const;
+  void wait_for_all_layers();
+  void begin_cut();
+  std::optional<Event> cut_waiting_layer(const StopConditions& stop);
 
   // step_record.cpp
   void record_step(float entropy);
@@ -193,6 +212,7 @@ class Session {
   std::vector<int32_t> tokens_;
   std::atomic<int64_t> num_tokens_ = 0;
   int64_t next_step_index_ = 0;
+  int64_t attention_since_ = 0;        // position of the first query that attention is summed up from
   int64_t prompt_tokens_dropped_ = 0;  // of the last step, in the layer that dropped most
   Tensor logits_;
   double log_sum_exp_ = 0;           // of logits_

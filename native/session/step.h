@@ -43,6 +43,18 @@ inline float attention_scale(const LlamaConfig& config) {
   return 1.0F / std::sqrt(static_cast<float>(config.head_dim));
 }
 
+// A choice that layers share, and whether a stop put it in the place of the policy's.
+struct SharedChoice {
+  Choice choice;
+  bool decided_by_user = false;
+};
+
+// What a layer of a prompt waits with until all are scored.
+struct WaitingLayer {
+  std::vector<float> key, value;  // [num_tokens, num_kv_heads, head_dim]
+  std::vector<float> token_scores, token_mass;
+};
+
 struct Step {
   int64_t index = 0;
   Phase phase = Phase::kDecode;
@@ -58,6 +70,13 @@ struct Step {
   std::optional<Choice> choice;     // between its making and its effect
   bool decided_by_user = false;     // the choice was replaced at a stop
   std::vector<float> token_scores;  // [num_tokens] of this layer's prompt, for policies that score
+  std::vector<float> token_mass;    // [num_tokens], where the policy sums up attention
+  std::vector<SharedChoice> shared_choices;      // decode: layer 0's evictions; prefill: the one cut
+  size_t num_shared_taken = 0;                   // by the current layer
+  std::vector<std::vector<float>> layer_scores;  // [num_layers][num_blocks], decode with a mean over layers
+  int scored_layer = 0;                          // whose scores the caller is asked for
+  std::vector<WaitingLayer> waiting_layers;      // [layers done so far], prefill with a mean over layers
+  bool cuts_waiting_layers = false;              // all layers are computed; layer counts once more
   std::vector<EvictionRow> evictions;
   int64_t prompt_tokens_dropped = 0;  // prefill: of the layer that dropped most
 

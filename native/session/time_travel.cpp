@@ -20,6 +20,7 @@ Session::Session(const Session& parent, const ForkConfig& changes)
       tokens_(parent.tokens_),
       num_tokens_(parent.num_tokens()),
       next_step_index_(parent.next_step_index_),
+      attention_since_(parent.attention_since_),
       prompt_tokens_dropped_(parent.prompt_tokens_dropped_),
       log_sum_exp_(parent.log_sum_exp_),
       last_queries_(parent.last_queries_),
@@ -40,11 +41,13 @@ Session::Session(const Session& parent, const ForkConfig& changes)
     layers_[index].attention_mass = parent.step_ ? layer.attention_mass_before_step : layer.attention_mass;
   }
   if (changes.policy) {  // its scores are not the parent's
+    require_parallel_layers();
+    attention_since_ = static_cast<int64_t>(tokens_.size());
     for (size_t index = 0; index < layers_.size(); ++index) {
       KvCache& cache = layers_[index].cache;
       layers_[index].num_nan_scores = 0;
       // Attention is summed up from here on: what earlier queries gave is not known.
-      const bool sums_up = policy_->evidence() == Evidence::kAttentionMass;
+      const bool sums_up = sums_attention(static_cast<int>(index));
       layers_[index].attention_mass.assign(sums_up ? static_cast<size_t>(cache.table().kv_len()) : 0, 0.0F);
       for (int block = 0; block < cache.table().num_blocks(); ++block) {
         cache.set_score(block, BlockTable::kNoScore);
@@ -180,6 +183,7 @@ void Session::clear() {
   tokens_.clear();
   num_tokens_.store(0, std::memory_order_relaxed);
   next_step_index_ = 0;
+  attention_since_ = 0;
   prompt_tokens_dropped_ = 0;
   state_id_ = 0;
   history_.clear();
@@ -194,6 +198,11 @@ std::vector<float> Session::attention_pattern(int64_t layer) const {
   if (next_step_index_ == 0 && !under_way) {
     throw Error("ERR_OCTAVO_PATTERN",
                 "Expected a completed step before an attention pattern but there was none");
+  }
+  if (cache.table().kv_len() == 0) {
+    throw Error("ERR_OCTAVO_PATTERN",
+                "Expected a layer whose prompt is paged before an attention pattern but layer " +
+                    std::to_string(layer) + " waits for the scores of all layers");
   }
   if (num_dropped > 0) {
     throw Error("ERR_OCTAVO_PATTERN",

@@ -7,16 +7,18 @@ import { native, OctavoError, received } from "../errors.js";
 /** An eviction about to happen; the policy's choice stands unless one of the methods is called. */
 export interface EvictionStop extends EvictEvent {
 	/**
-	 * Keeps the block: the cache grows by one, and is cut back to its budget at the next block that fills.
+	 * Keeps the block: the cache grows by one, and is cut back to its budget at the next block that fills. Where layers share
+	 * decisions it holds for all of them, and only layer 0's stop takes it.
 	 *
-	 * @throws {OctavoError} ERR_OCTAVO_BREAKPOINT once the session has gone on; ERR_OCTAVO_ARGUMENT for a prompt's tokens
+	 * @throws {OctavoError} ERR_OCTAVO_BREAKPOINT once the session has gone on; ERR_OCTAVO_ARGUMENT for a prompt's tokens, or in
+	 * a layer beyond the first under a shared scope
 	 */
 	veto(): void;
 	/**
-	 * Evicts another block.
+	 * Evicts another block, in every layer under a shared scope.
 	 *
 	 * @param logicalIndex its place in the block table; any but the newest, also one that the policy protects
-	 * @throws {OctavoError} ERR_OCTAVO_ARGUMENT for another place or a prompt's tokens; ERR_OCTAVO_BREAKPOINT once the
+	 * @throws {OctavoError} ERR_OCTAVO_ARGUMENT for another place, a prompt's tokens, or a layer beyond the first under a shared scope; ERR_OCTAVO_BREAKPOINT once the
 	 * session has gone on
 	 */
 	replaceWith(logicalIndex: number): void;
@@ -34,6 +36,10 @@ export function eviction(event: EvictEvent, session: NativeSession, holder: Deci
 		if (holder.stoppedAt !== stop) {
 			const expected = `a session that stands before this eviction (step ${event.stepIndex}, layer ${event.layer})`;
 			throw new OctavoError("ERR_OCTAVO_BREAKPOINT", `Expected ${expected} for ${what} but it has gone on`);
+		}
+		if (event.shared && event.layer > 0) {
+			const expected = `the stop of layer 0 for ${what}, as all layers share its decision,`;
+			throw new OctavoError("ERR_OCTAVO_ARGUMENT", `Expected ${expected} but received that of layer ${event.layer}`);
 		}
 		if (event.granularity === "block") return;
 		throw new OctavoError(

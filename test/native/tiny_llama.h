@@ -23,14 +23,14 @@ struct TinyLlama {
   std::map<std::string, std::vector<float>> weights;
   std::map<std::string, std::vector<int64_t>> shapes;
 
-  explicit TinyLlama(unsigned seed) {
+  explicit TinyLlama(unsigned seed, int vocab_size = 31) {
     config.num_layers = 3;
     config.hidden_size = 24;
     config.intermediate_size = 40;
     config.num_query_heads = 4;
     config.num_kv_heads = 2;
     config.head_dim = 6;
-    config.vocab_size = 31;
+    config.vocab_size = vocab_size;
     config.max_positions = 600;
     config.rms_norm_eps = 1e-5;
     config.rope_theta = 10000;

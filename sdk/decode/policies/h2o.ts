@@ -1,14 +1,20 @@
 // H2O: heavy hitters and recent tokens stay. Each step computes its attention once more to sum it up, and a prompt does so
 // for all its queries: the dearest of the policies.
 
-import { anything, checkOptions } from "../../options.js";
+import { anything, boolean, checkOptions } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
+import { fullPrefillAttention, type ScopeOptions, scope } from "./scope.js";
 
 /** Options of `policies.h2o`. */
-export interface H2oOptions {
+export interface H2oOptions extends ScopeOptions {
 	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
 	budget: number;
+	/**
+	 * Divides what a token got by the number of queries that could see it: early tokens, which more queries see, are not
+	 * favoured. Another method, under its own name. Default false.
+	 */
+	normalised?: boolean;
 }
 
 /**
@@ -23,6 +29,20 @@ export interface H2oOptions {
  * the first block is protected.
  */
 export function h2o(options: H2oOptions): Policy {
-	const { budget } = checkOptions("policies.h2o", options, { budget: anything });
-	return makePolicy({ name: "h2o", budget: checkBudget(budget) });
+	const {
+		budget,
+		normalised,
+		scope: shared,
+	} = checkOptions("policies.h2o", options, {
+		budget: anything,
+		normalised: boolean(false),
+		scope,
+		prefillAttention: fullPrefillAttention,
+	});
+	return makePolicy({
+		name: "h2o",
+		budget: checkBudget(budget),
+		normalised: normalised || undefined,
+		shared,
+	});
 }

@@ -8,6 +8,7 @@ export { type KeyDiffOptions, keyDiff } from "./key-diff.js";
 export { type PagedEvictionOptions, pagedEviction } from "./paged-eviction.js";
 export type { Policy } from "./policy.js";
 export { type RandomOptions, random } from "./random.js";
+export type { PrefillAttentionOptions, Scope, ScopeOptions } from "./scope.js";
 export { type SnapKvOptions, snapKv } from "./snap-kv.js";
 export { type StreamingLlmOptions, streamingLlm } from "./streaming-llm.js";
 export { type TovaOptions, tova } from "./tova.js";

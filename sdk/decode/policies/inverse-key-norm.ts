@@ -3,9 +3,10 @@
 import { anything, checkOptions } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
+import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 
 /** Options of `policies.inverseKeyNorm`. */
-export interface InverseKeyNormOptions {
+export interface InverseKeyNormOptions extends ScopeOptions, PrefillAttentionOptions {
 	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
 	budget: number;
 }
@@ -20,6 +21,8 @@ export interface InverseKeyNormOptions {
  * decode evicts whole blocks.
  */
 export function inverseKeyNorm(options: InverseKeyNormOptions): Policy {
-	const { budget } = checkOptions("policies.inverseKeyNorm", options, { budget: anything });
-	return makePolicy({ name: "inverse-key-norm", budget: checkBudget(budget) });
+	const checked = withScope(
+		checkOptions("policies.inverseKeyNorm", options, { budget: anything, scope, prefillAttention }),
+	);
+	return makePolicy({ name: "inverse-key-norm", ...checked, budget: checkBudget(checked.budget) });
 }

@@ -3,9 +3,10 @@
 import { anything, checkOptions } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
+import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 
 /** Options of `policies.keyDiff`. */
-export interface KeyDiffOptions {
+export interface KeyDiffOptions extends ScopeOptions, PrefillAttentionOptions {
 	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
 	budget: number;
 }
@@ -21,6 +22,6 @@ export interface KeyDiffOptions {
  * protected, and decode evicts whole blocks.
  */
 export function keyDiff(options: KeyDiffOptions): Policy {
-	const { budget } = checkOptions("policies.keyDiff", options, { budget: anything });
-	return makePolicy({ name: "key-diff", budget: checkBudget(budget) });
+	const checked = withScope(checkOptions("policies.keyDiff", options, { budget: anything, scope, prefillAttention }));
+	return makePolicy({ name: "key-diff", ...checked, budget: checkBudget(checked.budget) });
 }

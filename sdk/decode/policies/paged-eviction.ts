@@ -5,9 +5,10 @@ import type { PolicySpec } from "../../../native/addon.js";
 import { anything, checkOptions, oneOf } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
+import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 
 /** Options of `policies.pagedEviction`. */
-export interface PagedEvictionOptions {
+export interface PagedEvictionOptions extends ScopeOptions, PrefillAttentionOptions {
 	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
 	budget: number;
 	/** A token's score, reduced over KV heads; higher is kept. Default `value-key-ratio`: the mean of ‖V‖₂ / ‖K‖₂. */
@@ -39,6 +40,8 @@ export function pagedEviction(options: PagedEvictionOptions): Policy {
 		),
 		candidates: oneOf(["global", "local"], "global"),
 		tailProtect: oneOf(["page", "page+remainder"], "page"),
+		scope,
+		prefillAttention,
 	});
-	return makePolicy({ name: "paged-eviction", ...checked, budget: checkBudget(checked.budget) });
+	return makePolicy({ name: "paged-eviction", ...withScope(checked), budget: checkBudget(checked.budget) });
 }

@@ -1,11 +1,13 @@
 // SnapKV: the prompt's last queries choose what of it stays. It cuts the prompt only: in decode the cache grows.
 
-import { anything, checkOptions, integer, optional } from "../../options.js";
+import { OctavoError, received } from "../../errors.js";
+import { anything, checkOptions, integer, oneOf, optional } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
+import { fullPrefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 
 /** Options of `policies.snapKv`. */
-export interface SnapKvOptions {
+export interface SnapKvOptions extends ScopeOptions {
 	/** Prompt tokens kept per layer; a multiple of the session's `blockSize`, at least three blocks. */
 	budget: number;
 	/**
@@ -13,10 +15,20 @@ export interface SnapKvOptions {
 	 * Default 32, or half the budget where that is less.
 	 */
 	window?: number;
+	/** Neighbouring tokens whose scores are pooled, the token in the middle; odd. Default 5; 1 pools nothing. */
+	poolingWidth?: number;
+	/** `avg`: the mean over neighbours, with zeros beyond the ends, so that edges shrink; `max`: the largest. Default `avg`. */
+	pooling?: "avg" | "max";
 }
 
+const oddWidth = (value: unknown, name: string) => {
+	const width = integer(1, 2 ** 31 - 1, 5)(value, name);
+	if (width % 2 === 1) return width;
+	throw new OctavoError("ERR_OCTAVO_OPTION", `Expected an odd number for ${name} but received ${received(value)}`);
+};
+
 /**
- * Keeps the prompt tokens to which its last `window` queries attend most, averaged over query heads and over five
+ * Keeps the prompt tokens to which its last `window` queries attend most, averaged over query heads and pooled over
  * neighbouring tokens, and the window. Nothing is evicted in decode: the cache grows by every token.
  *
  * @throws {OctavoError} ERR_OCTAVO_BUDGET for a budget that is no positive whole number; a session checks the rest
@@ -25,9 +37,13 @@ export interface SnapKvOptions {
  * Differs: all heads of a layer share one choice; the first block and the last block's tokens are protected too.
  */
 export function snapKv(options: SnapKvOptions): Policy {
-	const { budget, window } = checkOptions("policies.snapKv", options, {
+	const checked = checkOptions("policies.snapKv", options, {
 		budget: anything,
 		window: optional(integer(1, 2 ** 31 - 1, 1)),
+		poolingWidth: optional(oddWidth),
+		pooling: optional(oneOf(["avg", "max"], "avg")),
+		scope,
+		prefillAttention: fullPrefillAttention,
 	});
-	return makePolicy({ name: "snap-kv", budget: checkBudget(budget), window });
+	return makePolicy({ name: "snap-kv", ...withScope(checked), budget: checkBudget(checked.budget) });
 }

@@ -3,9 +3,10 @@
 import { anything, checkOptions } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
+import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 
 /** Options of `policies.streamingLlm`. */
-export interface StreamingLlmOptions {
+export interface StreamingLlmOptions extends ScopeOptions, PrefillAttentionOptions {
 	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
 	budget: number;
 }
@@ -19,6 +20,8 @@ export interface StreamingLlmOptions {
  * Differs: sinks and window are counted in blocks, and kept keys hold their original positions.
  */
 export function streamingLlm(options: StreamingLlmOptions): Policy {
-	const { budget } = checkOptions("policies.streamingLlm", options, { budget: anything });
-	return makePolicy({ name: "streaming-llm", budget: checkBudget(budget) });
+	const checked = withScope(
+		checkOptions("policies.streamingLlm", options, { budget: anything, scope, prefillAttention }),
+	);
+	return makePolicy({ name: "streaming-llm", ...checked, budget: checkBudget(checked.budget) });
 }

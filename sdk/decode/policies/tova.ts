@@ -3,9 +3,10 @@
 import { anything, checkOptions } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
+import { fullPrefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 
 /** Options of `policies.tova`. */
-export interface TovaOptions {
+export interface TovaOptions extends ScopeOptions {
 	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
 	budget: number;
 }
@@ -21,6 +22,7 @@ export interface TovaOptions {
  * query; the first block and the newest tokens are protected.
  */
 export function tova(options: TovaOptions): Policy {
-	const { budget } = checkOptions("policies.tova", options, { budget: anything });
-	return makePolicy({ name: "tova", budget: checkBudget(budget) });
+	const checks = { budget: anything, scope, prefillAttention: fullPrefillAttention };
+	const checked = checkOptions("policies.tova", options, checks);
+	return makePolicy({ name: "tova", ...withScope(checked), budget: checkBudget(checked.budget) });
 }

@@ -1,0 +1,159 @@
+// One decision for all layers. In decode it is made in layer 0, before any layer is cut, so the attention of
+// that step runs on the cut cache in every layer; a mean over layers takes scores of what was cached before
+// the step, since later layers do not have its token yet. A prompt is cut once all its layers are scored.
+#include "core/check.h"
+#include "evict/scope.h"
+#include "session/session.h"
+#include "session/stopwatch.h"
+
+namespace octavo {
+
+// Age and chance have no scores to take a mean of: layer 0's choice is as good as any.
+bool Session::means_over_layers() const {
+  return shares_choices() && config_.policy.shared != SharedBy::kLayer0 &&
+         policy_->evidence() != Evidence::kNone;
+}
+
+// Layers that have no part in the decision are spared the scores.
+bool Session::scores_layer(int layer) const {
+  return layer == 0 || config_.policy.shared != SharedBy::kLayer0;
+}
+
+bool Session::sums_attention(int layer) const {
+  return policy_->evidence() == Evidence::kAttentionMass && scores_layer(layer);
+}
+
+// A place in the table means the same in all layers only where they hold equally much.
+void Session::require_parallel_layers() const {
+  if (!shares_choices()) return;
+  const int64_t expected = layers_.front().cache.table().kv_len();
+  for (size_t layer = 1; layer < layers_.size(); ++layer) {
+    const int64_t kv_len = layers_[layer].cache.table().kv_len();
+    if (kv_len == expected) continue;
+    throw Error("ERR_OCTAVO_POLICY",
+                "Expected equally many tokens in all layers for a shared scope but layer 0 holds " +
+                    std::to_string(expected) + " and layer " + std::to_string(layer) + " " +
+                    std::to_string(kv_len));
+  }
+}
+
+// In layer 0, whose newest block is full. Norms of a block do not change, so only the newest lacks its score,
+// in whatever layer stands; all else is scored anew in every layer.
+void Session::score_layers() {
+  Step& step = *step_;
+  const Evidence evidence = policy_->evidence();
+  if (evidence == Evidence::kNorms) {
+    score_block(step.layer, layers_[static_cast<size_t>(step.layer)].cache.table().num_blocks() - 1);
+  }
+  if (step.layer > 0) return;
+  const size_t query_size = static_cast<size_t>(model_config().num_query_heads) * model_config().head_dim;
+  for (size_t index = 0; index < layers_.size(); ++index) {
+    Layer& layer = layers_[index];
+    const int64_t num_slots = layer.cache.table().kv_len() - (index == 0 ? 1 : 0);
+    if (evidence == Evidence::kKeys) {
+      set_block_scores(layer, distinctness_of_live_keys(layer.cache, num_slots));
+    } else if (evidence == Evidence::kLastQuery) {
+      const float* query = last_queries_.data() + query_size * index;
+      set_block_scores(layer, attention_mass_of(layer.cache, query, num_slots));
+    } else if (evidence == Evidence::kAttentionMass) {
+      set_block_scores(layer, scores_of_mass(layer));
+    }
+  }
+  gather_layer_scores();
+}
+
+void Session::gather_layer_scores() {
+  const auto num_blocks = static_cast<size_t>(layers_.front().cache.table().num_blocks());
+  step_->layer_scores.clear();
+  for (const Layer& layer : layers_) {
+    step_->layer_scores.push_back(layer.cache.table().scores());
+    step_->layer_scores.back().resize(num_blocks, BlockTable::kNoScore);
+  }
+}
+
+std::optional<Choice> Session::choose_shared_block() {
+  Step& step = *step_;
+  if (step.layer > 0) {
+    if (step.num_shared_taken == step.shared_choices.size()) return std::nullopt;
+    const SharedChoice& shared = step.shared_choices[step.num_shared_taken++];
+    step.decided_by_user = shared.decided_by_user;
+    return shared.choice;
+  }
+  TableView table = table_view();
+  if (step.layer_scores.empty()) return policy_->choose_block(table);
+  return choose_by_all_layers(*config_.policy.shared, step.layer_scores, [&](const float* scores) {
+    table.scores = scores;
+    return policy_->choose_block(table);
+  });
+}
+
+// Of layer 0, which has just carried it out.
+void Session::share_choice() {
+  Step& step = *step_;
+  for (std::vector<float>& scores : step.layer_scores)
+    scores.erase(scores.begin() + step.choice->dropped.front());
+  step.shared_choices.push_back({*step.choice, step.decided_by_user});
+}
+
+void Session::choose_shared_tokens() {
+  Step& step = *step_;
+  if (waits_for_all_layers()) return;
+  if (step.layer == 0) {
+    step.choice = policy_->choose_tokens(prompt_view(step.token_scores));
+    if (step.choice) step.shared_choices.push_back({*step.choice});
+  } else if (!step.shared_choices.empty()) {
+    step.choice = step.shared_choices.front().choice;
+  }
+}
+
+bool Session::waits_for_all_layers() const {
+  const auto num_tokens = static_cast<int64_t>(step_->tokens.size());
+  return means_over_layers() && policy_->prompt_tokens_kept(num_tokens) < num_tokens;
+}
+
+void Session::wait_for_all_layers() {
+  Step& step = *step_;
+  step.waiting_layers.push_back({.key = activations_.key,
+                                 .value = activations_.value,
+                                 .token_scores = std::move(step.token_scores),
+                                 .token_mass = std::move(step.token_mass)});
+}
+
+// All layers are computed; from here on they are cut and paged, one after the other.
+void Session::begin_cut() {
+  Step& step = *step_;
+  const Stopwatch stopwatch(step.evict_us);
+  step.layer = 0;
+  step.stage = Stage::kEvict;
+  step.cuts_waiting_layers = true;
+  std::vector<std::vector<float>> scores;
+  for (const WaitingLayer& layer : step.waiting_layers) scores.push_back(layer.token_scores);
+  const auto choose = [&](const float* reduced) {
+    PromptView view = prompt_view({});
+    view.scores = reduced;
+    return policy_->choose_tokens(view);
+  };
+  const std::optional<Choice> choice = choose_by_all_layers(*config_.policy.shared, scores, choose);
+  step.shared_choices.push_back({choice.value()});
+}
+
+std::optional<Event> Session::cut_waiting_layer(const StopConditions& stop) {
+  Step& step = *step_;
+  step.choice = step.shared_choices.front().choice;
+  if (step.stage == Stage::kEvict) {
+    if (announces(stop.evict, stop)) return evict_event();
+    step.stage = Stage::kFinish;
+  }
+  WaitingLayer& waiting = step.waiting_layers[static_cast<size_t>(step.layer)];
+  activations_.key = std::move(waiting.key);
+  activations_.value = std::move(waiting.value);
+  step.token_scores = std::move(waiting.token_scores);
+  step.token_mass = std::move(waiting.token_mass);
+  page_prompt();
+  step.choice.reset();
+  step.stage = Stage::kEvict;
+  ++step.layer;
+  return std::nullopt;
+}
+
+}  // namespace octavo

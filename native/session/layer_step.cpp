@@ -108,8 +108,7 @@ void Session::attend() {
                          .block_size = config_.block_size},
                         activations_.query.data(), cache.keys().f32(), cache.values().f32(),
                         cache.table().block_ids().data(), cache.table().kv_len(), attention_scale(config),
-                        activations_.attention.data(),
-                        policy_->evidence() == Evidence::kAttentionMass ? &numerators_ : nullptr);
+                        activations_.attention.data(), sums_attention(step.layer) ? &numerators_ : nullptr);
   }
   if (sums_attention(step.layer)) add_attention_mass();
   step.stage = Stage::kAttended;

@@ -203,9 +203,21 @@ test("tables show as text and HTML, shortened, with what was derived from them",
 	assert.match(lines[1]!, /^3 .*\[11003, … 3 in all\]/);
 });
 
+test("a table goes along as an Arrow stream while it is small", () => {
+	const show = (value: Table) =>
+		(value as unknown as Record<symbol, () => Record<string, string | Uint8Array>>)[Symbol.for("Jupyter.display")]!();
+	const small = tableFromArrays({ a: Int32Array.of(3, 1, 2) });
+	const stream = show(small)["application/vnd.apache.arrow.stream"] as Uint8Array;
+	assert.deepEqual([...tableFromIPC(stream).getChild("a")!], [3, 1, 2]);
+	const large = show(tableFromArrays({ a: new Float64Array(200_000) }));
+	assert.ok(!("application/vnd.apache.arrow.stream" in large));
+	assert.match(large["text/plain"] as string, /not sent along as an Arrow stream: 1\.6 MB, more than 1 MiB/);
+});
+
 test("cells are escaped", () => {
 	const table = tableFromArrays({ "<b>": ["<script>alert(1)</script>", "a & b"] });
 	const html = tableToHtml(table);
-	assert.ok(!html.includes("<script>") && !html.includes("<b>"));
+	assert.equal(html.match(/<\/?script/g)?.length, 2);
+	assert.ok(!html.includes("alert(1)</script>") && !html.includes("<b>"));
 	assert.ok(html.includes("&lt;script&gt;") && html.includes("a &amp; b"));
 });

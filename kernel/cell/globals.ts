@@ -1,32 +1,17 @@
 // What every cell sees without an import. The compiler reads this file's declarations; `installGlobals` makes them true.
-// `display` gives a promise because values may show themselves asynchronously; output keeps its order without `await`.
 
-import { html, markdown } from "../display/index.js";
 import type { Comms } from "./comms.js";
-
-/** How a value is displayed. */
-export interface DisplayOptions {
-	/** Name under which a later call with `update` replaces this output. */
-	id?: string;
-	/** Replace the outputs displayed under `id`; default false. */
-	update?: boolean;
-}
-
-/** Shows a value below the cell. */
-export interface DisplayFunction {
-	/** Shows a value as the front end can: table, chart, image or text. Settles when it has been sent. */
-	(value: unknown, options?: DisplayOptions): Promise<void>;
-	/** Shows HTML. It is not cleaned: scripts in it run. */
-	html(text: string, options?: DisplayOptions): Promise<void>;
-	/** Shows Markdown. */
-	markdown(text: string, options?: DisplayOptions): Promise<void>;
-	/** Clears the cell's output; `wait` (default false) waits for the next output, to avoid flicker. */
-	clear(wait?: boolean): void;
-}
+import type { ClearOptions, DisplayFunction } from "./display-function.js";
+import type { ConfirmFunction, PromptFunction } from "./input.js";
+import type { ProgressFunction } from "./progress.js";
 
 declare global {
 	/** Shows a value below the cell. */
 	var display: DisplayFunction;
+	/** Clears the cell's output. */
+	function clearOutput(options?: ClearOptions): void;
+	/** Shows how far something has come. */
+	var progress: ProgressFunction;
 	/** Channels to what runs in the front end. */
 	var comms: Comms;
 	// Functions with members, which merge with a browser's own declarations where a package brings those in.
@@ -54,18 +39,19 @@ declare global {
 	}
 }
 
+/** What {@link installGlobals} puts in place. */
+export interface CellGlobals {
+	display: DisplayFunction;
+	clearOutput: (options?: ClearOptions) => void;
+	progress: ProgressFunction;
+	comms: Comms;
+	prompt: PromptFunction;
+	confirm: ConfirmFunction;
+}
+
 /** Puts the globals in place. */
-export function installGlobals(
-	show: (value: unknown, options: DisplayOptions) => Promise<void>,
-	clear: (wait: boolean) => void,
-): void {
-	const display: DisplayFunction = Object.assign(
-		(value: unknown, options: DisplayOptions = {}) => show(value, options),
-		{
-			html: (text: string, options: DisplayOptions = {}) => show(html(text), options),
-			markdown: (text: string, options: DisplayOptions = {}) => show(markdown(text), options),
-			clear: (wait = false) => clear(wait),
-		},
-	);
-	Object.defineProperty(globalThis, "display", { value: display, writable: true, configurable: true });
+export function installGlobals(globals: CellGlobals): void {
+	for (const [name, value] of Object.entries(globals)) {
+		Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
+	}
 }

@@ -8,12 +8,14 @@ import { createDisplay } from "../display/index.js";
 import { LaneReader, LaneWriter } from "./buffer-lane.js";
 import { CommDelivery } from "./comm-delivery.js";
 import { CommRegistry } from "./comms.js";
+import { makeDisplay } from "./display-function.js";
 import { Evaluator } from "./evaluator.js";
 import { installGlobals } from "./globals.js";
 import { Inputs } from "./input.js";
 import type { InterruptThreadData } from "./interrupt-thread.js";
 import { Interrupted, Interrupts, slot } from "./interrupts.js";
 import { captureStreams, Outbox } from "./outbox.js";
+import { makeProgress } from "./progress.js";
 import { type ExecuteResult, laneDescriptors, requestDescriptor, type WorkerRequest } from "./protocol.js";
 
 /** Conversions made while nothing is asked, after which the compiler runs at its full speed; 10 ms each at first. */
@@ -41,19 +43,14 @@ const inputs = new Inputs(
 );
 captureStreams(outbox);
 guardProcess();
-Object.assign(globalThis, { comms, ...inputs.functions() });
-installGlobals(
-	(value, { id, update = false }) =>
-		outbox.later(
-			display.toMimeBundle(value).then((bundle) => ({
-				type: "display",
-				bundle,
-				...(id === undefined ? {} : { displayId: id }),
-				update,
-			})),
-		),
-	(wait) => outbox.event({ type: "clear", wait }),
-);
+const cellDisplay = makeDisplay(outbox, (value) => display.toMimeBundle(value));
+installGlobals({
+	display: cellDisplay,
+	clearOutput: cellDisplay.clear,
+	progress: makeProgress(cellDisplay),
+	comms,
+	...inputs.functions(),
+});
 evaluator.warmUp();
 listen();
 interrupts.leave();

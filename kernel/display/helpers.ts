@@ -1,4 +1,7 @@
-// Values that show themselves as given text: what a cell passes to `display` for a heading or a hand-made table.
+// Values that show themselves as given content: what a cell passes to `display` for a heading, a formula or an image.
+
+import { OctavoError, received } from "../../sdk/errors.js";
+import { imageType } from "./image.js";
 
 const displaySymbol = Symbol.for("Jupyter.display");
 
@@ -19,4 +22,30 @@ export function html(text: string): Displayable {
 /** Shows Markdown, rendered by the front end. */
 export function markdown(text: string): Displayable {
 	return displayable({ "text/plain": text, "text/markdown": text });
+}
+
+/** Shows LaTeX; text without dollar signs is a formula of its own. */
+export function latex(text: string): Displayable {
+	const formula = text.includes("$") ? text : `$$${text}$$`;
+	return displayable({ "text/plain": text, "text/latex": formula });
+}
+
+/** Shows a value as JSON. */
+export function json(value: unknown): Displayable {
+	return { [displaySymbol]: () => ({ "application/json": value }) };
+}
+
+/** Shows an SVG drawing. */
+export function svg(text: string): Displayable {
+	return displayable({ "text/plain": `SVG: ${text.length} characters`, "image/svg+xml": text });
+}
+
+/** Shows an image. @throws {OctavoError} ERR_OCTAVO_DISPLAY for bytes of no known format */
+export function image(bytes: Uint8Array): Displayable {
+	const mime = bytes instanceof Uint8Array ? imageType(bytes) : undefined;
+	if (mime === undefined) {
+		const expected = "the bytes of a PNG, JPEG, GIF, WebP or SVG image";
+		throw new OctavoError("ERR_OCTAVO_DISPLAY", `Expected ${expected} but received ${received(bytes)}`);
+	}
+	return displayable({ "text/plain": `Image: ${bytes.length} bytes`, [mime]: bytes });
 }

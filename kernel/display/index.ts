@@ -4,7 +4,7 @@
 import { bundleOf, type MimeBundle } from "./mime.js";
 import { addPlotlyTwin } from "./plotly-html.js";
 
-export { html, markdown } from "./helpers.js";
+export { html, image, json, latex, markdown, svg } from "./helpers.js";
 export type { MimeBundle } from "./mime.js";
 
 /** Turns the values of one kernel session into MIME bundles. */

@@ -1,6 +1,7 @@
 // One value → one MIME bundle. The value's own display symbol comes first, then the conventions of other kernels, then
 // the bytes of known image formats, then text. Whatever fails on the way is noted, and the result is still shown.
 
+import { imageType } from "./image.js";
 import { toJson } from "./json.js";
 import { messageOf, textOf } from "./text.js";
 
@@ -16,8 +17,12 @@ const displaySymbol = Symbol.for("Jupyter.display");
 const conventions: readonly (readonly [method: string, mime: string | undefined])[] = [
 	["_toMime", undefined],
 	["_toHtml", "text/html"],
+	["_repr_mimebundle_", undefined],
+	["_repr_html_", "text/html"],
 	["toHTML", "text/html"],
+	["toHtml", "text/html"],
 	["_toSvg", "image/svg+xml"],
+	["toSVG", "image/svg+xml"],
 	["_toPng", "image/png"],
 	["toPng", "image/png"],
 ];
@@ -56,7 +61,17 @@ async function ownBundle(value: unknown): Promise<object | undefined> {
 		const shown: unknown = await show.call(value);
 		return mime === undefined ? checkBundle(shown, method) : { [mime]: shown };
 	}
-	return undefined;
+	return elementBundle(target);
+}
+
+/** Elements of a document outside any browser, and canvases. */
+function elementBundle(value: Record<string, unknown>): object | undefined {
+	const { outerHTML } = value;
+	if (typeof outerHTML === "string")
+		return { [/^\s*<svg[\s>]/.test(outerHTML) ? "image/svg+xml" : "text/html"]: outerHTML };
+	if (typeof value.toDataURL !== "function") return undefined;
+	const [, mime, base64] = /^data:(image\/(?:png|jpeg|webp));base64,(.+)$/.exec(String(value.toDataURL())) ?? [];
+	return mime === undefined ? undefined : { [mime]: base64 };
 }
 
 function checkBundle(shown: unknown, from: string): object {
@@ -70,22 +85,10 @@ function checkBundle(shown: unknown, from: string): object {
 	return shown;
 }
 
-const signatures: readonly (readonly [mime: string, bytes: readonly number[]])[] = [
-	["image/png", [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]],
-	["image/jpeg", [0xff, 0xd8, 0xff]],
-	["image/gif", [0x47, 0x49, 0x46, 0x38]],
-];
-
 function imageBundle(value: unknown): object | undefined {
 	if (!(value instanceof Uint8Array)) return undefined;
-	const text = () => `Image: ${value.length} bytes`;
-	for (const [mime, bytes] of signatures) {
-		if (bytes.every((byte, i) => value[i] === byte)) return { "text/plain": text(), [mime]: value };
-	}
-	const head = Buffer.from(value.buffer, value.byteOffset, Math.min(value.length, 512)).toString("utf8");
-	if (!/^\uFEFF?\s*(<\?xml[^>]*>\s*)?(<!--[\s\S]*?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg[\s>]/.test(head))
-		return undefined;
-	return { "text/plain": text(), "image/svg+xml": Buffer.from(value).toString("utf8") };
+	const mime = imageType(value);
+	return mime === undefined ? undefined : { "text/plain": `Image: ${value.length} bytes`, [mime]: value };
 }
 
 /** Content as the protocol wants it: text as one string, bytes as base64, JSON types as JSON. */

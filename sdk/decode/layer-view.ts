@@ -145,7 +145,7 @@ export class LayerView {
 	}
 
 	/** Shows the block table. */
-	[Symbol.for("Jupyter.display")](): Record<string, string> {
+	[Symbol.for("Jupyter.display")](): Record<string, string | Uint8Array> {
 		return showTable(this.blockTable);
 	}
 }

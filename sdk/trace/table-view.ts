@@ -1,7 +1,20 @@
-// How an Arrow table looks in a notebook: HTML and text, a page of rows. The display symbol is put on Table's prototype
+// How an Arrow table looks in a notebook: HTML that is paged and sorted in the page, text, and the table itself as an
+// Arrow stream while it is small. The display symbol is put on Table's prototype
 // once, so that what a researcher derives from a table (select, slice, assign) shows as well as the table itself.
 
-import { DataType, Table } from "apache-arrow";
+import { randomUUID } from "node:crypto";
+import { DataType, Table, tableToIPC } from "apache-arrow";
+import { formatNumber } from "./number-format.js";
+import { type PageCell, pageScript, tableClass } from "./table-page.js";
+
+export { formatNumber } from "./number-format.js";
+
+/** Rows that the page can turn to and sort; beyond, a saved notebook would grow too large. */
+const maxPagedRows = 2000;
+/** Text of these rows, in UTF-16 units: fewer rows where they are wide. */
+const maxPagedLength = 400_000;
+/** Largest Arrow stream that goes along, in bytes. */
+const maxStreamBytes = 1024 * 1024;
 
 const displaySymbol = Symbol.for("Jupyter.display");
 
@@ -18,14 +31,6 @@ export interface TableViewOptions {
 interface Cell {
 	text: string;
 	numeric: boolean;
-}
-
-/** A number in few characters: whole numbers in full, others with 5 significant digits. */
-export function formatNumber(value: number): string {
-	if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "-∞";
-	if (Number.isInteger(value) && Math.abs(value) < 1e15) return String(value);
-	const size = Math.abs(value);
-	return size >= 1e-4 && size < 1e7 ? String(Number(value.toPrecision(5))) : value.toExponential(3);
 }
 
 function formatCell(value: unknown, maxListItems: number): Cell {
@@ -66,27 +71,62 @@ function isNumeric(type: DataType): boolean {
 	return DataType.isInt(type) || DataType.isFloat(type);
 }
 
-/** HTML of a page of a table: numbers aligned right, list cells shortened, column descriptions as tooltips. */
+const cellStyle = "padding:2px 8px;white-space:nowrap";
+const styles = {
+	index: `${cellStyle};text-align:right;opacity:.6;font-weight:normal`,
+	number: `${cellStyle};text-align:right;font-variant-numeric:tabular-nums`,
+	text: `${cellStyle};text-align:left`,
+};
+
+/**
+ * HTML of a table: numbers aligned right, list cells shortened, column descriptions as tooltips. Where scripts run, one
+ * turns pages and sorts by a click on a column's name; where they do not, the first page stands there.
+ */
 export function tableToHtml(table: Table, options: TableViewOptions = {}): string {
 	const { begin, rows, note } = shownRows(table, options);
-	const cell = "padding:2px 8px;white-space:nowrap";
 	const head = table.schema.fields
-		.map((field) => {
+		.map((field, c) => {
 			const title = [field.metadata.get("description"), String(field.type)].filter(Boolean).join(" · ");
 			const align = isNumeric(field.type) ? "right" : "left";
-			return `<th title="${escapeHtml(title)}" style="${cell};text-align:${align}">${escapeHtml(field.name)}</th>`;
+			return `<th data-column="${c}" title="${escapeHtml(title)}" style="${cellStyle};text-align:${align}">${escapeHtml(field.name)}</th>`;
 		})
 		.join("");
 	const body = rows
 		.map((row, i) => {
-			const cells = row.map(({ text, numeric }) => {
-				const align = numeric ? "right;font-variant-numeric:tabular-nums" : "left";
-				return `<td style="${cell};text-align:${align}">${escapeHtml(text)}</td>`;
-			});
-			return `<tr><th style="${cell};text-align:right;opacity:.6;font-weight:normal">${begin + i}</th>${cells.join("")}</tr>`;
+			const cells = row.map(
+				({ text, numeric }) => `<td style="${numeric ? styles.number : styles.text}">${escapeHtml(text)}</td>`,
+			);
+			return `<tr><th style="${styles.index}">${begin + i}</th>${cells.join("")}</tr>`;
 		})
 		.join("\n");
-	return `<div style="overflow-x:auto"><table style="border-collapse:collapse;font-size:90%"><thead><tr><th></th>${head}</tr></thead>\n<tbody>${body}</tbody></table>\n<div style="opacity:.7;font-size:85%">${note}</div></div>`;
+	const id = `octavo-table-${randomUUID()}`;
+	// A page that the caller chose stays as it is.
+	const script = begin === 0 && rows.length > 1 ? `\n${tableScript(table, id, options)}` : "";
+	return `<div id="${id}" class="${tableClass}" style="overflow-x:auto"><table style="border-collapse:collapse;font-size:90%"><thead><tr><th></th>${head}</tr></thead>\n<tbody>${body}</tbody></table>\n<div class="octavo-note" style="opacity:.7;font-size:85%">${note}</div>${script}</div>`;
+}
+
+function tableScript(table: Table, id: string, { numRows = 20, maxListItems = 8 }: TableViewOptions): string {
+	const columns = table.schema.fields.map(({ name, type }) => ({ name, numeric: isNumeric(type) }));
+	const vectors = columns.map((_, c) => table.getChildAt(c));
+	const rows: PageCell[][] = [];
+	let length = 0;
+	for (let i = 0; i < Math.min(table.numRows, maxPagedRows) && length < maxPagedLength; i++) {
+		const row = vectors.map((vector) => pageCell(vector?.get(i), maxListItems));
+		for (const cell of row) length += typeof cell === "string" ? cell.length + 3 : 8;
+		rows.push(row);
+	}
+	const shape = `${table.numRows} rows × ${table.numCols} columns`;
+	const pagedNote =
+		rows.length < table.numRows
+			? `${shape}; the first ${rows.length} are in this page, sorted among themselves`
+			: shape;
+	return pageScript({ id, columns, rows, pageRows: Math.max(1, Math.trunc(numRows)), styles, pagedNote });
+}
+
+function pageCell(value: unknown, maxListItems: number): PageCell {
+	if (value === null || value === undefined) return null;
+	if (typeof value === "number" && Number.isFinite(value)) return value;
+	return formatCell(value, maxListItems).text;
 }
 
 /** The same page as plain text, columns aligned. */
@@ -110,16 +150,25 @@ export function tableToText(table: Table, options: TableViewOptions = {}): strin
 	return [...text, note].join("\n");
 }
 
-/** A table as a MIME bundle. */
-export function showTable(table: Table, options: TableViewOptions = {}): Record<string, string> {
-	return { "text/plain": tableToText(table, options), "text/html": tableToHtml(table, options) };
+/** A table as a MIME bundle; as an Arrow stream too while that is small, with a word in the text where it is not. */
+export function showTable(table: Table, options: TableViewOptions = {}): Record<string, string | Uint8Array> {
+	const shown = { "text/plain": tableToText(table, options), "text/html": tableToHtml(table, options) };
+	// Memory in use, not rows: what a slice shares with its table goes along in a stream.
+	const sizeBytes = table.data.reduce((sum, data) => sum + data.byteLength, 0);
+	if (sizeBytes <= maxStreamBytes) {
+		const stream = tableToIPC(table, "stream");
+		if (stream.length <= maxStreamBytes) return { ...shown, "application/vnd.apache.arrow.stream": stream };
+	}
+	const size = `${(sizeBytes / 1e6).toFixed(1)} MB`;
+	const note = `(not sent along as an Arrow stream: ${size}, more than ${maxStreamBytes / 1024 / 1024} MiB)`;
+	return { ...shown, "text/plain": `${shown["text/plain"]}\n${note}` };
 }
 
 /** Lets every Arrow table show itself in a notebook. Calling it again changes nothing. */
 export function installTableView(): void {
 	if (Object.hasOwn(Table.prototype, displaySymbol)) return;
 	Object.defineProperty(Table.prototype, displaySymbol, {
-		value(this: Table): Record<string, string> {
+		value(this: Table): Record<string, string | Uint8Array> {
 			return showTable(this);
 		},
 		configurable: true,

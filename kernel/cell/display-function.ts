@@ -1,0 +1,78 @@
+// `display` and its helpers, as cells call them. The call gives a promise because values may show themselves
+// asynchronously; output keeps its order without `await`. Every output has an id, so that any can be replaced later.
+
+import { html, image, json, latex, markdown, svg } from "../display/index.js";
+import type { Outbox } from "./outbox.js";
+import type { Bundle } from "./protocol.js";
+
+/** How a value is displayed. */
+export interface DisplayOptions {
+	/** Name of the output; default a new one. Displayed under one name in several places, all of them are replaced. */
+	displayId?: string;
+	/** Replace the outputs of `displayId` in place of adding one; default false. */
+	update?: boolean;
+}
+
+/** An output that is there. */
+export interface DisplayHandle {
+	/** Its name. */
+	readonly displayId: string;
+	/** Shows another value in its place; settles when that has been sent. */
+	update(value: unknown): Promise<void>;
+}
+
+/** Shows a value below the cell. */
+export interface DisplayFunction {
+	/**
+	 * Shows a value as the front end can: table, chart, image or text.
+	 *
+	 * @returns the output, when it has been sent
+	 */
+	(value: unknown, options?: DisplayOptions): Promise<DisplayHandle>;
+	/** Shows HTML. It is not cleaned: scripts in it run. */
+	html(text: string, options?: DisplayOptions): Promise<DisplayHandle>;
+	/** Shows Markdown. */
+	markdown(text: string, options?: DisplayOptions): Promise<DisplayHandle>;
+	/** Shows LaTeX; without dollar signs it is set as a formula of its own. */
+	latex(text: string, options?: DisplayOptions): Promise<DisplayHandle>;
+	/** Shows a value as JSON, which front ends fold. */
+	json(value: unknown, options?: DisplayOptions): Promise<DisplayHandle>;
+	/** Shows an SVG drawing, from its text. */
+	svg(text: string, options?: DisplayOptions): Promise<DisplayHandle>;
+	/**
+	 * Shows an image: PNG, JPEG, GIF, WebP or SVG, which the bytes tell.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_DISPLAY for bytes of none of these; the promise rejects
+	 */
+	image(bytes: Uint8Array, options?: DisplayOptions): Promise<DisplayHandle>;
+	/** `clearOutput`. */
+	clear(options?: ClearOptions): void;
+}
+
+/** How output is cleared. */
+export interface ClearOptions {
+	/** Wait for the next output, to avoid flicker; default false. */
+	wait?: boolean;
+}
+
+/** Makes the function. @param toBundle shows a value */
+export function makeDisplay(outbox: Outbox, toBundle: (value: unknown) => Promise<Bundle>): DisplayFunction {
+	const send = (value: unknown, displayId: string, update: boolean) =>
+		outbox.later(toBundle(value).then((bundle) => ({ type: "display", bundle, displayId, update })));
+	const show = async (
+		value: unknown,
+		{ displayId = crypto.randomUUID(), update = false }: DisplayOptions = {},
+	): Promise<DisplayHandle> => {
+		await send(value, displayId, update);
+		return { displayId, update: (next) => send(next, displayId, true) };
+	};
+	return Object.assign(show, {
+		html: (text: string, options?: DisplayOptions) => show(html(text), options),
+		markdown: (text: string, options?: DisplayOptions) => show(markdown(text), options),
+		latex: (text: string, options?: DisplayOptions) => show(latex(text), options),
+		json: (value: unknown, options?: DisplayOptions) => show(json(value), options),
+		svg: (text: string, options?: DisplayOptions) => show(svg(text), options),
+		image: async (bytes: Uint8Array, options?: DisplayOptions) => show(image(bytes), options),
+		clear: ({ wait = false }: ClearOptions = {}) => outbox.event({ type: "clear", wait }),
+	});
+}

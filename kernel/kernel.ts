@@ -5,6 +5,7 @@ import type { WorkerEvent } from "./cell/protocol.js";
 import type { WorkerProcess } from "./cell/worker-process.js";
 import { Comms } from "./handlers/comm.js";
 import { controlHandlers } from "./handlers/control.js";
+import { debugHandlers } from "./handlers/debug.js";
 import { Executions } from "./handlers/execute.js";
 import { History } from "./handlers/history.js";
 import { Inputs } from "./handlers/input.js";
@@ -35,6 +36,8 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 	const parent = () => within ?? executions.current;
 	const isShown = () => within !== undefined || !executions.silent;
 
+	const debug = debugHandlers(worker, outlet, () => executions.current);
+
 	worker.listener = {
 		stream(name, text) {
 			if (isShown()) outlet.stream(name, text, parent());
@@ -58,7 +61,9 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 		died() {
 			within = undefined;
 			comms.closeAll(executions.current);
+			debug.workerDied();
 		},
+		debug: debug.receive,
 	};
 
 	function publish(event: WorkerEvent): void {
@@ -89,6 +94,7 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 			...languageHandlers(worker),
 			...controlHandlers(worker, outlet, shutdown),
 			...comms.handlers(),
+			...debug.handlers,
 		]),
 		executions.aborted,
 		inputs.accept,

@@ -32,7 +32,7 @@ export function kernelSpec(): KernelSpec {
 		display_name: "Octavo (TypeScript)",
 		language: "typescript",
 		interrupt_mode: "message",
-		metadata: { debugger: false },
+		metadata: { debugger: true },
 	};
 }
 

@@ -129,10 +129,3 @@ test("a comm of an unknown target is closed, and comm_info lists none", async ()
 	assert.equal(close()!.content.comm_id, "c1");
 	assert.deepEqual((await kernel.ask("comm_info_request", {})).comms, {});
 });
-
-test("debug_request is answered with a proper error", async () => {
-	const request = { type: "request", command: "initialize", seq: 3, arguments: {} };
-	const reply = await kernel.ask("debug_request", request, "control");
-	assert.deepEqual([reply.status, reply.success, reply.request_seq, reply.command], ["error", false, 3, "initialize"]);
-	assert.ok(reply.ename && reply.evalue && Array.isArray(reply.traceback));
-});

@@ -25,6 +25,8 @@ export interface Compiler {
 	take(): Compilation;
 	/** Syntax errors of a cell: their TypeScript codes, and whether they are at its very end. */
 	syntaxErrors(code: string): { code: number; atEnd: boolean }[];
+	/** Ranges of the `try` blocks that have a `catch` in JavaScript text, as offsets. */
+	tryRanges(code: string): [begin: number, end: number][];
 	/** Announces a conversion, whose first program tslab makes only to list the names that the cell declares. */
 	expectConversion(): void;
 }
@@ -158,6 +160,15 @@ export function tuneCompiler(typescriptPath: string, folder: string): Compiler {
 			const { parseDiagnostics } = parsed as unknown as { parseDiagnostics: TypeScript.DiagnosticWithLocation[] };
 			const end = prefix.length + code.trimEnd().length;
 			return parseDiagnostics.map((error) => ({ code: error.code, atEnd: error.start + error.length >= end }));
+		},
+		tryRanges(code) {
+			const ranges: [number, number][] = [];
+			const visit = (node: TypeScript.Node): void => {
+				if (ts.isTryStatement(node) && node.catchClause) ranges.push([node.tryBlock.pos, node.tryBlock.end]);
+				ts.forEachChild(node, visit);
+			};
+			visit(ts.createSourceFile("script.js", code, ts.ScriptTarget.ES2022));
+			return ranges;
 		},
 		expectConversion() {
 			view.refresh();

@@ -60,6 +60,12 @@ export class ErrorExplainer {
 		this.#cells.set(script.name, { label, lines: code.split("\n"), script });
 	}
 
+	/** The cell that a script was made from. */
+	source(name: string): { label: string; code: string; script: CellScript } | undefined {
+		const cell = this.#cells.get(name);
+		return cell && { label: cell.label, code: cell.lines.join("\n"), script: cell.script };
+	}
+
 	/** Explains a thrown value. */
 	explain(thrown: unknown): ErrorContent {
 		if (!(thrown instanceof Error) && !isErrorLike(thrown)) {

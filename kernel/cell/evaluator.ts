@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import vm from "node:vm";
 import type { ErrorContent } from "../protocol/messages.js";
 import { type Compilation, type Compiler, tuneCompiler } from "./compiler.js";
+import { DebugTools } from "./debug-tools.js";
 import { type Diagnostic, ErrorExplainer } from "./errors.js";
 import { defaultOf, Imports, type Module, namespaceOf } from "./imports.js";
 import { Interrupted, type Interrupts } from "./interrupts.js";
@@ -111,6 +112,14 @@ export class Evaluator {
 			wait: (value: unknown) => interrupts.wait(value),
 			iterate: (value: AsyncIterable<unknown>) => interrupts.iterate(value),
 			import: (specifier: unknown) => this.#imports.import(specifier),
+			debug: new DebugTools({
+				variables: this.#executor.locals,
+				source: (script) => this.explainer.source(script),
+				declare: (name) => {
+					this.#declarations += `\nexport declare let ${name}: any;`;
+				},
+				tryRanges: (text) => this.#compiler.tryRanges(text),
+			}),
 		};
 		Object.defineProperty(globalThis, "__octavo__", { value: helpers });
 	}
@@ -203,7 +212,8 @@ export class Evaluator {
 		this.explainer.add(label, code, { name, offset: wrapper.length, numLines, ...compilation });
 		const { lastExpressionVar: _, ...rest } = converted;
 		this.#scriptName = name;
-		return { ...rest, output };
+		// The debugger is told of a script before it runs if it names a source map; which one does not matter.
+		return { ...rest, output: `${output}\n//# sourceMappingURL=octavo:${name}` };
 	}
 
 	async #run(code: string): Promise<void> {

@@ -4,8 +4,9 @@
 import { Session } from "node:inspector";
 import { Socket } from "node:net";
 import { type MessagePort, workerData } from "node:worker_threads";
+import type { DebugRelay } from "./debug-relay.js";
 import { codeState, type InterruptMessage, isSettled, slot } from "./interrupts.js";
-import { interruptDescriptor } from "./protocol.js";
+import { debugDescriptor, interruptDescriptor } from "./protocol.js";
 
 /** What the main thread hands over. */
 export interface InterruptThreadData {
@@ -17,6 +18,8 @@ export interface InterruptThreadData {
 const cellYieldMs = 12;
 /** The same for code that runs when no cell does, such as a timer's callback. */
 const backgroundYieldMs = 1000;
+/** The same for a thread that is stopped at a breakpoint: the time between two looks. */
+const pausedYieldMs = 2;
 
 const { shared, port } = workerData as InterruptThreadData;
 const session = new Session();
@@ -39,11 +42,27 @@ commands.on("data", (text: string) => {
 commands.on("end", () => process.kill(process.pid, "SIGKILL"));
 commands.on("error", () => process.kill(process.pid, "SIGKILL"));
 
+let relay: DebugRelay | undefined;
+const debugPipe = new Socket({ fd: debugDescriptor, readable: true, writable: true });
+debugPipe.setEncoding("utf8");
+debugPipe.on("error", () => {});
+debugPipe.once("data", (first: string) => {
+	debugPipe.pause();
+	void import("./debug-relay.js").then(({ DebugRelay }) => {
+		relay = new DebugRelay(debugPipe, first);
+		debugPipe.resume();
+	});
+});
+
 async function interrupt(): Promise<void> {
 	working = true;
+	relay?.skipPauses(true);
 	while (!isSettled(shared)) {
 		say("ask");
-		const patience = Atomics.load(shared, slot.active) === 1 ? cellYieldMs : backgroundYieldMs;
+		// Stopped at a breakpoint it cannot yield; in the kernel's own code, which nobody terminates, it only goes on.
+		const paused = relay?.paused === true;
+		if (paused && Atomics.load(shared, slot.state) === codeState.own) relay?.resume();
+		const patience = paused ? pausedYieldMs : Atomics.load(shared, slot.active) === 1 ? cellYieldMs : backgroundYieldMs;
 		const end = performance.now() + patience;
 		while (!isSettled(shared) && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 2));
 		if (isSettled(shared)) break;
@@ -53,6 +72,7 @@ async function interrupt(): Promise<void> {
 		if (isSettled(shared)) Atomics.store(shared, slot.state, codeState.user);
 		else await terminate();
 	}
+	relay?.skipPauses(false);
 	working = false;
 }
 
@@ -64,6 +84,7 @@ function say(message: InterruptMessage): void {
 async function terminate(): Promise<void> {
 	const terminated = new Promise((resolve) => session.post("Runtime.terminateExecution", resolve));
 	say("ask");
+	relay?.resume();
 	await terminated;
 	Atomics.store(shared, slot.state, codeState.user);
 	say("terminated");

@@ -17,6 +17,8 @@ export const requestDescriptor = 4;
 export const interruptDescriptor = 5;
 /** Descriptors of the lanes for buffers: from the front process to the worker, and back. */
 export const laneDescriptors = { toWorker: 6, toFront: 7 } as const;
+/** Descriptor of the debugger's traffic with the inspector, both ways, one JSON value a line; see debug-relay.ts. */
+export const debugDescriptor = 8;
 
 /** MIME bundle with its metadata. */
 export interface Bundle {

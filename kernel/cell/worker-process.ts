@@ -9,7 +9,7 @@ import { StringDecoder } from "node:string_decoder";
 import { fileURLToPath } from "node:url";
 import type { StreamName } from "../protocol/outlet.js";
 import { closeLane, type LaneRange, LaneReader, LaneWriter, openLane } from "./buffer-lane.js";
-import { FrameReader, frameKind, type WorkerEvent, type WorkerRequest } from "./protocol.js";
+import { debugDescriptor, FrameReader, frameKind, type WorkerEvent, type WorkerRequest } from "./protocol.js";
 
 const workerPath = fileURLToPath(new URL("./worker.js", import.meta.url));
 /** Without the first flag Node 20 aborts when the inspector terminates a callback; the second silences require(esm). */
@@ -38,6 +38,8 @@ export class WorkerDied extends Error {
 export interface WorkerListener {
 	stream(name: StreamName, text: string): void;
 	event(event: WorkerEvent): void;
+	/** A line from the debugger's end in the worker. */
+	debug(line: string): void;
 	/** The worker has ended by itself; another is there. */
 	died(): void;
 }
@@ -116,6 +118,11 @@ export class WorkerProcess {
 		this.#pipe(5).write(`${this.#nextId - 1}\n`);
 	}
 
+	/** Writes a line to the debugger's end in the worker. */
+	debug(line: string): void {
+		this.#pipe(debugDescriptor).write(line);
+	}
+
 	/** Kills the worker for good. */
 	async stop(): Promise<void> {
 		this.#stopping = true;
@@ -136,7 +143,7 @@ export class WorkerProcess {
 		this.#toWorker = new LaneWriter(toWorker, false);
 		this.#toFront = new LaneReader(toFront);
 		const child = spawn(process.execPath, [...workerFlags, workerPath], {
-			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", toWorker, toFront],
+			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", toWorker, toFront, "pipe"],
 			// A group of its own: Ctrl-C in a terminal reaches the front process alone, which interrupts in its own way.
 			detached: true,
 		});
@@ -150,8 +157,15 @@ export class WorkerProcess {
 		this.#marks = [out, err];
 		const reader = new FrameReader((kind, text) => this.#receive(kind, text));
 		(child.stdio[3] as Readable).on("data", (bytes: Buffer) => reader.push(bytes));
+		let line = "";
+		const debug = (child.stdio as unknown as Readable[])[debugDescriptor]!;
+		debug.setEncoding("utf8").on("data", (text: string) => {
+			const lines = (line + text).split("\n");
+			line = lines.pop()!;
+			if (child === this.#child) for (const complete of lines) this.listener?.debug(complete);
+		});
 		// Writes to a worker that has just died fail; its death is handled below.
-		for (const descriptor of [4, 5]) this.#pipe(descriptor).on("error", () => {});
+		for (const descriptor of [4, 5, debugDescriptor]) this.#pipe(descriptor).on("error", () => {});
 		child.once("exit", (code, signal) => {
 			// What it wrote last may still be in the pipes; a grandchild that holds them must not keep us waiting.
 			const died = () => {

@@ -29,37 +29,59 @@ const conventions: readonly (readonly [method: string, mime: string | undefined]
 
 /** The bundle of a value. Never rejects. */
 export async function bundleOf(value: unknown): Promise<MimeBundle> {
-	const notes: string[] = [];
-	const data: Record<string, unknown> = {};
 	try {
-		const shown = (await ownBundle(value)) ?? imageBundle(value) ?? {};
-		for (const [mime, content] of Object.entries(shown)) {
-			try {
-				const encoded = encode(mime, content);
-				if (encoded !== undefined) data[mime] = encoded;
-			} catch (error) {
-				notes.push(`${mime} left out: ${messageOf(error)}`);
-			}
-		}
+		const own = ownDisplay(value);
+		return encodeAll(value, own?.check(await own.shown));
 	} catch (error) {
-		notes.push(`its display failed: ${messageOf(error)}`);
+		return failed(value, error);
+	}
+}
+
+/** The bundle of a value as far as it can be had without waiting: a value that shows itself later is text. Never throws. */
+export function bundleNow(value: unknown): MimeBundle {
+	try {
+		const own = ownDisplay(value);
+		if (!(own?.shown instanceof Promise)) return encodeAll(value, own?.check(own.shown));
+		own.shown.catch(() => {});
+		return encodeAll(value, {});
+	} catch (error) {
+		return failed(value, error);
+	}
+}
+
+function failed(value: unknown, error: unknown): MimeBundle {
+	return encodeAll(value, {}, [`its display failed: ${messageOf(error)}`]);
+}
+
+function encodeAll(value: unknown, own: object | undefined, notes: string[] = []): MimeBundle {
+	const data: Record<string, unknown> = {};
+	for (const [mime, content] of Object.entries(own ?? imageBundle(value) ?? {})) {
+		try {
+			const encoded = encode(mime, content);
+			if (encoded !== undefined) data[mime] = encoded;
+		} catch (error) {
+			notes.push(`${mime} left out: ${messageOf(error)}`);
+		}
 	}
 	data["text/plain"] ??= textOf(value);
 	if (notes.length > 0) data["text/plain"] = `${data["text/plain"]}\n(${notes.join("; ")})`;
 	return { data, metadata: {} };
 }
 
-async function ownBundle(value: unknown): Promise<object | undefined> {
+/** What a value gives to show itself, perhaps as a promise, and the check of what came. */
+function ownDisplay(value: unknown): { shown: unknown; check(shown: unknown): object } | undefined {
 	if ((typeof value !== "object" && typeof value !== "function") || value === null) return undefined;
 	const target = value as Record<string | symbol, unknown>;
 	const own = target[displaySymbol];
-	if (typeof own === "function") return checkBundle(await own.call(value), "its display symbol");
+	if (typeof own === "function") {
+		return { shown: own.call(value), check: (shown) => checkBundle(shown, "its display symbol") };
+	}
 	if (typeof value === "function") return undefined;
 	for (const [method, mime] of conventions) {
 		const show = target[method];
 		if (typeof show !== "function") continue;
-		const shown: unknown = await show.call(value);
-		return mime === undefined ? checkBundle(shown, method) : { [mime]: shown };
+		const check = (shown: unknown) => (mime === undefined ? checkBundle(shown, method) : { [mime]: shown });
+		return { shown: show.call(value), check };
 	}
 	return elementBundle(target);
 }

@@ -5,11 +5,15 @@ import { inspect } from "node:util";
 
 const maxLength = 100_000;
 
-/** Text of a value, cut at 100,000 characters; arrays at 100 items, strings at 10,000 characters, four levels deep. */
-export function textOf(value: unknown): string {
+/**
+ * Text of a value, cut at 100,000 characters; arrays at 100 items, strings at 10,000 characters.
+ *
+ * @param depth levels shown; default 4
+ */
+export function textOf(value: unknown, depth = 4): string {
 	let text: string;
 	try {
-		text = inspect(value, { depth: 4, maxArrayLength: 100, maxStringLength: 10_000, breakLength: 100 });
+		text = inspect(value, { depth, maxArrayLength: 100, maxStringLength: 10_000, breakLength: 100 });
 	} catch (error) {
 		text = `[${typeof value} that cannot be shown: ${messageOf(error)}]`;
 	}

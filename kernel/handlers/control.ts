@@ -1,4 +1,4 @@
-// kernel_info, interrupt, shutdown and debug requests. kernel_info needs no worker, so that a front end has its answer
+// kernel_info, interrupt and shutdown requests. kernel_info needs no worker, so that a front end has its answer
 // while the compiler still loads.
 
 import { readFileSync } from "node:fs";
@@ -31,8 +31,8 @@ const kernelInfo = {
 		{ text: "TypeScript", url: "https://www.typescriptlang.org/docs/" },
 		{ text: "Node.js", url: "https://nodejs.org/docs/latest-v20.x/api/" },
 	],
-	supported_features: [],
-	debugger: false,
+	supported_features: ["debugger"],
+	debugger: true,
 };
 
 /**
@@ -61,22 +61,6 @@ export function controlHandlers(
 				await worker.stop();
 				outlet.publish("shutdown_reply", { status: "ok", restart }, request);
 				return { content: { status: "ok", restart }, after: shutdown };
-			},
-		],
-		[
-			"debug_request",
-			({ content }) => {
-				const evalue = "Expected a request other than debug_request: this kernel has no debug adapter";
-				const dap = {
-					type: "response",
-					command: content.command ?? "",
-					request_seq: content.seq ?? 0,
-					success: false,
-					seq: 0,
-				};
-				return {
-					content: { status: "error", ename: "NotSupported", evalue, traceback: [evalue], ...dap, message: evalue },
-				};
 			},
 		],
 	];

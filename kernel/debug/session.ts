@@ -1,0 +1,270 @@
+// One debugger at a kernel: whether it is attached, where the main thread is stopped, and what happens when the
+// inspector speaks up. Breakpoints outlive a worker that dies: the next one is attached to anew.
+
+import type { DebugSource } from "../cell/debug-tools.js";
+import type { Breakpoint } from "./breakpoints.js";
+import { Breakpoints } from "./breakpoints.js";
+import { failure, Inspector } from "./inspector.js";
+import { isCell, isUserFile, libraryPatterns, Sources } from "./sources.js";
+import { callTools, type Paused, type PausedReason, Stop } from "./stop.js";
+
+/** The only thread that a front end sees. */
+export const threadId = 1;
+/** Callers of awaiting code that are followed. */
+const asyncDepth = 16;
+/** Steps through code that is not the user's before a step gives up and goes on. */
+const maxDetours = 64;
+
+/** What a session needs of the worker process. */
+export interface DebuggedWorker {
+	/** Writes a line to the debugger's end in the worker. */
+	debug(line: string): void;
+	/** Stops the running cell. */
+	interrupt(): void;
+}
+
+/** How a stopped thread goes on. */
+export type Motion = "resume" | "stepOver" | "stepInto" | "stepOut";
+
+/** What is stopped at besides breakpoints: everything thrown that reaches user code, or only what nothing catches. */
+export type ExceptionFilter = "all" | "uncaught";
+
+/** A debugger of one kernel. */
+export class DebugSession {
+	readonly sources = new Sources();
+	readonly inspector: Inspector;
+	readonly breakpoints: Breakpoints;
+	readonly #worker: DebuggedWorker;
+	readonly #publish: (event: string, body: object) => void;
+	readonly #execution: () => unknown;
+	readonly #filters = new Set<ExceptionFilter>();
+	#attached = false;
+	#stop: Stop | undefined;
+	#nextFrameId = 1;
+	/** The cell that a step began in: a step that leaves it has come to its end. */
+	#stepIn: { execution: unknown } | undefined;
+	#detours = 0;
+	#pausing = false;
+	#waiting: Promise<void> = Promise.resolve();
+
+	/**
+	 * @param publish sends an event to the front ends
+	 * @param execution what tells the running cell from others
+	 */
+	constructor(worker: DebuggedWorker, publish: (event: string, body: object) => void, execution: () => unknown) {
+		this.#worker = worker;
+		this.#publish = publish;
+		this.#execution = execution;
+		this.inspector = new Inspector(
+			(line) => worker.debug(line),
+			(method, params) => this.#event(method, params),
+		);
+		this.breakpoints = new Breakpoints(this.inspector, this.sources, (breakpoint: Breakpoint) =>
+			publish("breakpoint", { reason: "changed", breakpoint }),
+		);
+	}
+
+	/** Whether a debugger is attached. */
+	get attached(): boolean {
+		return this.#attached;
+	}
+
+	/** The present stop; undefined while the thread runs. */
+	get stop(): Stop | undefined {
+		return this.#stop;
+	}
+
+	/** The present stop. @throws {OctavoError} ERR_OCTAVO_DEBUG while the thread runs */
+	get stopped(): Stop {
+		if (!this.#stop) throw failure("Expected a stopped thread but it runs");
+		return this.#stop;
+	}
+
+	/** Attaches to the worker. */
+	async attach(): Promise<void> {
+		if (this.#attached) return;
+		await this.#connect();
+		this.#attached = true;
+	}
+
+	/** Leaves the worker: it goes on, and V8 forgets the breakpoints. */
+	async detach(): Promise<void> {
+		if (!this.#attached) return;
+		this.#attached = false;
+		this.#resumed();
+		this.breakpoints.clear();
+		this.#filters.clear();
+		await this.inspector.post("close");
+		this.sources.forgetScripts();
+	}
+
+	/** Chooses what exceptions stop the thread. */
+	async setFilters(filters: readonly ExceptionFilter[]): Promise<void> {
+		this.#filters.clear();
+		for (const filter of filters) this.#filters.add(filter);
+		if (this.#attached) await this.#applyFilters();
+	}
+
+	/** Lets the stopped thread go on. */
+	async go(motion: Motion): Promise<void> {
+		const stop = this.stopped;
+		await callTools(this.inspector, "release", []);
+		if (this.#stop !== stop) throw failure("Expected a stopped thread but it runs");
+		this.#stepIn = motion === "resume" ? undefined : { execution: this.#execution() };
+		this.#detours = 0;
+		await this.inspector.post(`Debugger.${motion}`);
+	}
+
+	/** Stops the thread at the next of the user's statements. */
+	async pause(): Promise<void> {
+		if (this.#stop) return;
+		this.#pausing = true;
+		this.#detours = 0;
+		await this.inspector.post("Debugger.pause");
+	}
+
+	/** Interrupts what runs. */
+	interrupt(): void {
+		this.#worker.interrupt();
+	}
+
+	/** Takes a line from the worker. */
+	receive(line: string): void {
+		this.inspector.receive(line);
+	}
+
+	/** Goes over to the worker that takes the place of one that died. */
+	workerDied(): void {
+		this.inspector.abandon();
+		this.sources.forgetScripts();
+		this.#resumed();
+		if (!this.#attached) return;
+		this.#connect().catch(() => {
+			this.#attached = false;
+			this.#publish("terminated", {});
+		});
+	}
+
+	async #connect(): Promise<void> {
+		this.#waiting = Promise.resolve();
+		await this.inspector.post("open");
+		const known: string[] = [];
+		this.#parsed = (url, scriptId) => known.push(url, scriptId);
+		await this.inspector.post("Debugger.enable");
+		this.#parsed = undefined;
+		await this.#noteScripts(known);
+		await this.inspector.post("Debugger.setAsyncCallStackDepth", { maxDepth: asyncDepth });
+		await this.inspector.post("Debugger.setInstrumentationBreakpoint", {
+			instrumentation: "beforeScriptWithSourceMapExecution",
+		});
+		await this.#applyFilters();
+		await this.breakpoints.bindAgain();
+	}
+
+	#parsed: ((url: string, scriptId: string) => void) | undefined;
+
+	/** Notes cells that ran before the debugger came. */
+	async #noteScripts(known: readonly string[]): Promise<void> {
+		const ids = new Map<string, string>();
+		for (let i = 0; i < known.length; i += 2) ids.set(known[i]!, known[i + 1]!);
+		const names = [...ids.keys()].filter(isCell);
+		if (names.length === 0) return;
+		for (const source of await callTools<DebugSource[]>(this.inspector, "sources", [{ value: names }])) {
+			this.sources.addCell(ids.get(source.script.name)!, source);
+		}
+	}
+
+	/** Exceptions that begin in a library are seen only while libraries are not passed over; steps leave them by themselves. */
+	async #applyFilters(): Promise<void> {
+		const some = this.#filters.size > 0;
+		const patterns = some
+			? libraryPatterns.filter((pattern) => /node:|evalmachine|\^\$/.test(pattern))
+			: libraryPatterns;
+		await this.inspector.post("Debugger.setBlackboxPatterns", { patterns });
+		await this.inspector.post("Debugger.setPauseOnExceptions", { state: some ? "all" : "none" });
+	}
+
+	#event(method: string, params: unknown): void {
+		if (method === "Debugger.scriptParsed") {
+			const { scriptId, url } = params as { scriptId: string; url: string };
+			if (isUserFile(url)) this.sources.addFile(scriptId, url);
+			else this.#parsed?.(url, scriptId);
+		} else if (method === "Debugger.paused") {
+			this.#waiting = this.#waiting.then(() => this.#paused(params as Paused)).catch(() => this.#giveUp());
+		} else if (method === "Debugger.resumed") {
+			this.#waiting = this.#waiting.then(() => this.#resumed());
+		}
+	}
+
+	async #paused(event: Paused): Promise<void> {
+		const given: PausedReason[] =
+			event.reason === "ambiguous"
+				? (event.data?.reasons ?? [])
+				: [{ reason: event.reason, ...(event.data && { auxData: event.data }) }];
+		const reasons = given.filter(({ reason }) => reason !== "instrumentation");
+		for (const { reason, auxData } of given) {
+			if (reason === "instrumentation" && auxData) await this.#arrived(auxData.scriptId ?? "", auxData.url ?? "");
+		}
+		if (reasons.length === 0) {
+			await this.inspector.post("Debugger.resume");
+			return;
+		}
+		const stop = new Stop(event, this.sources, this.inspector, this.#nextFrameId);
+		const why = await this.#why(stop, reasons);
+		if (why === "onward") {
+			await this.inspector.post("Debugger.resume");
+		} else if (why === "out" || why === "over") {
+			await this.inspector.post(why === "out" ? "Debugger.stepOut" : "Debugger.stepOver");
+		} else {
+			this.#stop = stop;
+			this.#stepIn = undefined;
+			this.#pausing = false;
+			this.#nextFrameId += stop.frames.length;
+			const hitBreakpointIds = this.breakpoints.hit(event.hitBreakpoints ?? []);
+			const text = why === "exception" ? event.data?.description?.split("\n")[0] : undefined;
+			this.#publish("stopped", {
+				reason: why,
+				threadId,
+				allThreadsStopped: true,
+				...(hitBreakpointIds.length > 0 && { hitBreakpointIds }),
+				...(text !== undefined && { text }),
+			});
+		}
+	}
+
+	/** Why a stop is one for the user; or how the thread goes on when it is none. */
+	async #why(stop: Stop, reasons: readonly PausedReason[]): Promise<string> {
+		const step = this.#stepIn;
+		if ((stop.event.hitBreakpoints ?? []).length > 0 && stop.top(this.sources) === "user") return "breakpoint";
+		if (reasons.some(({ reason }) => reason === "exception" || reason === "promiseRejection")) {
+			const all = this.#filters.has("all");
+			return stop.hasUserFrame && (await stop.escapes(this.sources, all)) ? "exception" : "onward";
+		}
+		const top = stop.top(this.sources);
+		if (top !== "user") {
+			this.#detours = step || this.#pausing ? this.#detours + 1 : maxDetours;
+			if (this.#detours >= maxDetours || (top === "library" && !stop.hasUserFrame)) return "onward";
+			return top === "library" ? "out" : "over";
+		}
+		if (this.#pausing) return "pause";
+		if (!step) return "breakpoint";
+		return step.execution === this.#execution() ? "step" : "onward";
+	}
+
+	async #arrived(scriptId: string, url: string): Promise<void> {
+		if (!isCell(url)) return;
+		const [source] = await callTools<DebugSource[]>(this.inspector, "sources", [{ value: [url] }]);
+		if (source) await this.breakpoints.arrive(this.sources.addCell(scriptId, source));
+	}
+
+	#resumed(): void {
+		if (!this.#stop) return;
+		this.#stop = undefined;
+		this.#publish("continued", { threadId, allThreadsContinued: true });
+	}
+
+	/** A stop that could not be looked at must not hold the cell. */
+	#giveUp(): void {
+		this.inspector.post("Debugger.resume").catch(() => {});
+	}
+}

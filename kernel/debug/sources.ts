@@ -1,0 +1,132 @@
+// The texts that a debugger stops in, under the paths by which a front end knows them: a cell's is made of its hash, so
+// that an edited cell is another source and a run cell is found again; a file's is its own. Every run of a cell is one
+// more script with the same path.
+
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { DebugSource } from "../cell/debug-tools.js";
+import { packageRoot } from "../cell/packages.js";
+import { LineMap, type Place } from "./line-map.js";
+import { murmur2 } from "./murmur2.js";
+
+/** Seed of the hash in cells' paths. */
+export const hashSeed = 0xc70f6907;
+/** What cells' paths end with. */
+export const pathSuffix = ".ts";
+
+const cellUrl = /^octavo-cell-\d+$/;
+const octavoUrl = new URL(`file://${packageRoot}/`).href;
+/** Scripts, by URL, that the debugger steps over and whose frames it leaves out. */
+export const libraryPatterns = [
+	"^$",
+	"^node:",
+	"^evalmachine",
+	"/node_modules/",
+	`^${octavoUrl.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(dist|native)/`,
+];
+const libraries = libraryPatterns.map((pattern) => new RegExp(pattern));
+
+/** A script of the worker that a user wrote. */
+export interface Script {
+	scriptId: string;
+	url: string;
+	path: string;
+	/** How frames at its top level are called. */
+	label: string;
+	/** Present where the running text is not the source itself. */
+	map?: LineMap;
+}
+
+/** Whether a script of this URL is a cell's. */
+export function isCell(url: string): boolean {
+	return cellUrl.test(url);
+}
+
+/** Whether a script of this URL is a file of the user's own. */
+export function isUserFile(url: string): boolean {
+	return url.startsWith("file:") && !libraries.some((pattern) => pattern.test(url));
+}
+
+/** Where a place in a script is in its source; undefined for code that its author did not write. */
+export function toSource(script: Script, place: Place): Place | undefined {
+	return script.map ? script.map.toSource(place) : place;
+}
+
+/** The sources of one kernel and the scripts that run of them. */
+export class Sources {
+	/** What cells' paths begin with. */
+	readonly prefix = join(tmpdir(), `octavo-${process.pid}`, "cell-");
+	readonly #texts = new Map<string, string>();
+	readonly #scripts = new Map<string, Script>();
+
+	/** The path of a cell. */
+	pathOf(code: string): string {
+		return `${this.prefix}${murmur2(code, hashSeed)}${pathSuffix}`;
+	}
+
+	/** Writes a cell where its path says; the file goes with the kernel. */
+	dump(code: string): string {
+		const path = this.pathOf(code);
+		const folder = join(this.prefix, "..");
+		if (this.#texts.size === 0) process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+		mkdirSync(folder, { recursive: true, mode: 0o700 });
+		writeFileSync(path, code);
+		this.#texts.set(path, code);
+		return path;
+	}
+
+	/** The text at a path: a cell, or a file; undefined when there is none. */
+	text(path: string): string | undefined {
+		const known = this.#texts.get(path);
+		if (known !== undefined) return known;
+		try {
+			return readFileSync(path, "utf8");
+		} catch {
+			return undefined;
+		}
+	}
+
+	/** Notes the script of a cell's run. */
+	addCell(scriptId: string, { label, code, script }: DebugSource): Script {
+		const path = this.pathOf(code);
+		if (!this.#texts.has(path)) this.#texts.set(path, code);
+		const added: Script = { scriptId, url: script.name, path, label };
+		if (script.sourceToModule !== undefined && script.moduleToOutput !== undefined) {
+			// The converter puts one line before the cell, and the executor a wrapper before its output.
+			const cell = LineMap.parse(script.sourceToModule).shifted(0, -1);
+			added.map = cell.followedBy(LineMap.parse(script.moduleToOutput)).shifted(script.offset, 0);
+		}
+		this.#scripts.set(scriptId, added);
+		return added;
+	}
+
+	/** Notes the script of a file. */
+	addFile(scriptId: string, url: string): Script {
+		const path = fileURLToPath(url.replace(/[?#].*$/, ""));
+		const added: Script = { scriptId, url, path, label: path };
+		this.#scripts.set(scriptId, added);
+		return added;
+	}
+
+	/** A script by V8's number. */
+	script(scriptId: string): Script | undefined {
+		return this.#scripts.get(scriptId);
+	}
+
+	/** The cells' scripts that run of a path. */
+	cellsAt(path: string): Script[] {
+		return [...this.#scripts.values()].filter((script) => script.path === path && isCell(script.url));
+	}
+
+	/** Every file that runs. */
+	files(): Script[] {
+		return [...this.#scripts.values()].filter(({ url }) => !isCell(url));
+	}
+
+	/** Forgets the scripts of a worker that ended. Texts stay. */
+	forgetScripts(): void {
+		this.#scripts.clear();
+	}
+}

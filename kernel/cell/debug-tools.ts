@@ -117,8 +117,10 @@ export class DebugTools {
 		} catch {
 			return false;
 		}
-		if (!Object.hasOwn(this.#target.variables, name)) this.#target.declare(name);
-		this.#target.variables[name] = value;
+		const { variables } = this.#target;
+		if (!Object.hasOwn(variables, name)) this.#target.declare(name);
+		if (Object.getOwnPropertyDescriptor(variables, name)?.set) variables[name] = value;
+		else Object.defineProperty(variables, name, { value, writable: true, enumerable: true, configurable: true });
 		return true;
 	}
 

@@ -63,7 +63,12 @@ export class DebugValues {
 		const joined: Record<string, unknown> = {};
 		for (const scope of scopes) {
 			for (const name of Object.keys(scope)) {
-				if (!Object.hasOwn(joined, name) && !hidden.has(name)) joined[name] = (scope as Record<string, unknown>)[name];
+				if (Object.hasOwn(joined, name) || hidden.has(name)) continue;
+				try {
+					joined[name] = (scope as Record<string, unknown>)[name];
+				} catch {
+					// Its declaration has not run yet.
+				}
 			}
 		}
 		return this.#hold({ target: joined, path: "", scope: true });

@@ -113,7 +113,7 @@ export class Evaluator {
 			iterate: (value: AsyncIterable<unknown>) => interrupts.iterate(value),
 			import: (specifier: unknown) => this.#imports.import(specifier),
 			debug: new DebugTools({
-				variables: this.#executor.locals,
+				variables: this.#variables.values,
 				source: (script) => this.explainer.source(script),
 				declare: (name) => {
 					this.#declarations += `\nexport declare let ${name}: any;`;

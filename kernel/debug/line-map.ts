@@ -55,15 +55,6 @@ export class LineMap {
 		return new LineMap(segments);
 	}
 
-	/** The map of a text generated in two steps: `this` describes the first, `next` the second. */
-	followedBy(next: LineMap): LineMap {
-		const joined = next.#lines.flat().flatMap(({ generated, source }) => {
-			const from = this.toSource(source);
-			return from ? [{ generated, source: from }] : [];
-		});
-		return new LineMap(joined);
-	}
-
 	/** The map after the generated text's first line and the source's lines have been moved. */
 	shifted(generatedColumns: number, sourceLines: number): LineMap {
 		const moved = this.#lines.flat().map(({ generated, source }) => ({

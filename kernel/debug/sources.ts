@@ -93,11 +93,9 @@ export class Sources {
 		const path = this.pathOf(code);
 		if (!this.#texts.has(path)) this.#texts.set(path, code);
 		const added: Script = { scriptId, url: script.name, path, label };
-		if (script.sourceToModule !== undefined && script.moduleToOutput !== undefined) {
-			// The converter puts one line before the cell, and the executor a wrapper before its output.
-			const cell = LineMap.parse(script.sourceToModule).shifted(0, -1);
-			added.map = cell.followedBy(LineMap.parse(script.moduleToOutput)).shifted(script.offset, 0);
-		}
+		// The converter puts one line before the cell, and the executor a wrapper before its output.
+		if (script.sourceToOutput !== undefined)
+			added.map = LineMap.parse(script.sourceToOutput).shifted(script.offset, -1);
 		this.#scripts.set(scriptId, added);
 		return added;
 	}

@@ -83,7 +83,8 @@ function ownDisplay(value: unknown): { shown: unknown; check(shown: unknown): ob
 		const check = (shown: unknown) => (mime === undefined ? checkBundle(shown, method) : { [mime]: shown });
 		return { shown: show.call(value), check };
 	}
-	return elementBundle(target);
+	const element = elementBundle(target);
+	return element && { shown: element, check: () => element };
 }
 
 /** Elements of a document outside any browser, and canvases. */

@@ -37,9 +37,16 @@ inline void store4(float* to, Vec4 value) { *reinterpret_cast<LooseVec4*>(to) = 
 inline Vec splat(float value) { return value - Vec{}; }
 inline DoubleVec splat(double value) { return value - DoubleVec{}; }
 
-// kDoubleLanes fp32 numbers, widened.
+// kDoubleLanes fp32 numbers, widened. By intrinsics: the compiler makes two halves and a join of
+// __builtin_convertvector.
 inline DoubleVec load_widened(const float* from) {
+#if defined(__AVX512F__)
+  return (DoubleVec)_mm512_cvtps_pd(_mm256_loadu_ps(from));
+#elif defined(__AVX2__)
+  return (DoubleVec)_mm256_cvtps_pd(_mm_loadu_ps(from));
+#else
   return __builtin_convertvector(*reinterpret_cast<const LooseHalfVec*>(from), DoubleVec);
+#endif
 }
 
 struct Bf16 {

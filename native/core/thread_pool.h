@@ -3,6 +3,7 @@
 // little. Idle helpers spin briefly, then sleep: a barrier that only spins collapses when cores are taken.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
@@ -51,16 +52,63 @@ class ThreadPool {
   std::unique_ptr<Impl> impl_;
 };
 
+// What is left of [0, count) in chunks that threads claim: each from a contiguous share of its own, then from
+// the others' shares.
+class ChunkShares {
+ public:
+  ChunkShares(int64_t count, int num_threads)
+      : count_(count), num_shares_(num_threads < kMaxShares ? num_threads : kMaxShares) {
+    for (int share = 0; share < num_shares_; ++share) next_[share].index = begin_of(share);
+  }
+
+  // Calls body(index) until nothing is left to claim.
+  template <typename Body>
+  void drain(int thread, Body&& body) {
+    for (int step = 0; step < num_shares_; ++step) {
+      const int share = (thread + step) % num_shares_;
+      const int64_t end = begin_of(share + 1);
+      for (int64_t index = next_[share].index++; index < end; index = next_[share].index++) body(index);
+    }
+  }
+
+ private:
+  static constexpr int kMaxShares = 16;
+  int64_t begin_of(int share) const { return count_ * share / num_shares_; }
+
+  struct alignas(64) Next {
+    std::atomic<int64_t> index;
+  };
+  const int64_t count_;
+  const int num_shares_;
+  Next next_[kMaxShares];
+};
+
+constexpr double kWorthwhileCost = 32768;  // about 2 µs of one core; a fork and join takes about 1 µs
+
 // Splits work over the shared pool only when `cost` (roughly, fp32 operations or bytes) makes up for the
 // fork.
 template <typename Body>
 void parallel_for_worthwhile(int64_t count, double cost, Body&& body) {
-  constexpr double kWorthwhileCost = 32768;  // about 2 µs of one core; a fork and join takes about 1 µs
   if (cost < kWorthwhileCost || count < 2) {
     if (count > 0) body(int64_t{0}, count, 0);
     return;
   }
   ThreadPool::shared().parallel_for(count, std::forward<Body>(body));
+}
+
+// Calls body(index) for each index once. Which thread runs it is left to chance, so no index may depend on
+// another: a thread that is held up keeps the rest waiting for one index only.
+template <typename Body>
+void parallel_for_chunks(int64_t count, double cost, Body&& body) {
+  ThreadPool& pool = ThreadPool::shared();
+  const int num_threads = pool.num_threads();
+  if (cost < kWorthwhileCost || count < 2 || num_threads < 2) {
+    for (int64_t index = 0; index < count; ++index) body(index);
+    return;
+  }
+  ChunkShares shares(count, num_threads);
+  pool.parallel_for(num_threads,
+                    [&](int64_t begin, int64_t, int) { shares.drain(static_cast<int>(begin), body); });
 }
 
 }  // namespace octavo

@@ -125,6 +125,12 @@ void LlamaModel::project_qkv(int layer_index, const float* hidden, const int64_t
     float* normed = grown(workspace.normed, count * config_.hidden_size);
     rms_norm_cpu(hidden + first * config_.hidden_size, layer.attention_norm.f32(), count, config_.hidden_size,
                  config_.rms_norm_eps, normed);
+    if (count == 1) {
+      gemv_cpu(normed, {{&layer.query, query + first * query_size},
+                        {&layer.key, key + first * kv_size},
+                        {&layer.value, value + first * kv_size}});
+      continue;
+    }
     multiply(normed, layer.query, count, rows, query + first * query_size);
     multiply(normed, layer.key, count, rows, key + first * kv_size);
     multiply(normed, layer.value, count, rows, value + first * kv_size);
@@ -152,8 +158,12 @@ void LlamaModel::finish_layer(int layer_index, const float* attention, int64_t n
     float* gate = grown(workspace.gate, ffn_count);
     float* up = grown(workspace.up, ffn_count);
     rms_norm_cpu(residual, layer.mlp_norm.f32(), count, config_.hidden_size, config_.rms_norm_eps, normed);
-    multiply(normed, layer.gate, count, rows, gate);
-    multiply(normed, layer.up, count, rows, up);
+    if (count == 1) {
+      gemv_cpu(normed, {{&layer.gate, gate}, {&layer.up, up}});
+    } else {
+      multiply(normed, layer.gate, count, rows, gate);
+      multiply(normed, layer.up, count, rows, up);
+    }
     swiglu_cpu(up, ffn_count, gate);
     multiply(gate, layer.down, count, rows, projected);
     add_in_place(projected, hidden_count, residual);

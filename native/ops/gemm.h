@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 
 #include "core/tensor.h"
 
@@ -27,6 +28,15 @@ void gemv_many_cpu(const float* inputs,   // [num_inputs, in]
                    const Tensor& weight,  // [out, in]; f32, bf16 or f16
                    int64_t num_inputs,
                    float* outputs);  // [num_inputs, out]
+
+// One of several products of the same input.
+struct GemvPart {
+  const Tensor* weight;  // [out, in]; f32, bf16 or f16
+  float* output;         // [out]
+};
+
+// Up to four at once: one fork and join, and no thread waits for another between them.
+void gemv_cpu(const float* input, std::initializer_list<GemvPart> parts);
 
 // The product that stands in where oneDNN is not built in; f32, bf16 and f16 weights.
 void gemm_plain_cpu(const float* input,    // [num_rows, in]

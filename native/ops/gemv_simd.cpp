@@ -1,5 +1,5 @@
-// Four rows at a time, so that four streams of memory are under way, and the rows after them are prefetched:
-// one stream read in order leaves half of the memory's speed unused.
+// One input: row after row in one stream of memory, which a core's own prefetcher follows best, with the
+// lines far ahead asked for too. Many inputs: four rows at a time, so that a loaded input serves all of them.
 #include "ops/gemv_simd.h"
 
 #include "core/simd_vector.h"
@@ -7,8 +7,7 @@
 namespace octavo::OCTAVO_SIMD {
 namespace {
 
-constexpr int kRowsAtOnce = 4;
-constexpr int64_t kPrefetchBytes = 16384;  // about four rows; fits any first cache
+constexpr int64_t kPrefetchBytes = 8192;  // fits any first cache
 
 // Some rows of the weights times some inputs. The order of a sum is the same for any kRows and kInputs: a
 // sequence decodes to the same bits alone and beside others.
@@ -54,10 +53,8 @@ template <typename Element>
 void multiply(const float* input, const void* weight, int64_t in, int64_t row_begin, int64_t row_end,
               float* output) {
   const Element* elements = static_cast<const Element*>(weight);
-  int64_t row = row_begin;
-  for (; row + kRowsAtOnce <= row_end; row += kRowsAtOnce)
-    multiply_rows<kRowsAtOnce, 1, true>(input, elements + row * in, in, 0, output + row);
-  for (; row < row_end; ++row) multiply_rows<1, 1, true>(input, elements + row * in, in, 0, output + row);
+  for (int64_t row = row_begin; row < row_end; ++row)
+    multiply_rows<1, 1, true>(input, elements + row * in, in, 0, output + row);
 }
 
 // One group of rows times all inputs, during which the rows stay in the first cache.

@@ -7,7 +7,7 @@
 #include "core/thread_pool.h"
 #include "test.h"
 
-using octavo::ThreadPool;
+using namespace octavo;
 
 TEST("every index runs exactly once, for counts around the number of threads") {
   ThreadPool pool(4);
@@ -147,4 +147,52 @@ TEST("fork and join time (printed, not judged)") {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   std::printf("     %.2f µs a fork and join\n", seconds / kJobs * 1e6);
   REQUIRE_EQUAL(sums[0] + sums[1], int64_t{2} * kJobs);
+}
+
+TEST("chunks: each index once, whatever the threads, also from inside a body and after a body threw") {
+  ThreadPool& pool = ThreadPool::shared();
+  const int before = pool.num_threads();
+  constexpr double kAlwaysFork = 1e9;
+  for (const int threads : {1, 2, 3, 40}) {
+    pool.resize(threads);
+    for (const int64_t count : {0, 1, 2, 15, 1000}) {
+      std::vector<std::atomic<int>> calls(static_cast<size_t>(count));
+      parallel_for_chunks(count, kAlwaysFork, [&](int64_t index) { ++calls[static_cast<size_t>(index)]; });
+      for (const std::atomic<int>& number : calls) REQUIRE_EQUAL(number.load(), 1);
+      REQUIRE_ERROR("ERR_OCTAVO_ARGUMENT", {
+        parallel_for_chunks(count + 1, kAlwaysFork, [&](int64_t index) {
+          if (index == count) throw Error("ERR_OCTAVO_ARGUMENT", "the last index");
+        });
+      });
+    }
+    std::atomic<int> inner{0};
+    pool.parallel_for(4, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) parallel_for_chunks(10, kAlwaysFork, [&](int64_t) { ++inner; });
+    });
+    REQUIRE_EQUAL(inner.load(), 40);
+  }
+  pool.resize(before);
+}
+
+TEST("chunks: a thread that is held up keeps one index, and the others do the rest") {
+  ThreadPool& pool = ThreadPool::shared();
+  const int before = pool.num_threads();
+  pool.resize(2);
+  constexpr int64_t kCount = 64;
+  std::atomic<int> num_done{0};
+  std::atomic<bool> waited_in_vain{false};
+  // Both shares' first index waits until everything but the waiting one is done, which only the other thread
+  // can do.
+  std::atomic<bool> somebody_waits{false};
+  parallel_for_chunks(kCount, 1e9, [&](int64_t) {
+    if (!somebody_waits.exchange(true)) {
+      const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      while (num_done < kCount - 1 && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
+      if (num_done < kCount - 1) waited_in_vain = true;
+    }
+    ++num_done;
+  });
+  REQUIRE_EQUAL(num_done.load(), static_cast<int>(kCount));
+  REQUIRE(!waited_in_vain);
+  pool.resize(before);
 }

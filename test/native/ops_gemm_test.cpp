@@ -234,6 +234,33 @@ TEST("a row among others has the bits that it has alone, for every weight type a
   });
 }
 
+TEST("several products of one input at once are those of one at a time, to the bit") {
+  for_each_simd_level([](const std::string&) {
+    for (const int64_t in : {1, 63, 300, 768}) {
+      const std::vector<float> input = normal_floats(static_cast<size_t>(in), 41);
+      // Types and sizes mixed; the first is smaller than a chunk, the second has several and a rest.
+      const Weights first = random_weights(DType::kF32, 3, in, 42);
+      const Weights second = random_weights(DType::kBf16, 1001, in, 43);
+      const Weights third = random_weights(DType::kF16, 130, in, 44);
+      std::vector<float> together(3 + 1001 + 130 + 1, NAN);
+      gemv_cpu(input.data(), {{&first.tensor, together.data()},
+                              {&second.tensor, together.data() + 3},
+                              {&third.tensor, together.data() + 1004}});
+      REQUIRE(std::isnan(together.back()));
+      size_t place = 0;
+      for (const Weights* weights : {&first, &second, &third}) {
+        std::vector<float> alone(static_cast<size_t>(weights->tensor.shape[0]), NAN);
+        gemv_cpu(input.data(), weights->tensor, alone.data());
+        REQUIRE(std::memcmp(alone.data(), together.data() + place, alone.size() * sizeof(float)) == 0);
+        place += alone.size();
+        const std::vector<double> expected = oracle(input, *weights, 1);
+        REQUIRE(difference(alone.data(), expected.data(), static_cast<int64_t>(alone.size())).relative_l2 <=
+                1e-6);
+      }
+    }
+  });
+}
+
 TEST("integer weights are refused") {
   const Tensor weight = Tensor::zeros(DType::kI32, {4, 4});
   const std::vector<float> input(8);

@@ -1,0 +1,40 @@
+// One run of octavo in a process of its own that tells its peak of resident memory: of the runtime alone (everything
+// loaded, a tiny model run), and after a prompt and some decoded tokens of the model. Arguments: folder, prompt length.
+
+import { readFileSync } from "node:fs";
+import { engineInfo, loadModel, policies, randomModel } from "octavo";
+
+const [folder = "", length = "512"] = process.argv.slice(2);
+
+/** Highest resident memory so far, in bytes. */
+function peakBytes(): number {
+	return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))![1]) * 1024;
+}
+
+function run(model: Awaited<ReturnType<typeof loadModel>>, promptLength: number): number {
+	const numBlocks = Math.ceil((promptLength + 16) / 16) + 1;
+	const session = model.session({ policy: policies.full(), numBlocks });
+	session.prefillSync(Int32Array.from({ length: promptLength }, (_, i) => (i * 7919 + 13) % model.config.vocabSize));
+	session.runSync({ maxTokens: 16, endTokens: [] });
+	const { numLayers, numKvHeads, headDim } = model.config;
+	const cacheBytes = 2 * 4 * numLayers * numKvHeads * headDim * session.layer(0).kvLen;
+	session.close();
+	return cacheBytes;
+}
+
+engineInfo();
+const tiny = randomModel(
+	{
+		...{ numLayers: 1, hiddenSize: 64, intermediateSize: 128, numQueryHeads: 2, numKvHeads: 1, headDim: 32 },
+		...{ vocabSize: 64, maxPositions: 1024, rmsNormEps: 1e-5, ropeTheta: 10_000, tieWordEmbeddings: true },
+	},
+	1,
+);
+run(tiny, 300);
+tiny.close();
+const runtimeBytes = peakBytes();
+using model = await loadModel(folder);
+const cacheBytes = run(model, Number(length));
+process.stdout.write(
+	`${JSON.stringify({ runtimeBytes, weightBytes: model.sizeBytes, cacheBytes, peakBytes: peakBytes() })}\n`,
+);

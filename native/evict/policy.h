@@ -40,6 +40,11 @@ enum class Evidence {
   kCaller,         // nothing: the session's caller scores blocks
 };
 
+inline bool scores_by_attention(Evidence evidence) {
+  return evidence == Evidence::kLastQuery || evidence == Evidence::kAttentionMass ||
+         evidence == Evidence::kPromptQueries;
+}
+
 struct PolicyConfig {
   std::string name;
   std::optional<int64_t> budget;  // KV tokens kept per layer; a multiple of block_size, at least three blocks

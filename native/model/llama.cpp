@@ -18,7 +18,7 @@ namespace {
 
 // A prompt passes through a layer's weights in parts of so many tokens: what they make in between would
 // otherwise outgrow the cache of keys and values. A multiple of the products' own slices of rows.
-constexpr int64_t kTokensPerPass = 512;
+constexpr int64_t kTokensPerPass = 256;
 
 float* grown(std::vector<float>& memory, int64_t count) {
   if (memory.size() < static_cast<size_t>(count)) memory.resize(static_cast<size_t>(count));

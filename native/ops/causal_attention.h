@@ -11,7 +11,7 @@ void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim,
                           const float* key,    // [num_tokens, num_kv_heads, head_dim], after RoPE
                           const float* value,  // [num_tokens, num_kv_heads, head_dim]
                           int64_t num_tokens, float scale,
-                          float* output);  // [num_tokens, num_query_heads, head_dim]
+                          float* output);  // [num_tokens, num_query_heads, head_dim]; may be `query` itself
 
 // The keys that are left of a prompt.
 struct KeptKeys {
@@ -26,6 +26,6 @@ void causal_attention_over_kept_cpu(
     int num_query_heads, int num_kv_heads, int head_dim,
     const float* query,  // [num_tokens, num_query_heads, head_dim], after RoPE
     const KeptKeys& kept, int64_t num_tokens, float scale,
-    float* output);  // [num_tokens, num_query_heads, head_dim]
+    float* output);  // [num_tokens, num_query_heads, head_dim]; may be `query` itself
 
 }  // namespace octavo

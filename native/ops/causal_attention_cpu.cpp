@@ -18,6 +18,7 @@ namespace {
 
 constexpr int64_t kQueriesPerTile =
     48;                                // a multiple of the six rows that the panel product holds in registers
+constexpr int64_t kTasksPerPass = 64;  // enough to keep the threads of a large machine busy
 constexpr int64_t kKeysPerTile = 128;  // a multiple of every panel's width
 
 // num_visible(query): keys that it sees, those at the front; at least one, and never fewer than the query
@@ -37,82 +38,93 @@ void attend(int num_query_heads, int num_kv_heads, int head_dim, const float* qu
   const int64_t keys_per_tile_size = panels_per_tile * head_dim * width;
   const int64_t values_per_tile_size = value_panels * kKeysPerTile * width;
 
-  std::vector<float> key_panels(static_cast<size_t>(num_kv_heads * num_tiles * keys_per_tile_size));
-  std::vector<float> value_panels_memory(
-      static_cast<size_t>(num_kv_heads * num_tiles * values_per_tile_size));
-  const double copy_cost = static_cast<double>(num_all_keys) * kv_stride * 8;
-  parallel_for_worthwhile(num_kv_heads * num_tiles, copy_cost, [&](int64_t begin, int64_t end, int) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t head = task / num_tiles, first = task % num_tiles * kKeysPerTile;
-      const int64_t num_keys = std::min(kKeysPerTile, num_all_keys - first);
-      for (int64_t panel = 0; panel * width < num_keys; ++panel)
-        kernels.transpose(std::min(width, num_keys - panel * width), head_dim,
-                          key + (first + panel * width) * kv_stride + head * head_dim, kv_stride,
-                          key_panels.data() + task * keys_per_tile_size + panel * head_dim * width);
-      float* const tile = value_panels_memory.data() + task * values_per_tile_size;
-      for (int64_t slot = 0; slot < num_keys; ++slot)
-        for (int64_t i = 0; i < head_dim; ++i)
-          tile[(i / width * kKeysPerTile + slot) * width + i % width] =
-              value[(first + slot) * kv_stride + head * head_dim + i];
-    }
-  });
-
   const int64_t num_query_tiles = (num_tokens + kQueriesPerTile - 1) / kQueriesPerTile;
-  const int64_t num_tasks = num_query_tiles * num_query_heads;
   const int group_size = num_query_heads / num_kv_heads;
-  std::atomic<int64_t> next_task{0};
-  const auto run_tasks = [&](int64_t, int64_t, int) {
-    std::vector<float> scores(static_cast<size_t>(kQueriesPerTile * kKeysPerTile));
-    std::vector<float> weighted(static_cast<size_t>(kQueriesPerTile * padded_dim));
-    float maxima[kQueriesPerTile];
-    double sums[kQueriesPerTile];
-    for (int64_t task = next_task++; task < num_tasks; task = next_task++) {
-      const int64_t first_query = (num_query_tiles - 1 - task / num_query_heads) * kQueriesPerTile;
-      const int64_t head = task % num_query_heads, kv_head = head / group_size;
-      const int64_t num_queries = std::min(kQueriesPerTile, num_tokens - first_query);
-      std::fill_n(maxima, num_queries, -std::numeric_limits<float>::infinity());
-      std::fill_n(sums, num_queries, 0.0);
-      std::fill(weighted.begin(), weighted.end(), 0.0f);
-      const int64_t key_end = num_visible(first_query + num_queries - 1);  // for the tile's last query
-      for (int64_t first_key = 0; first_key < key_end; first_key += kKeysPerTile) {
-        const int64_t num_keys = std::min(kKeysPerTile, key_end - first_key);
-        const int64_t tile = kv_head * num_tiles + first_key / kKeysPerTile;
+  // Copies of a few KV heads at a time: of all at once they would be as large as the layer's cache.
+  const int64_t tasks_per_head = num_query_tiles * group_size;
+  const int64_t heads_per_pass =
+      std::min<int64_t>(num_kv_heads, (kTasksPerPass + tasks_per_head - 1) / tasks_per_head);
+  std::vector<float> key_panels(static_cast<size_t>(heads_per_pass * num_tiles * keys_per_tile_size));
+  std::vector<float> value_panels_memory(
+      static_cast<size_t>(heads_per_pass * num_tiles * values_per_tile_size));
+  for (int64_t first_kv_head = 0; first_kv_head < num_kv_heads; first_kv_head += heads_per_pass) {
+    const int64_t num_heads = std::min(heads_per_pass, num_kv_heads - first_kv_head);
+    const double copy_cost = static_cast<double>(num_all_keys) * num_heads * head_dim * 8;
+    parallel_for_worthwhile(num_heads * num_tiles, copy_cost, [&](int64_t begin, int64_t end, int) {
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t head = first_kv_head + task / num_tiles, first = task % num_tiles * kKeysPerTile;
+        const int64_t num_keys = std::min(kKeysPerTile, num_all_keys - first);
         for (int64_t panel = 0; panel * width < num_keys; ++panel)
-          kernels.multiply(num_queries, head_dim, query + first_query * query_stride + head * head_dim,
-                           query_stride,
-                           key_panels.data() + tile * keys_per_tile_size + panel * head_dim * width, false,
-                           scores.data() + panel * width, kKeysPerTile);
-        for (int64_t row = 0; row < num_queries; ++row) {
-          float* const row_scores = scores.data() + row * kKeysPerTile;
-          const int64_t visible =
-              std::clamp<int64_t>(num_visible(first_query + row) - first_key, 0, num_keys);
-          std::fill(row_scores + visible, row_scores + num_keys, 0.0f);
-          if (visible == 0) continue;
-          double tile_sum = 0;
-          const float maximum = softmax.renew(row_scores, visible, scale, maxima[row], &tile_sum);
-          if (maximum > maxima[row]) {
-            const double correction =
-                std::exp(static_cast<double>(maxima[row]) - static_cast<double>(maximum));
-            sums[row] *= correction;
-            softmax.multiply(weighted.data() + row * padded_dim, padded_dim, static_cast<float>(correction));
-            maxima[row] = maximum;
-          }
-          sums[row] += tile_sum;
-        }
-        for (int64_t panel = 0; panel < value_panels; ++panel)
-          kernels.multiply(
-              num_queries, num_keys, scores.data(), kKeysPerTile,
-              value_panels_memory.data() + tile * values_per_tile_size + panel * kKeysPerTile * width, true,
-              weighted.data() + panel * width, padded_dim);
+          kernels.transpose(std::min(width, num_keys - panel * width), head_dim,
+                            key + (first + panel * width) * kv_stride + head * head_dim, kv_stride,
+                            key_panels.data() + task * keys_per_tile_size + panel * head_dim * width);
+        float* const tile = value_panels_memory.data() + task * values_per_tile_size;
+        for (int64_t slot = 0; slot < num_keys; ++slot)
+          for (int64_t i = 0; i < head_dim; ++i)
+            tile[(i / width * kKeysPerTile + slot) * width + i % width] =
+                value[(first + slot) * kv_stride + head * head_dim + i];
       }
-      for (int64_t row = 0; row < num_queries; ++row)
-        for (int64_t i = 0; i < head_dim; ++i)
-          output[(first_query + row) * query_stride + head * head_dim + i] =
-              static_cast<float>(weighted[static_cast<size_t>(row * padded_dim + i)] / sums[row]);
-    }
-  };
-  const double cost = static_cast<double>(num_tokens) * num_all_keys * query_stride;
-  parallel_for_worthwhile(std::min<int64_t>(ThreadPool::shared().num_threads(), num_tasks), cost, run_tasks);
+    });
+
+    const int64_t num_query_heads_now = num_heads * group_size,
+                  num_tasks = num_query_tiles * num_query_heads_now;
+    std::atomic<int64_t> next_task{0};
+    const auto run_tasks = [&](int64_t, int64_t, int) {
+      std::vector<float> scores(static_cast<size_t>(kQueriesPerTile * kKeysPerTile));
+      std::vector<float> weighted(static_cast<size_t>(kQueriesPerTile * padded_dim));
+      float maxima[kQueriesPerTile];
+      double sums[kQueriesPerTile];
+      for (int64_t task = next_task++; task < num_tasks; task = next_task++) {
+        const int64_t first_query = (num_query_tiles - 1 - task / num_query_heads_now) * kQueriesPerTile;
+        const int64_t head = first_kv_head * group_size + task % num_query_heads_now;
+        const int64_t panels_head = head / group_size - first_kv_head;
+        const int64_t num_queries = std::min(kQueriesPerTile, num_tokens - first_query);
+        std::fill_n(maxima, num_queries, -std::numeric_limits<float>::infinity());
+        std::fill_n(sums, num_queries, 0.0);
+        std::fill(weighted.begin(), weighted.end(), 0.0f);
+        const int64_t key_end = num_visible(first_query + num_queries - 1);  // for the tile's last query
+        for (int64_t first_key = 0; first_key < key_end; first_key += kKeysPerTile) {
+          const int64_t num_keys = std::min(kKeysPerTile, key_end - first_key);
+          const int64_t tile = panels_head * num_tiles + first_key / kKeysPerTile;
+          for (int64_t panel = 0; panel * width < num_keys; ++panel)
+            kernels.multiply(num_queries, head_dim, query + first_query * query_stride + head * head_dim,
+                             query_stride,
+                             key_panels.data() + tile * keys_per_tile_size + panel * head_dim * width, false,
+                             scores.data() + panel * width, kKeysPerTile);
+          for (int64_t row = 0; row < num_queries; ++row) {
+            float* const row_scores = scores.data() + row * kKeysPerTile;
+            const int64_t visible =
+                std::clamp<int64_t>(num_visible(first_query + row) - first_key, 0, num_keys);
+            std::fill(row_scores + visible, row_scores + num_keys, 0.0f);
+            if (visible == 0) continue;
+            double tile_sum = 0;
+            const float maximum = softmax.renew(row_scores, visible, scale, maxima[row], &tile_sum);
+            if (maximum > maxima[row]) {
+              const double correction =
+                  std::exp(static_cast<double>(maxima[row]) - static_cast<double>(maximum));
+              sums[row] *= correction;
+              softmax.multiply(weighted.data() + row * padded_dim, padded_dim,
+                               static_cast<float>(correction));
+              maxima[row] = maximum;
+            }
+            sums[row] += tile_sum;
+          }
+          for (int64_t panel = 0; panel < value_panels; ++panel)
+            kernels.multiply(
+                num_queries, num_keys, scores.data(), kKeysPerTile,
+                value_panels_memory.data() + tile * values_per_tile_size + panel * kKeysPerTile * width, true,
+                weighted.data() + panel * width, padded_dim);
+        }
+        for (int64_t row = 0; row < num_queries; ++row)
+          for (int64_t i = 0; i < head_dim; ++i)
+            output[(first_query + row) * query_stride + head * head_dim + i] =
+                static_cast<float>(weighted[static_cast<size_t>(row * padded_dim + i)] / sums[row]);
+      }
+    };
+    const double cost = static_cast<double>(num_tokens) * num_all_keys * num_query_heads_now * head_dim;
+    parallel_for_worthwhile(std::min<int64_t>(ThreadPool::shared().num_threads(), num_tasks), cost,
+                            run_tasks);
+  }
 }
 
 }  // namespace

@@ -262,6 +262,10 @@ PromptView Session::prompt_view(const std::vector<float>& scores) const {
 }
 
 // Over the whole prompt, or over what the choice leaves of it.
+float* Session::attention_rows() {
+  return (step_->attends_in_place ? activations_.query : activations_.attention).data();
+}
+
 void Session::attend_prompt() {
   Step& step = *step_;
   const Stopwatch stopwatch(step.attention_us);
@@ -270,7 +274,7 @@ void Session::attend_prompt() {
   if (!step.choice) {
     return causal_attention_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
                                 activations_.query.data(), activations_.key.data(), activations_.value.data(),
-                                num_tokens, attention_scale(config), activations_.attention.data());
+                                num_tokens, attention_scale(config), attention_rows());
   }
   const size_t row = static_cast<size_t>(config.num_kv_heads) * config.head_dim;
   std::vector<int32_t> positions;
@@ -292,7 +296,7 @@ void Session::attend_prompt() {
                                   .value = value.data(),
                                   .positions = positions.data(),
                                   .num_kept = static_cast<int64_t>(positions.size())},
-                                 num_tokens, attention_scale(config), activations_.attention.data());
+                                 num_tokens, attention_scale(config), attention_rows());
 }
 
 // Survivors go into blocks in order of position, so that no block has holes; each block that this fills is
@@ -329,7 +333,7 @@ void Session::finish_layer(int64_t first_token) {
   Step& step = *step_;
   const LlamaConfig& config = model_config();
   const int64_t attention_row = int64_t{config.num_query_heads} * config.head_dim;
-  model_->finish_layer(step.layer, activations_.attention.data() + first_token * attention_row,
+  model_->finish_layer(step.layer, attention_rows() + first_token * attention_row,
                        static_cast<int64_t>(step.tokens.size()) - first_token, workspace_,
                        activations_.hidden.data() + first_token * config.hidden_size);
   step.stage = Stage::kLayerEnd;

@@ -160,6 +160,7 @@ class Session {
   void choose_tokens();
   PromptView prompt_view(const std::vector<float>& scores) const;
   void attend_prompt();
+  float* attention_rows();  // [num_tokens, num_query_heads, head_dim]
   void page_prompt();
   void finish_layer(int64_t first_token);
   std::optional<Event> end_layer(const StopConditions& stop);
@@ -226,7 +227,7 @@ class Session {
   std::optional<Step> step_;
   Activations activations_;
   LlamaWorkspace workspace_;
-  PagedNumerators numerators_;  // of the layer that attended last
+  PagedNumerators numerators_;        // of the layer that attended last
   std::vector<float> next_logits_;    // [vocab_size], until the step is known to be sound
   std::vector<float> probabilities_;  // scratch
   Recorder recorder_;

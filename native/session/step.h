@@ -34,7 +34,7 @@ struct Activations {
   std::vector<float> query;      // [num_tokens, num_query_heads, head_dim]
   std::vector<float> key;        // [num_tokens, num_kv_heads, head_dim]
   std::vector<float> value;      // [num_tokens, num_kv_heads, head_dim]
-  std::vector<float> attention;  // [num_tokens, num_query_heads, head_dim]
+  std::vector<float> attention;  // [num_tokens, num_query_heads, head_dim], or none: see attention_rows
   std::vector<int64_t> positions;
 };
 
@@ -57,6 +57,8 @@ struct WaitingLayer {
 
 struct Step {
   int64_t index = 0;
+  bool attends_in_place =
+      false;  // a prompt's attention takes the place of its queries, which nobody asks for again
   Phase phase = Phase::kDecode;
   std::vector<int32_t> tokens;
   int64_t first_position = 0;

@@ -67,7 +67,7 @@ TEST("a session that another thread cancels again and again comes to the same en
     advance(*each, steps(1));
   }
   advance(alone, steps(400, 0.7));
-  std::atomic<bool> cancelled = false, done = false;
+  std::atomic<bool> cancelled = true, done = false;  // the first cancel is there before the run
   int64_t num_cancels = 0, last_seen = 0;
   std::thread runner([&] {
     for (int64_t left = 400; left > 0;) {

@@ -110,6 +110,10 @@ test("ablations stand beside the control", async () => {
 	assert.deepEqual([scores.length, scores.at(-1)!.policy], [6, "random"]);
 	const aware = (await figures.questionAwareness(model, { numPrompts: 6 })).rows;
 	assert.equal(aware.length, 2 * figures.contenders.length);
+	const scopes = (await figures.scopes(model, { numPrompts: 6 })).rows;
+	assert.deepEqual([scopes.length, new Set(scopes.map((row) => row.setting)).size], [12, 4]);
+	const prefill = (await figures.prefillAttention(model, { numPrompts: 6 })).rows;
+	assert.ok(prefill.length === 10 && prefill.every((row) => row.over_random !== null));
 });
 
 test("an experiment tells its progress, ends on a signal, and refuses what is no contender", async () => {
@@ -135,10 +139,10 @@ test("octavo figures paged-eviction writes every figure", async (t) => {
 		});
 	const { status, stdout, stderr } = run("--prompts", "1", "--output", output);
 	assert.equal(status, 0, stderr);
-	assert.match(stdout, /^11 figures/);
+	assert.match(stdout, /^13 figures/);
 	const files = readdirSync(output);
 	for (const ending of ["arrow", "html", "json"])
-		assert.equal(files.filter((file) => file.endsWith(`.${ending}`)).length, 11);
+		assert.equal(files.filter((file) => file.endsWith(`.${ending}`)).length, 13);
 	assert.equal(readFileSync(join(output, "accuracy-recall.arrow")).subarray(0, 6).toString(), "ARROW1");
 	assert.match(run("--prompts", "none").stderr, /whole number/);
 });

@@ -17,7 +17,7 @@ const control = (setting: string): Variant => ({
 /**
  * PagedEviction with each definition of a token's score.
  *
- * @returns a point a score and one of the random control, the mean of `numPrompts` (default 100)
+ * @returns a point a score and one of the random control, the mean of `numPrompts` (default 60)
  * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
  * Source: arXiv:2509.04377 gives the mean ratio; the others are what its public code offers.
  */
@@ -48,7 +48,7 @@ export function scoreVariants(model: Model, options: VariantOptions = {}): Promi
  * Every policy with the question after eviction, and with the question at the end of the prompt, where it steers what
  * is kept.
  *
- * @returns two points a policy, the mean of `numPrompts` (default 100)
+ * @returns two points a policy, the mean of `numPrompts` (default 60)
  * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
  */
 export function questionAwareness(model: Model, options: VariantOptions = {}): Promise<PaperFigure<Point>> {
@@ -62,5 +62,57 @@ export function questionAwareness(model: Model, options: VariantOptions = {}): P
 		title: "Asked after eviction, or in the prompt",
 		caption:
 			"With the question in the prompt, its end is protected, steers policies that look at attention, and the first of the two answer tokens comes from the prompt's own full attention: hence the higher control.",
+	});
+}
+
+/**
+ * One choice a layer, or one for all layers by three reductions, for a policy that misses here and one that does not.
+ *
+ * @returns a point a policy and scope, and the random control per layer and shared, the mean of `numPrompts` (default 60)
+ * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
+ */
+export function scopes(model: Model, options: VariantOptions = {}): Promise<PaperFigure<Point>> {
+	const all = [
+		["per layer", "per-layer"],
+		["shared: layer 0", { shared: "layer-0" }],
+		["shared: mean score", { shared: "mean-score" }],
+		["shared: mean rank", { shared: "mean-rank" }],
+	] as const;
+	const variants = all.flatMap(([setting, scope]): Variant[] => [
+		{ setting, name: "paged-eviction", policy: (budget) => policies.pagedEviction({ budget, scope }) },
+		{ setting, name: "key-diff", policy: (budget) => policies.keyDiff({ budget, scope }) },
+		{ setting, name: randomControl, policy: (budget, seed) => policies.random({ budget, seed, scope }) },
+	]);
+	return runVariants(model, variants, options, {
+		call: "scopes",
+		name: "scopes",
+		title: "Each layer for itself, or all alike",
+		caption: "Shared: all layers drop the same tokens, as where one block spans all layers.",
+	});
+}
+
+/**
+ * The prompt cut after its attention, or before: then every token attends to what stays of those up to it.
+ *
+ * @returns two points a policy, the mean of `numPrompts` (default 60)
+ * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
+ */
+export function prefillAttention(model: Model, options: VariantOptions = {}): Promise<PaperFigure<Point>> {
+	const variants = (["full", "evicted"] as const).flatMap((prefillAttention): Variant[] => {
+		const setting = prefillAttention === "full" ? "cut after the prompt's attention" : "cut before it";
+		const shared = { prefillAttention };
+		return [
+			{ setting, name: "paged-eviction", policy: (budget) => policies.pagedEviction({ budget, ...shared }) },
+			{ setting, name: "streaming-llm", policy: (budget) => policies.streamingLlm({ budget, ...shared }) },
+			{ setting, name: "inverse-key-norm", policy: (budget) => policies.inverseKeyNorm({ budget, ...shared }) },
+			{ setting, name: "key-diff", policy: (budget) => policies.keyDiff({ budget, ...shared }) },
+			{ setting, name: randomControl, policy: (budget, seed) => policies.random({ budget, seed, ...shared }) },
+		];
+	});
+	return runVariants(model, variants, options, {
+		call: "prefillAttention",
+		name: "prefill-attention",
+		title: "Prompt cut after its attention, or before",
+		caption: "Cut before, later layers see states that were made without the dropped tokens.",
 	});
 }

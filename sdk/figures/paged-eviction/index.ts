@@ -3,7 +3,7 @@
 
 import type { Model } from "../../load-model.js";
 import type { PaperFigure } from "../result.js";
-import { questionAwareness, scoreVariants } from "./ablations.js";
+import { prefillAttention, questionAwareness, scopes, scoreVariants } from "./ablations.js";
 import { accuracyByBudget } from "./accuracy.js";
 import { accuracyByBlockSize } from "./block-size.js";
 import { needleByDepth } from "./depth.js";
@@ -30,7 +30,9 @@ export {
 	evictionOverhead,
 	memoryOverTime,
 	needleByDepth,
+	prefillAttention,
 	questionAwareness,
+	scopes,
 	scoreCorrelation,
 	scoreVariants,
 	zeroedOrEvicted,
@@ -48,7 +50,7 @@ export type Experiment = (model: Model, options?: ExperimentOptions) => Promise<
  * const model = await loadModel();
  * const { table, chart } = await figures.accuracyByBudget(model, { task: "needle", budgets: [64], numPrompts: 4 });
  * console.log(chart.title, table.numRows);   // Accuracy by budget: needle 9
- * console.log(figures.pagedEviction.length);   // 11
+ * console.log(figures.pagedEviction.length);   // 13
  * ```
  */
 export const pagedEviction: readonly Experiment[] = [
@@ -60,7 +62,9 @@ export const pagedEviction: readonly Experiment[] = [
 	(model, { numPrompts: _, ...options } = {}) => memoryOverTime(model, options),
 	(model, { numPrompts: _, ...options } = {}) => evictionOverhead(model, options),
 	scoreVariants,
+	scoreCorrelation,
+	scopes,
+	prefillAttention,
 	questionAwareness,
 	zeroedOrEvicted,
-	scoreCorrelation,
 ];

@@ -39,7 +39,7 @@ export async function runVariants(
 	text: { call: string; name: string; title: string; caption: string },
 ): Promise<PaperFigure<Point>> {
 	const checked = checkOptions(`figures.${text.call}()`, options, {
-		...sharedChecks(100),
+		...sharedChecks(60),
 		budget: integer(1, 2 ** 31 - 1, 64),
 		blockSize: integer(1, 256, 8),
 	});

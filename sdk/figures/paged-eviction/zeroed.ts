@@ -69,12 +69,12 @@ function massOn(session: Session, layer: number, positions: readonly number[]): 
  * Evicting tokens beside zeroing their keys and values: what is answered, and what attention the dead slots take. The
  * tokens are drawn by chance, so that no score is to blame.
  *
- * @returns a point a way, the mean of `numPrompts` (default 100)
+ * @returns a point a way, the mean of `numPrompts` (default 60)
  * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
  */
 export async function zeroedOrEvicted(model: Model, options: ZeroedOptions = {}): Promise<PaperFigure<ZeroedPoint>> {
 	const checked = checkOptions("figures.zeroedOrEvicted()", options, {
-		...sharedChecks(100),
+		...sharedChecks(60),
 		budget: integer(1, 2 ** 31 - 1, 96),
 		blockSize: integer(1, 256, 8),
 	});

@@ -3,10 +3,11 @@
 export type { EngineInfo, LlamaSpec } from "../native/addon.js";
 export * as chart from "./chart/index.js";
 export type { Breakpoint } from "./debug/breakpoints.js";
+export type { LiveView } from "./debug/live-view.js";
 export type { Steppable } from "./debug/steppable.js";
 export type { EvictionStop } from "./decode/eviction-stop.js";
 export type { BlockView, LayerView, PatternOptions } from "./decode/layer-view.js";
-export type { Prompt, RunOptions, SessionOptions, StepOptions } from "./decode/options.js";
+export type { Prompt, RunOptions, SessionOptions, SessionViewOptions, StepOptions } from "./decode/options.js";
 export * as policies from "./decode/policies/index.js";
 export type { Policy } from "./decode/policies/policy.js";
 export type { RunResult, SessionEvents, StopEvent, TokenEvent } from "./decode/run.js";

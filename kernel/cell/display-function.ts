@@ -55,13 +55,24 @@ export interface ClearOptions {
 	wait?: boolean;
 }
 
+/** The id under which a value wants to be displayed, as it replaces its output itself; undefined for other values. */
+export function ownDisplayId(value: unknown): string | undefined {
+	if (typeof value !== "object" || value === null) return undefined;
+	try {
+		const id: unknown = Reflect.get(value, Symbol.for("octavo.displayId"));
+		return typeof id === "string" ? id : undefined;
+	} catch {
+		return undefined;
+	}
+}
+
 /** Makes the function. @param toBundle shows a value */
 export function makeDisplay(outbox: Outbox, toBundle: (value: unknown) => Promise<Bundle>): DisplayFunction {
 	const send = (value: unknown, displayId: string, update: boolean) =>
 		outbox.later(toBundle(value).then((bundle) => ({ type: "display", bundle, displayId, update })));
 	const show = async (
 		value: unknown,
-		{ displayId = crypto.randomUUID(), update = false }: DisplayOptions = {},
+		{ displayId = ownDisplayId(value) ?? crypto.randomUUID(), update = false }: DisplayOptions = {},
 	): Promise<DisplayHandle> => {
 		await send(value, displayId, update);
 		return { displayId, update: (next) => send(next, displayId, true) };

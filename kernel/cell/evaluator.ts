@@ -133,9 +133,10 @@ export class Evaluator {
 	 * Runs a cell.
 	 *
 	 * @param label how tracebacks call it
-	 * @param show shows the last expression's value; part of the cell, since values run code to show themselves
+	 * @param show shows the last expression's value, or gives nothing where it has displayed it already; part of the cell,
+	 *   since values run code to show themselves
 	 */
-	async execute(code: string, label: string, show: (value: unknown) => Promise<Bundle>): Promise<Outcome> {
+	async execute(code: string, label: string, show: (value: unknown) => Promise<Bundle | undefined>): Promise<Outcome> {
 		let lastName: string | undefined;
 		let bundle: Bundle | undefined;
 		this.#variables.begin();

@@ -8,7 +8,7 @@ import { createDisplay } from "../display/index.js";
 import { LaneReader, LaneWriter } from "./buffer-lane.js";
 import { CommDelivery } from "./comm-delivery.js";
 import { CommRegistry } from "./comms.js";
-import { makeDisplay } from "./display-function.js";
+import { makeDisplay, ownDisplayId } from "./display-function.js";
 import { Evaluator } from "./evaluator.js";
 import { installGlobals } from "./globals.js";
 import { Inputs } from "./input.js";
@@ -51,6 +51,8 @@ installGlobals({
 	comms,
 	...inputs.functions(),
 });
+// What libraries find, so that they need not import the kernel.
+Object.defineProperty(globalThis, Symbol.for("octavo.notebook"), { value: { display: cellDisplay, comms } });
 evaluator.warmUp();
 listen();
 interrupts.leave();
@@ -141,7 +143,13 @@ async function execute(request: Extract<WorkerRequest, { method: "execute" }>): 
 	display.beginCell(request.cell);
 	inputs.begin(request.stdin);
 	const show = (value: unknown) => display.toMimeBundle(value);
-	const { error, bundle } = await evaluator.execute(request.code, `cell [${request.count}]`, show);
+	const showResult = async (value: unknown) => {
+		// A result has no id, so what replaces its output later is displayed instead.
+		if (ownDisplayId(value) === undefined) return show(value);
+		await cellDisplay(value);
+		return undefined;
+	};
+	const { error, bundle } = await evaluator.execute(request.code, `cell [${request.count}]`, showResult);
 	const result: ExecuteResult = { expressions: {} };
 	if (error) {
 		result.error = error;

@@ -2,6 +2,7 @@
 
 import type { DecisionSpec, NativeSession } from "../../native/addon.js";
 import { Breakpoints } from "../debug/breakpoints.js";
+import { LiveViews } from "../debug/live-view.js";
 import { native, OctavoError } from "../errors.js";
 import type { TraceMetadata } from "../trace/arrow-schema.js";
 import { TraceRecorder } from "../trace/recorder.js";
@@ -33,6 +34,8 @@ export class Driver implements RunContext {
 	#numWaiting = 0;
 	#busy = false;
 	#closed = false;
+	/** Views that are drawn again after each call. */
+	readonly views = new LiveViews();
 
 	/**
 	 * @param textOf text that a token adds in a step, for the record of the step
@@ -61,6 +64,10 @@ export class Driver implements RunContext {
 		return this.#closed;
 	}
 
+	get busy(): boolean {
+		return this.#busy;
+	}
+
 	/** Does work on the calling thread. */
 	sync<T>(work: Work<T>): T {
 		this.#requireIdle();
@@ -69,6 +76,8 @@ export class Driver implements RunContext {
 		} catch (error) {
 			this.#forgetStop(error);
 			throw error;
+		} finally {
+			this.views.changed();
 		}
 	}
 
@@ -83,6 +92,7 @@ export class Driver implements RunContext {
 			throw error;
 		} finally {
 			this.#busy = false;
+			this.views.changed();
 		}
 	}
 
@@ -134,12 +144,14 @@ export class Driver implements RunContext {
 		this.#nextStep = nextStep;
 		if (to instanceof Snapshot) this.#recorder.restore(to.recorder);
 		else this.#recorder.cutAt(nextStep);
+		this.views.changed();
 	}
 
 	close(): void {
 		if (this.#closed) return;
 		this.#requireIdle();
 		this.drain();
+		this.views.close();
 		native(() => this.native.dispose());
 		this.#closed = true;
 	}

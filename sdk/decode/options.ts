@@ -137,6 +137,25 @@ export function checkRun(owner: string, options: unknown, defaults: DecodeDefaul
 	});
 }
 
+/** Options of `view`. */
+export interface SessionViewOptions {
+	/** Layers drawn. Default: the first four. */
+	layers?: readonly number[];
+	/** Tokens that the button "continue" decodes at most; from 1. Default 64. */
+	maxTokens?: number;
+}
+
+/** Checks the options of `view`. @throws {OctavoError} ERR_OCTAVO_OPTION */
+export function checkView(options: unknown, numLayers: number): { layers: readonly number[]; maxTokens: number } {
+	const { layers, maxTokens } = checkOptions("view()", options, {
+		layers: anything,
+		maxTokens: integer(1, 2 ** 31 - 1, 64),
+	});
+	if (layers === undefined) return { layers: Array.from({ length: Math.min(4, numLayers) }, (_, i) => i), maxTokens };
+	if (Array.isArray(layers) && layers.length > 0) return { layers, maxTokens };
+	throw new OctavoError("ERR_OCTAVO_OPTION", `Expected a list of layers for layers but received ${received(layers)}`);
+}
+
 /** Tokens, or text for a model with a vocabulary. */
 export type Prompt = string | Int32Array | readonly number[];
 

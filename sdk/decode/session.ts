@@ -4,9 +4,20 @@
 import { setImmediate } from "node:timers/promises";
 import type { AdvanceRequest, SamplingSpec } from "../../native/addon.js";
 import type { Breakpoint } from "../debug/breakpoints.js";
+import type { LiveView } from "../debug/live-view.js";
 import type { Steppable } from "../debug/steppable.js";
 import { native } from "../errors.js";
-import { checkRun, checkStep, type Prompt, promptTokens, type RunOptions, type StepOptions } from "./options.js";
+import { BlockMapDrawer } from "./live-block-map.js";
+import {
+	checkRun,
+	checkStep,
+	checkView,
+	type Prompt,
+	promptTokens,
+	type RunOptions,
+	type SessionViewOptions,
+	type StepOptions,
+} from "./options.js";
 import { completeSteps, type RunResult, runToStop, type SessionEvents, type Work } from "./run.js";
 import { SessionView } from "./session-view.js";
 import type { Step } from "./step.js";
@@ -161,6 +172,36 @@ export class Session extends SessionView implements Steppable<Step, SessionEvent
 		const forked = { ...metadata, policy, policyOptions, seed: changes.seed ?? metadata.seed };
 		const model = { ...this.model, metadata: forked, policy: changes.policy ?? this.model.policy };
 		return new Session(fork, model, this.driver);
+	}
+
+	/**
+	 * A picture of the block tables that follows the session, with buttons to step, to go on to the next breakpoint and to
+	 * go back by a token, as far as the option `history` reaches. Show it as a cell's last expression.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_LAYER
+	 */
+	view(options: SessionViewOptions = {}): LiveView {
+		const { layers, maxTokens } = checkView(options, this.model.numLayers);
+		for (const layer of layers) this.layer(layer);
+		const drawer = new BlockMapDrawer();
+		const { driver } = this;
+		return driver.views.open({
+			get busy() {
+				return driver.busy || driver.closed;
+			},
+			draw: () =>
+				drawer.draw({
+					layers: layers.map((index) => this.layer(index)),
+					numTokens: this.numTokens,
+					stoppedAt: this.stoppedAt,
+					text: this.text(this.tokens.slice(-12)),
+				}),
+			actions: {
+				step: () => this.step(),
+				run: () => this.run({ maxTokens }),
+				back: () => this.rewind({ tokens: this.numTokens - 1 }),
+			},
+		});
 	}
 
 	/**

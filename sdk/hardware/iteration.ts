@@ -2,17 +2,19 @@
 // simulation itself is complete from the beginning, so stepping back costs nothing.
 
 import { type Breakpoint, Breakpoints } from "../debug/breakpoints.js";
+import { type LiveView, LiveViews } from "../debug/live-view.js";
 import type { Steppable } from "../debug/steppable.js";
 import { OctavoError, received } from "../errors.js";
 import { anything, checkOptions } from "../options.js";
 import type { IterationTrace } from "../trace/iteration-trace.js";
 import type { TrainingConfiguration } from "../train/schedule/configuration.js";
 import type { Schedule, Task } from "../train/schedule/task.js";
-import { memoryOverTime } from "./memory.js";
+import { drawTimeline } from "./live-timeline.js";
 import type { Profile } from "./profile.js";
 import { recordIteration } from "./record.js";
 import { searchOctavo } from "./search.js";
 import { type Simulation, simulate } from "./simulate.js";
+import { orderOfStarts } from "./task-order.js";
 
 /** One task as the stepper meets it: it begins now. */
 export interface TaskStep {
@@ -83,6 +85,7 @@ export class SimulatedIteration
 	readonly trace: IterationTrace;
 	readonly #order: readonly TaskStep[];
 	readonly #breakpoints = new Breakpoints<IterationEvents>(["task", "phase", "subgroup", "resource", "memory"]);
+	readonly #views = new LiveViews();
 	#next = 0;
 	#closed = false;
 
@@ -117,6 +120,7 @@ export class SimulatedIteration
 			throw new OctavoError("ERR_OCTAVO_END", message);
 		}
 		this.#next++;
+		this.#views.changed();
 		return step;
 	}
 
@@ -173,10 +177,29 @@ export class SimulatedIteration
 			if (!valid) refuse(`a whole number from 0 to ${this.numTasks} for tasks`, tasks);
 			this.#next = tasks;
 		}
+		this.#views.changed();
+	}
+
+	/**
+	 * A timeline that follows the walk, with buttons to take a task, to go on to the next breakpoint and to go back by a
+	 * task. Show it as a cell's last expression.
+	 */
+	view(): LiveView {
+		this.#refuseClosed();
+		return this.#views.open({
+			busy: false,
+			draw: () => drawTimeline(this.#order, this.#next),
+			actions: {
+				step: () => this.stepSync(),
+				run: () => this.runSync(),
+				back: () => this.rewind({ tasks: Math.max(0, this.#next - 1) }),
+			},
+		});
 	}
 
 	/** Ends the walk; the trace stays. */
 	close(): void {
+		this.#views.close();
 		this.#closed = true;
 	}
 
@@ -222,19 +245,4 @@ function refuse(expected: string, came: unknown): never {
 export function simulateIteration(what: Schedule | TrainingConfiguration, profile: Profile): SimulatedIteration {
 	const simulation = "tasks" in what ? simulate(what, profile) : searchOctavo(what, profile).simulation;
 	return new SimulatedIteration(simulation);
-}
-
-function orderOfStarts(simulation: Simulation): TaskStep[] {
-	const moments = memoryOverTime(simulation);
-	const ordered = [...simulation.tasks].sort((a, b) => a.startUs - b.startUs || a.endUs - b.endUs);
-	let moment = -1;
-	let running: typeof ordered = [];
-	return ordered.map((each, index) => {
-		while (moments[moment + 1] !== undefined && moments[moment + 1]!.timeUs <= each.startUs) moment++;
-		const { deviceBytes = 0, hostBytes = 0 } = moments[moment] ?? {};
-		running = running.filter(({ endUs }) => endUs > each.startUs);
-		const ids = running.map(({ task }) => task.id);
-		running.push(each);
-		return { index, ...each, deviceBytes, hostBytes, running: ids };
-	});
 }

@@ -99,6 +99,26 @@ export interface PolicySpec {
 	shared?: "layer-0" | "mean-score" | "mean-rank";
 	/** Whether a prompt is cut before it attends; not where it is scored by its attention or by a mean over layers. Default `full`. */
 	prefillAttention?: "full" | "evicted";
+	/** What leaves at once in decode: a block each time the newest is full over budget, or a token a step. Default `block`. */
+	granularity?: "block" | "token";
+	/**
+	 * With tokens: what becomes of the freed slot. `recycle`: the newest token takes it. `mask`: it stays as a hole, and a block
+	 * goes with its last token. `compact`: as `mask`, until the holes add up to a block; then the tokens of the sparsest block move.
+	 * Default `recycle`.
+	 */
+	holes?: "recycle" | "mask" | "compact";
+	/** Whether the KV heads of a layer keep the same tokens or each its own, equally many. Default `shared`. */
+	heads?: "shared" | "per-head";
+	/** streaming-llm: where kept keys stand to the query: as they were seen, or by their place in the cache. Default `original`. */
+	positions?: "original" | "reassigned";
+	/** streaming-llm: first tokens that stay. Default: the first block; with tokens 4. */
+	sinks?: number;
+	/** h2o: newest tokens that stay whatever their scores. Default: half the budget. */
+	recent?: number;
+	/** tova, with tokens: whether the newest tokens stay whatever their scores. Default true. */
+	protectNewest?: boolean;
+	/** inverse-key-norm: layers that keep everything. Default: none. */
+	skipLayers?: readonly number[];
 	/** random: key of the counter-based generator. Default: the session's seed. */
 	seed?: number;
 }
@@ -152,13 +172,13 @@ export interface AdvanceRequest {
 	/** Sampling one of these ends the run after its step. */
 	endTokens?: Int32Array;
 	stop?: StopSpec;
-	/** Only where the session stopped before the eviction of a block: what to do in place of the policy's choice. */
+	/** Only where the session stopped before an eviction in decode: what to do in place of the policy's choice. */
 	decision?: DecisionSpec;
 }
 
 /**
- * Nothing goes and the cache grows by a block; or another block goes, by its place in the table, any but the newest. At a
- * stop for scores: a score for each candidate, none NaN.
+ * Nothing goes and the cache grows; or another block goes, by its place in the table, any but the newest, or another token,
+ * by its position. At a stop for scores: a score for each candidate, none NaN.
  */
 export type DecisionSpec = { veto: true } | { replaceWith: number } | { scores: Float32Array };
 
@@ -167,14 +187,18 @@ export interface EvictEvent {
 	stepIndex: number;
 	layer: number;
 	phase: "prefill" | "decode";
-	/** `token`: single tokens of the prompt, before they are paged; `block`: one whole block. */
+	/** `token`: single tokens, of the prompt before they are paged; `block`: one whole block. */
 	granularity: "token" | "block";
 	/** All layers share the decision: it is layer 0's, and stands in the others. */
 	shared: boolean;
-	/** Place in the block table; absent for tokens. */
+	/** The head that chose, where each chooses for itself: one event a head. */
+	kvHead?: number;
+	/** Place in the block table of the block, or of that of one cached token; absent for a prompt's tokens, and for several. */
 	logicalIndex?: number;
-	/** Physical block; absent for tokens. */
+	/** Physical block; absent as `logicalIndex` is. */
 	blockId?: number;
+	/** Slot of one cached token in its block. */
+	slotIndex?: number;
 	/** RoPE positions of the tokens that go. */
 	positions: Int32Array;
 	/** Score of what goes: the block's, or the highest among the tokens that go. */
@@ -239,7 +263,7 @@ export interface LayerCache {
 	keys: NativeTensor;
 	/** f32 [num_blocks, num_kv_heads, block_size, head_dim]. */
 	values: NativeTensor;
-	/** i32 [num_blocks, block_size]; -1 in slots never filled. */
+	/** i32 [num_blocks, block_size], or [num_blocks, num_kv_heads, block_size] where heads differ; -1 in slots never filled. */
 	positions: NativeTensor;
 }
 
@@ -247,12 +271,14 @@ export interface LayerCache {
 export interface LayerState {
 	/** Physical ids in logical order. */
 	blockIds: Int32Array;
-	/** Filled slots of each block. */
+	/** Filled slots of each block, holes among them. */
 	filled: Int32Array;
+	/** Holes, by their place in the table: logical index times block size, plus the slot in the block. */
+	deadSlots: Int32Array;
 	/** Score of each block as the policy sees it; NaN where it has none yet. */
 	scores: Float32Array;
 	refCounts: Int32Array;
-	/** Live slots: what attention loops over. */
+	/** Live slots: what attention reads. */
 	kvLen: number;
 	numFreeBlocks: number;
 	/** Blocks that only snapshots and history hold. */

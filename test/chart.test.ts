@@ -108,6 +108,7 @@ test("blockMap draws fewer steps of a long trace, says so, and keeps every evict
 			layer_index: fill(0),
 			logical_index: fill(0),
 			block_id: steps.map((step) => step % 16),
+			kv_head: fill(-1),
 			filled: fill(1),
 			score: fill(1),
 			positions: steps.map((step) => [step]),

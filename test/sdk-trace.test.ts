@@ -194,13 +194,13 @@ test("tables show as text and HTML, shortened, with what was derived from them",
 	const show = (value: Table) =>
 		(value as unknown as Record<symbol, () => Record<string, string>>)[Symbol.for("Jupyter.display")]!();
 	const shown = show(table);
-	assert.match(shown["text/plain"]!, /30 rows × 14 columns, rows 0 to 19 shown/);
+	assert.match(shown["text/plain"]!, /30 rows × 16 columns, rows 0 to 19 shown/);
 	assert.match(shown["text/html"]!, /title="Running number · Int32"/);
 	assert.equal(shown["text/html"]!.match(/<tr>/g)!.length, 21);
-	assert.match(show(table.slice(25, 30))["text/plain"]!, /5 rows × 14 columns$/);
+	assert.match(show(table.slice(25, 30))["text/plain"]!, /5 rows × 16 columns$/);
 	const lines = tableToText(table, { offset: 3, numRows: 2, maxListItems: 1 }).split("\n");
 	assert.equal(lines.length, 4);
-	assert.match(lines[1]!, /^3 .*\[11003, … 3 in all\]/);
+	assert.match(lines[1]!, /^3 .*\[13003, … 3 in all\]/);
 });
 
 test("a table goes along as an Arrow stream while it is small", () => {

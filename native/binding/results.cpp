@@ -18,8 +18,10 @@ Napi::Value to_js(Napi::Env env, EvictEvent&& event) {
   object.Set("phase", event.phase == Phase::kPrefill ? "prefill" : "decode");
   object.Set("granularity", event.granularity == Granularity::kToken ? "token" : "block");
   object.Set("shared", event.shared);
+  if (event.kv_head) object.Set("kvHead", *event.kv_head);
   if (event.logical_index) object.Set("logicalIndex", *event.logical_index);
   if (event.block_id) object.Set("blockId", *event.block_id);
+  if (event.slot_index) object.Set("slotIndex", *event.slot_index);
   object.Set("positions", to_typed_array(env, std::move(event.positions)));
   object.Set("score", event.score);
   object.Set("runnerUpScore", event.runner_up_score);
@@ -127,6 +129,7 @@ Napi::Object to_js(Napi::Env env, LayerState&& state) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("blockIds", to_typed_array(env, std::move(state.block_ids)));
   object.Set("filled", to_typed_array(env, std::move(state.filled)));
+  object.Set("deadSlots", to_typed_array(env, std::move(state.dead_slots)));
   object.Set("scores", to_typed_array(env, std::move(state.scores)));
   object.Set("refCounts", to_typed_array(env, std::move(state.ref_counts)));
   object.Set("kvLen", static_cast<double>(state.kv_len));

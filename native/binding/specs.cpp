@@ -30,6 +30,26 @@ PolicyConfig to_policy_config(const Fields& fields, uint64_t session_seed) {
   config.tail_protect = fields.choice<TailProtect>(
       "tailProtect", {{"page", TailProtect::kPage}, {"page+remainder", TailProtect::kPageAndRemainder}},
       TailProtect::kPage);
+  config.unit = fields.choice<EvictionUnit>(
+      "granularity", {{"block", EvictionUnit::kBlock}, {"token", EvictionUnit::kToken}},
+      EvictionUnit::kBlock);
+  config.holes = fields.choice<Holes>(
+      "holes", {{"recycle", Holes::kRecycle}, {"mask", Holes::kMask}, {"compact", Holes::kCompact}},
+      Holes::kRecycle);
+  config.heads = fields.choice<Heads>("heads", {{"shared", Heads::kShared}, {"per-head", Heads::kPerHead}},
+                                      Heads::kShared);
+  config.positions = fields.choice<Positions>(
+      "positions", {{"original", Positions::kOriginal}, {"reassigned", Positions::kReassigned}},
+      Positions::kOriginal);
+  if (fields.has("sinks")) config.num_sinks = fields.integer("sinks", 0, kMaxInt32);
+  if (fields.has("recent")) config.num_recent = fields.integer("recent", 0, kMaxInt32);
+  config.protect_newest = fields.boolean("protectNewest", true);
+  if (fields.has("skipLayers")) {
+    for (const Napi::Value& layer : fields.list("skipLayers")) {
+      config.skip_layers.push_back(
+          static_cast<int32_t>(to_integer(layer, fields.path("skipLayers"), 0, kMaxLayers)));
+    }
+  }
   if (fields.has("window")) config.window = fields.integer("window", 0, kMaxInt32);
   if (fields.has("poolingWidth")) config.pooling_width = fields.integer("poolingWidth", 0, kMaxInt32);
   config.pooling = fields.choice<Pooling>("pooling", {{"avg", Pooling::kMean}, {"max", Pooling::kMaximum}},
@@ -73,7 +93,7 @@ Decision to_decision(const Fields& fields) {
   if (fields.has("scores")) {
     decision.scores = to_float32s(fields.value("scores"), fields.path("scores"));
   } else if (!fields.boolean("veto", false)) {
-    decision.logical_index = fields.integer32("replaceWith", 0, kMaxInt32);
+    decision.replacement = fields.integer32("replaceWith", 0, kMaxInt32);
   }
   return decision;
 }

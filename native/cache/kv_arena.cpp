@@ -36,12 +36,16 @@ KvArena::KvArena(const KvCacheShape& shape)
   const std::vector<int64_t> arena = {shape.num_blocks, shape.num_kv_heads, shape.block_size, shape.head_dim};
   keys = Tensor::zeros(DType::kF32, arena);
   values = Tensor::zeros(DType::kF32, arena);
-  positions = Tensor::zeros(DType::kI32, {shape.num_blocks, shape.block_size});
+  positions = Tensor::zeros(DType::kI32,
+                            shape.per_head
+                                ? std::vector<int64_t>{shape.num_blocks, shape.num_kv_heads, shape.block_size}
+                                : std::vector<int64_t>{shape.num_blocks, shape.block_size});
   std::memset(positions.data, 0xff, positions.size_bytes());  // every byte 0xff is -1
 }
 
 int32_t* KvArena::block_positions(int block_id) const {
-  return positions.i32() + static_cast<size_t>(block_id) * static_cast<size_t>(shape.block_size);
+  return positions.i32() + static_cast<size_t>(block_id) * static_cast<size_t>(num_position_rows()) *
+                               static_cast<size_t>(shape.block_size);
 }
 
 void KvArena::copy_block(const KvArena& source, int from, int to, int num_slots) const {
@@ -51,8 +55,11 @@ void KvArena::copy_block(const KvArena& source, int from, int to, int num_slots)
     std::memcpy(block_keys(to) + index * head, source.block_keys(from) + index * head, bytes);
     std::memcpy(block_values(to) + index * head, source.block_values(from) + index * head, bytes);
   }
-  std::memcpy(block_positions(to), source.block_positions(from),
-              static_cast<size_t>(num_slots) * sizeof(int32_t));
+  for (int64_t row = 0; row < num_position_rows(); ++row) {
+    std::memcpy(block_positions(to) + row * shape.block_size,
+                source.block_positions(from) + row * shape.block_size,
+                static_cast<size_t>(num_slots) * sizeof(int32_t));
+  }
 }
 
 }  // namespace octavo

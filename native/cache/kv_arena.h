@@ -16,6 +16,7 @@ struct KvCacheShape {
   int num_kv_heads;
   int block_size;
   int head_dim;
+  bool per_head = false;  // whether each KV head holds tokens of its own in a slot
 };
 
 struct KvArena {
@@ -25,7 +26,9 @@ struct KvArena {
   // Keys or values of a block: f32 [num_kv_heads, block_size, head_dim].
   float* block_keys(int block_id) const { return keys.f32() + block_offset(block_id); }
   float* block_values(int block_id) const { return values.f32() + block_offset(block_id); }
-  int32_t* block_positions(int block_id) const;  // [block_size]
+  // KV heads that have positions of their own: all, or one for all.
+  int num_position_rows() const { return shape.per_head ? shape.num_kv_heads : 1; }
+  int32_t* block_positions(int block_id) const;  // [num_position_rows, block_size]
   // Copies the first num_slots slots of a block, of this arena or of another one of the same shape of blocks.
   void copy_block(int from, int to, int num_slots) const { copy_block(*this, from, to, num_slots); }
   void copy_block(const KvArena& source, int from, int to, int num_slots) const;
@@ -34,7 +37,8 @@ struct KvArena {
   const int64_t block_elements;
   Tensor keys;       // f32 [num_blocks, num_kv_heads, block_size, head_dim]
   Tensor values;     // f32 [num_blocks, num_kv_heads, block_size, head_dim]
-  Tensor positions;  // i32 [num_blocks, block_size], -1 where never filled
+  Tensor positions;  // i32 [num_blocks, block_size], or [num_blocks, num_kv_heads, block_size] where heads
+                     // differ; -1 where never filled
   std::mutex mutex;  // guards pool
   BlockPool pool;
 

@@ -1,7 +1,9 @@
-// The undo log records only what steps do (take or copy a block, fill a slot, score, evict); contents of dead
-// slots are not restored, because nothing reads them.
+// The undo log records only what steps do; contents of dead slots are not restored, because nothing reads
+// them. A reference that a step gives up, and a slot's cover, go with the commit: until then no other holder
+// may write what a roll-back would need.
 #include "cache/kv_cache.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -33,9 +35,25 @@ int KvCache::ref_count(int block_id) const {
   return arena_->pool.ref_count(block_id);
 }
 
-std::vector<int32_t> KvCache::live_positions(int logical_index) const {
-  const int32_t* first = arena_->block_positions(table_.block_id(logical_index));
-  return {first, first + table_.filled(logical_index)};
+bool KvCache::shares_blocks() const {
+  const std::lock_guard lock(arena_->mutex);
+  const auto& ids = table_.block_ids();
+  return std::any_of(ids.begin(), ids.end(), [&](int32_t id) { return arena_->pool.ref_count(id) > 1; });
+}
+
+int32_t KvCache::slot_position(int64_t slot, int row) const {
+  return arena_->block_positions(id_of(slot))[int64_t{row} * shape().block_size + slot % shape().block_size];
+}
+
+std::vector<int32_t> KvCache::live_positions(int logical_index, int row) const {
+  std::vector<int32_t> positions;
+  const int64_t first = int64_t{logical_index} * shape().block_size;
+  const int filled = table_.filled(logical_index);
+  positions.reserve(static_cast<size_t>(filled));
+  for (int64_t slot = first; slot < first + filled; ++slot) {
+    if (!table_.is_dead(slot)) positions.push_back(slot_position(slot, row));
+  }
+  return positions;
 }
 
 // With the lock held. A slot that another holder covers is not ours to write.
@@ -46,7 +64,7 @@ bool KvCache::must_copy_newest() const {
 
 int64_t KvCache::num_blocks_needed(int64_t num_tokens) const {
   const std::lock_guard lock(arena_->mutex);
-  const int64_t missing = num_tokens - (table_.allocated_tokens() - table_.kv_len());
+  const int64_t missing = num_tokens - (table_.allocated_tokens() - table_.num_slots());
   const int64_t num_new = missing <= 0 ? 0 : (missing + table_.block_size() - 1) / table_.block_size();
   return num_new + (must_copy_newest() ? 1 : 0);
 }
@@ -56,6 +74,7 @@ void KvCache::commit_step() {
   for (const Undo& undo : undo_) {
     if (undo.change == Change::kEviction) arena_->pool.release(undo.block_id, undo.filled, Holder::kTable);
     if (undo.change == Change::kCopy) arena_->pool.release(undo.copied_from, undo.filled, Holder::kTable);
+    if (undo.change == Change::kDrop) arena_->pool.cover(undo.block_id, undo.filled, undo.filled - 1);
   }
   undo_.clear();
 }
@@ -66,7 +85,7 @@ void KvCache::undo_in_table(const Undo& undo, BlockTable& table) {
       table.undo_append_block();
       break;
     case Change::kCopy:
-      table.replace_block(table.num_blocks() - 1, undo.copied_from);
+      table.replace_block(undo.logical_index, undo.copied_from);
       break;
     case Change::kSlot:
       table.undo_append_slot();
@@ -75,8 +94,35 @@ void KvCache::undo_in_table(const Undo& undo, BlockTable& table) {
       table.set_score(undo.logical_index, undo.score);
       break;
     case Change::kEviction:
-      table.undo_erase_block(undo.logical_index, undo.block_id, undo.filled, undo.score);
+      table.undo_erase_block(undo.logical_index, undo.block_id, undo.filled, undo.score, undo.dead_words);
       break;
+    case Change::kDrop:
+      table.undo_drop_slot();
+      break;
+    case Change::kDeath:
+      table.set_dead(undo.slot, false);
+      break;
+    case Change::kRevival:
+      table.set_dead(undo.slot, true);
+      break;
+    case Change::kOverwrite:
+      break;
+  }
+}
+
+// In a block that stands for the one that was written.
+void KvCache::undo_overwrite(const Undo& undo, int block_id) const {
+  const auto head_dim = static_cast<size_t>(shape().head_dim);
+  const size_t bytes = head_dim * sizeof(float);
+  const float* saved = undo.contents.data();
+  for (float* half : {arena_->block_keys(block_id), arena_->block_values(block_id)}) {
+    for (int head = 0; head < shape().num_kv_heads; ++head, saved += head_dim) {
+      std::memcpy(half + place_of(undo.slot, head), saved, bytes);
+    }
+  }
+  int32_t* positions = arena_->block_positions(block_id) + undo.slot;
+  for (size_t row = 0; row < undo.positions.size(); ++row) {
+    positions[row * static_cast<size_t>(shape().block_size)] = undo.positions[row];
   }
 }
 
@@ -87,42 +133,71 @@ void KvCache::roll_back() {
     undo_in_table(undo, table_);
     if (undo.change == Change::kBlock) arena_->pool.release(undo.block_id, 0, Holder::kTable);
     if (undo.change == Change::kCopy) arena_->pool.release(undo.block_id, undo.filled, Holder::kTable);
+    if (undo.change == Change::kOverwrite) undo_overwrite(undo, undo.block_id);
     if (undo.change == Change::kSlot) {
       arena_->pool.cover(undo.block_id, undo.filled + 1, undo.filled);
-      arena_->block_positions(undo.block_id)[undo.filled] = undo.position;
+      int32_t* positions = arena_->block_positions(undo.block_id) + undo.filled;
+      for (size_t row = 0; row < undo.positions.size(); ++row) {
+        positions[row * static_cast<size_t>(shape().block_size)] = undo.positions[row];
+      }
     }
   }
 }
 
+// With the lock held.
+void KvCache::copy_block_at(int logical_index) {
+  const int filled = table_.filled(logical_index);
+  const int copy = arena_->pool.allocate(filled);
+  const int32_t original = table_.replace_block(logical_index, copy);
+  arena_->copy_block(original, copy, filled);
+  undo_.push_back({.change = Change::kCopy,
+                   .block_id = copy,
+                   .logical_index = logical_index,
+                   .filled = filled,
+                   .copied_from = original});
+}
+
 void KvCache::append(const float* key, const float* value, int64_t position) {
-  int32_t block_id;
+  const auto num_heads = static_cast<size_t>(shape().num_kv_heads);
+  std::vector<const float*> keys(num_heads), values(num_heads);
+  for (size_t head = 0; head < num_heads; ++head) {
+    keys[head] = key + head * static_cast<size_t>(shape().head_dim);
+    values[head] = value + head * static_cast<size_t>(shape().head_dim);
+  }
+  const std::vector<int32_t> positions(static_cast<size_t>(num_position_rows()),
+                                       static_cast<int32_t>(position));
+  append_per_head(keys.data(), values.data(), positions.data());
+}
+
+void KvCache::append_per_head(const float* const* keys, const float* const* values,
+                              const int32_t* positions) {
+  int block_id;
   int slot;
   {
     const std::lock_guard lock(arena_->mutex);
+    if (!undo_.empty() && undo_.back().change == Change::kDrop) {
+      throw Error("ERR_OCTAVO_BLOCK", "Expected no append after a slot was given up in the same step");
+    }
     if (table_.is_full()) {
       table_.append_block(arena_->pool.allocate());
       undo_.push_back({.change = Change::kBlock, .block_id = table_.block_ids().back()});
     } else if (must_copy_newest()) {
-      const int filled = table_.filled(table_.num_blocks() - 1);
-      const int copy = arena_->pool.allocate(filled);
-      const int32_t original = table_.replace_block(table_.num_blocks() - 1, copy);
-      arena_->copy_block(original, copy, filled);
-      undo_.push_back({.change = Change::kCopy, .block_id = copy, .filled = filled, .copied_from = original});
+      copy_block_at(table_.num_blocks() - 1);
     }
     block_id = table_.block_ids().back();
     slot = table_.append_slot();
     arena_->pool.cover(block_id, slot, slot + 1);
-    int32_t& slot_position = arena_->block_positions(block_id)[slot];
-    undo_.push_back(
-        {.change = Change::kSlot, .block_id = block_id, .filled = slot, .position = slot_position});
-    slot_position = static_cast<int32_t>(position);
+    Undo undo{.change = Change::kSlot, .block_id = block_id, .filled = slot};
+    int32_t* stored = arena_->block_positions(block_id) + slot;
+    for (int row = 0; row < num_position_rows(); ++row, stored += shape().block_size) {
+      undo.positions.push_back(std::exchange(*stored, positions[row]));
+    }
+    undo_.push_back(std::move(undo));
   }
-  const auto head_dim = static_cast<size_t>(shape().head_dim);
+  const size_t bytes = static_cast<size_t>(shape().head_dim) * sizeof(float);
   for (int head = 0; head < shape().num_kv_heads; ++head) {
-    const size_t to = (static_cast<size_t>(head) * shape().block_size + slot) * head_dim;
-    const size_t from = static_cast<size_t>(head) * head_dim;
-    std::memcpy(arena_->block_keys(block_id) + to, key + from, head_dim * sizeof(float));
-    std::memcpy(arena_->block_values(block_id) + to, value + from, head_dim * sizeof(float));
+    std::memcpy(arena_->block_keys(block_id) + place_of(slot, head), keys[head], bytes);
+    std::memcpy(arena_->block_values(block_id) + place_of(slot, head), values[head], bytes);
   }
 }
 
@@ -137,20 +212,134 @@ void KvCache::set_score(int logical_index, float score) {
 EvictedBlock KvCache::evict(int logical_index) {
   EvictedBlock evicted{.block_id = table_.block_id(logical_index),
                        .freed = ref_count(table_.block_id(logical_index)) == 1,
-                       .positions = live_positions(logical_index)};
+                       .positions = {}};
+  for (int row = 0; row < num_position_rows(); ++row) {
+    evicted.positions.push_back(live_positions(logical_index, row));
+  }
   undo_.push_back({.change = Change::kEviction,
                    .block_id = evicted.block_id,
                    .logical_index = logical_index,
                    .filled = table_.filled(logical_index),
-                   .score = table_.score(logical_index)});
+                   .score = table_.score(logical_index),
+                   .dead_words = table_.dead_words(logical_index)});
   table_.erase_block(logical_index);
   return evicted;
+}
+
+void KvCache::mark_dead(int64_t slot) {
+  table_.set_dead(slot, true);
+  undo_.push_back({.change = Change::kDeath, .slot = slot});
+}
+
+// Makes the slot's block this table's own, and keeps what the slot holds.
+void KvCache::prepare_overwrite(int64_t slot) {
+  const std::lock_guard lock(arena_->mutex);
+  if (arena_->pool.ref_count(id_of(slot)) > 1) copy_block_at(static_cast<int>(slot / shape().block_size));
+  Undo undo{.change = Change::kOverwrite, .block_id = id_of(slot), .slot = slot % shape().block_size};
+  for (int row = 0; row < num_position_rows(); ++row) undo.positions.push_back(slot_position(slot, row));
+  undo.contents.reserve(static_cast<size_t>(2 * shape().num_kv_heads * shape().head_dim));
+  for (int head = 0; head < shape().num_kv_heads; ++head) {
+    undo.contents.insert(undo.contents.end(), slot_key(slot, head), slot_key(slot, head) + shape().head_dim);
+  }
+  for (int head = 0; head < shape().num_kv_heads; ++head) {
+    undo.contents.insert(undo.contents.end(), slot_value(slot, head),
+                         slot_value(slot, head) + shape().head_dim);
+  }
+  undo_.push_back(std::move(undo));
+}
+
+void KvCache::copy_slot(int64_t from, int64_t to) {
+  copy_heads(from, to, 0, shape().num_kv_heads);
+  if (!table_.is_dead(to)) return;
+  table_.set_dead(to, false);
+  undo_.push_back({.change = Change::kRevival, .slot = to});
+}
+
+void KvCache::copy_slot_of_head(int64_t from, int64_t to, int head) { copy_heads(from, to, head, head + 1); }
+
+void KvCache::copy_heads(int64_t from, int64_t to, int first_head, int last_head) {
+  prepare_overwrite(to);
+  const size_t bytes = static_cast<size_t>(shape().head_dim) * sizeof(float);
+  for (int head = first_head; head < last_head; ++head) {
+    std::memcpy(arena_->block_keys(id_of(to)) + place_of(to, head), slot_key(from, head), bytes);
+    std::memcpy(arena_->block_values(id_of(to)) + place_of(to, head), slot_value(from, head), bytes);
+  }
+  int32_t* positions = arena_->block_positions(id_of(to)) + to % shape().block_size;
+  for (int row = 0; row < num_position_rows(); ++row) {
+    const bool is_copied = !shape().per_head || (row >= first_head && row < last_head);
+    if (is_copied) positions[int64_t{row} * shape().block_size] = slot_position(from, row);
+  }
+}
+
+void KvCache::write_keys(int64_t slot, const float* keys) {
+  prepare_overwrite(slot);
+  const auto head_dim = static_cast<size_t>(shape().head_dim);
+  for (int head = 0; head < shape().num_kv_heads; ++head, keys += head_dim) {
+    std::memcpy(arena_->block_keys(id_of(slot)) + place_of(slot, head), keys, head_dim * sizeof(float));
+  }
+}
+
+bool KvCache::drop_newest_slot() {
+  const int newest = table_.num_blocks() - 1;
+  if (table_.filled(newest) == 1) {
+    const bool is_new = is_new_in_step(table_.block_id(newest));
+    return evict(newest).freed && !is_new;
+  }
+  undo_.push_back(
+      {.change = Change::kDrop, .block_id = table_.block_id(newest), .filled = table_.filled(newest)});
+  table_.drop_slot();
+  return false;
+}
+
+bool KvCache::is_new_in_step(int block_id) const {
+  return std::any_of(undo_.begin(), undo_.end(), [&](const Undo& undo) {
+    return undo.change == Change::kBlock && undo.block_id == block_id;
+  });
 }
 
 HeldTable KvCache::hold() const {
   BlockTable table = table_;
   for (auto undo = undo_.rbegin(); undo != undo_.rend(); ++undo) undo_in_table(*undo, table);
-  return {arena_, std::move(table)};
+  // Blocks of the committed table that the step wrote over: the held table gets copies as they were.
+  struct Copy {
+    int original, block_id, filled;
+  };
+  std::vector<Copy> copies;
+  const auto release_copies = [&] {
+    const std::lock_guard lock(arena_->mutex);
+    for (const Copy& copy : copies) arena_->pool.release(copy.block_id, copy.filled, Holder::kTable);
+  };
+  for (auto undo = undo_.rbegin(); undo != undo_.rend(); ++undo) {
+    if (undo->change != Change::kOverwrite) continue;
+    auto copy = std::find_if(copies.begin(), copies.end(),
+                             [&](const Copy& each) { return each.original == undo->block_id; });
+    if (copy == copies.end()) {
+      const auto& ids = table.block_ids();
+      const auto found = std::find(ids.begin(), ids.end(), undo->block_id);
+      if (found == ids.end()) continue;  // a copy of the step's own
+      const int filled = table.filled(static_cast<int>(found - ids.begin()));
+      try {
+        const std::lock_guard lock(arena_->mutex);
+        copies.push_back({undo->block_id, arena_->pool.allocate(filled), filled});
+      } catch (...) {
+        release_copies();
+        throw;
+      }
+      copy = copies.end() - 1;
+      arena_->copy_block(copy->original, copy->block_id, filled);
+    }
+    undo_overwrite(*undo, copy->block_id);
+  }
+  for (int index = 0; index < table.num_blocks(); ++index) {
+    for (const Copy& copy : copies) {
+      if (table.block_id(index) != copy.original) continue;
+      table.replace_block(index, copy.block_id);
+      break;
+    }
+  }
+  HeldTable held(arena_, std::move(table));
+  release_copies();
+  return held;
 }
 
 void KvCache::restore(const HeldTable& held) {

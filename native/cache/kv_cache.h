@@ -1,6 +1,6 @@
 // Keys and values of one sequence in one layer: a block table over an arena that forks share. Blocks are
-// shared too, copy on write: only the newest, when it is partial and another holder covers more of it, is
-// ever copied. An undo log takes back a step that fails half way.
+// shared too, copy on write: a block is copied before a slot that another holder covers is written. An undo
+// log takes back a step that fails half way.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,9 @@ namespace octavo {
 // What left the table with one block.
 struct EvictedBlock {
   int32_t block_id;
-  bool freed;                      // goes back to the pool when the step is committed: nothing else holds it
-  std::vector<int32_t> positions;  // RoPE positions of its live slots, in slot order
+  bool freed;  // goes back to the pool when the step is committed: nothing else holds it
+  std::vector<std::vector<int32_t>> positions;  // RoPE positions of its live slots, in slot order: of each
+                                                // head where heads differ, of all otherwise
 };
 
 struct PoolCounts {
@@ -25,7 +26,7 @@ struct PoolCounts {
 };
 
 // Owns its table's references to blocks, and a share of the arena, which views outlive. One thread at a time;
-// caches that share an arena may each have their own.
+// caches that share an arena may each have their own. Slots count in logical order, from the first block's.
 class KvCache {
  public:
   static constexpr float kNoScore = BlockTable::kNoScore;
@@ -45,17 +46,28 @@ class KvCache {
   const Tensor& values() const {
     return arena_->values;
   }  // f32 [num_blocks, num_kv_heads, block_size, head_dim]
-  const Tensor& positions() const {
-    return arena_->positions;
-  }  // i32 [num_blocks, block_size], -1 never filled
+  // i32 [num_blocks, block_size], or [num_blocks, num_kv_heads, block_size]; -1 never filled
+  const Tensor& positions() const { return arena_->positions; }
+  int num_position_rows() const { return arena_->num_position_rows(); }
   const BlockTable& table() const { return table_; }
   PoolCounts pool_counts() const;
   int ref_count(int block_id) const;
+  // Whether a holder other than this table has any of its blocks.
+  bool shares_blocks() const;
   // Keys or values of one block: f32 [num_kv_heads, block_size, head_dim].
   const float* block_keys(int block_id) const { return arena_->block_keys(block_id); }
   const float* block_values(int block_id) const { return arena_->block_values(block_id); }
+  // Keys or values of one slot and head: f32 [head_dim].
+  const float* slot_key(int64_t slot, int head) const {
+    return block_keys(id_of(slot)) + place_of(slot, head);
+  }
+  const float* slot_value(int64_t slot, int head) const {
+    return block_values(id_of(slot)) + place_of(slot, head);
+  }
+  // RoPE position in a slot, of a row of positions.
+  int32_t slot_position(int64_t slot, int row = 0) const;
   // RoPE positions of the live slots of one block, in slot order.
-  std::vector<int32_t> live_positions(int logical_index) const;
+  std::vector<int32_t> live_positions(int logical_index, int row = 0) const;
   // Blocks that appending num_tokens would take from the pool, a copy of the newest among them.
   int64_t num_blocks_needed(int64_t num_tokens) const;
 
@@ -65,16 +77,34 @@ class KvCache {
   void roll_back();
 
   // Writes one token to the next slot, taking a block when the newest is full or may not be written. Throws
-  // ERR_OCTAVO_POOL_EXHAUSTED.
+  // ERR_OCTAVO_POOL_EXHAUSTED; ERR_OCTAVO_BLOCK after a drop_newest_slot in the same step.
   void append(const float* key,    // [num_kv_heads, head_dim], after RoPE
               const float* value,  // [num_kv_heads, head_dim]
               int64_t position);
+  // The same with a token of its own for each head.
+  void append_per_head(const float* const* keys,    // [num_kv_heads], each at [head_dim], after RoPE
+                       const float* const* values,  // [num_kv_heads], each at [head_dim]
+                       const int32_t* positions);   // [num_position_rows]
   void set_score(int logical_index, float score);
   // Drops one block from the table. Its reference goes with the commit, so that a roll-back finds it as it
   // was.
   EvictedBlock evict(int logical_index);
+  // Drops the token of a slot and leaves a hole. Throws ERR_OCTAVO_BLOCK for a dead one.
+  void mark_dead(int64_t slot);
+  // Copies one token over another, or into a hole, which so comes to life: keys, values and positions of one
+  // head, or of all. Throws ERR_OCTAVO_POOL_EXHAUSTED.
+  void copy_slot(int64_t from, int64_t to);
+  void copy_slot_of_head(int64_t from, int64_t to, int head);
+  // Puts other keys in a slot: f32 [num_kv_heads, head_dim]. Throws ERR_OCTAVO_POOL_EXHAUSTED.
+  void write_keys(int64_t slot, const float* keys);
+  // Gives up the newest slot, and its block with the last one of it. True when a block that this table had
+  // before the step goes back to the pool with the commit.
+  bool drop_newest_slot();
+  // Whether a block was taken since the last commit.
+  bool is_new_in_step(int block_id) const;
 
-  // The table as of the last commit, held.
+  // The table as of the last commit, held. Takes a block for each that was written over since. Throws
+  // ERR_OCTAVO_POOL_EXHAUSTED.
   HeldTable hold() const;
   // Takes over a table held of this arena. Changes since the last commit are lost.
   void restore(const HeldTable& held);
@@ -85,18 +115,31 @@ class KvCache {
   void clear();
 
  private:
-  enum class Change { kBlock, kCopy, kSlot, kScore, kEviction };
+  enum class Change { kBlock, kCopy, kSlot, kScore, kEviction, kDrop, kDeath, kRevival, kOverwrite };
   struct Undo {
     Change change;
-    int block_id;
-    int logical_index = 0;  // score, eviction
-    int filled = 0;         // eviction, copy: live slots of the block; slot: its place in the block
+    int block_id = 0;
+    int logical_index = 0;  // copy, score, eviction
+    int filled = 0;         // eviction, copy, drop: filled slots of the block; slot: its place in the block
     int copied_from = 0;    // copy
-    int32_t position = 0;   // slot: what its position was
+    int64_t slot = 0;       // death, revival: in logical order; overwrite: its place in the block
     float score = 0;        // score, eviction: what its score was
+    std::vector<uint64_t> dead_words = {};  // eviction
+    std::vector<int32_t> positions = {};    // slot, overwrite: what they were [num_position_rows]
+    std::vector<float> contents = {};  // overwrite: what keys, then values were [2, num_kv_heads, head_dim]
   };
   static void undo_in_table(const Undo& undo, BlockTable& table);
+  void undo_overwrite(const Undo& undo, int block_id) const;
+  int id_of(int64_t slot) const { return table_.block_id(static_cast<int>(slot / shape().block_size)); }
+  size_t place_of(int64_t slot, int head) const {
+    return (static_cast<size_t>(head) * static_cast<size_t>(shape().block_size) +
+            static_cast<size_t>(slot % shape().block_size)) *
+           static_cast<size_t>(shape().head_dim);
+  }
   bool must_copy_newest() const;
+  void copy_block_at(int logical_index);
+  void prepare_overwrite(int64_t slot);
+  void copy_heads(int64_t from, int64_t to, int first_head, int last_head);
   void retain_table();
 
   std::shared_ptr<KvArena> arena_;

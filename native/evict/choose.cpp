@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "core/check.h"
 
@@ -51,7 +52,8 @@ Choice choose_lowest(std::vector<int32_t> candidates, std::vector<float> scores,
   const auto goes_before = [&](int32_t a, int32_t b) {
     const float key_a = key(a);
     const float key_b = key(b);
-    return key_a != key_b ? key_a < key_b : a < b;
+    if (key_a != key_b) return key_a < key_b;
+    return candidates[static_cast<size_t>(a)] < candidates[static_cast<size_t>(b)];
   };
   std::vector<int32_t> places = index_range(0, num_candidates);
   const auto middle = places.begin() + num_dropped;
@@ -61,14 +63,29 @@ Choice choose_lowest(std::vector<int32_t> candidates, std::vector<float> scores,
   choice.score = key(*(middle - 1));
   choice.runner_up_score = middle == places.end() ? std::numeric_limits<float>::quiet_NaN()
                                                   : key(*std::min_element(middle, places.end(), goes_before));
-  std::sort(places.begin(), middle);
   choice.dropped.reserve(static_cast<size_t>(num_dropped));
   for (auto place = places.begin(); place != middle; ++place) {
     choice.dropped.push_back(candidates[static_cast<size_t>(*place)]);
   }
+  std::sort(choice.dropped.begin(), choice.dropped.end());
   choice.candidates = std::move(candidates);
   choice.candidate_scores = std::move(scores);
   return choice;
+}
+
+std::optional<Choice> choose_lowest_between(CacheView cache, int64_t begin, int64_t end,
+                                            int64_t num_dropped) {
+  size_t count = 0;
+  for (size_t place = 0; place < cache.positions.size(); ++place) {
+    const int32_t position = cache.positions[place];
+    if (position < begin || position >= end) continue;
+    cache.positions[count] = position;
+    cache.scores[count++] = cache.scores[place];
+  }
+  if (num_dropped < 1 || static_cast<int64_t>(count) < num_dropped) return std::nullopt;
+  cache.positions.resize(count);
+  cache.scores.resize(count);
+  return choose_lowest(std::move(cache.positions), std::move(cache.scores), num_dropped);
 }
 
 }  // namespace octavo

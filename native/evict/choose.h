@@ -18,8 +18,12 @@ std::vector<int32_t> index_range(int64_t begin, int64_t end);
 
 // Drops the num_dropped candidates that come first in ascending (score, candidate); a NaN score counts as
 // +infinity. num_dropped: 1 to the number of candidates.
-Choice choose_lowest(std::vector<int32_t> candidates,  // ascending
+Choice choose_lowest(std::vector<int32_t> candidates,  // each once
                      std::vector<float> scores,        // in the same order
                      int64_t num_dropped);
+
+// The num_dropped tokens of a cache with the lowest scores among those at positions [begin, end); none when
+// there are not so many.
+std::optional<Choice> choose_lowest_between(CacheView cache, int64_t begin, int64_t end, int64_t num_dropped);
 
 }  // namespace octavo

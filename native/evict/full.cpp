@@ -5,7 +5,7 @@
 
 namespace octavo {
 
-FullPolicy::FullPolicy(const PolicyConfig& config, int) {
+FullPolicy::FullPolicy(const PolicyConfig& config, int) : Policy(config) {
   if (config.budget) {
     throw Error("ERR_OCTAVO_BUDGET",
                 "Expected no budget for policy full but received " + std::to_string(*config.budget));

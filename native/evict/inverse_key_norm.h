@@ -1,7 +1,7 @@
 // Inverse key L2-norm: tokens whose keys are short stay, as they draw the most attention. Source:
-// arXiv:2406.11430. Differs: all heads of a layer share one choice, by the mean of 1 / |K| over them; all
-// layers evict; the first block and the newest tokens are protected; in decode whole blocks go, by the mean
-// over their tokens.
+// arXiv:2406.11430. Differs: all heads of a layer share one choice, by the mean of 1 / |K| over them, unless
+// told not to; all layers evict but those named; the first block and the newest tokens are protected; as
+// blocks whole ones go in decode, by the mean over their tokens.
 #pragma once
 
 #include "evict/scored_policy.h"

@@ -1,7 +1,7 @@
 // KeyDiff: tokens whose keys point away from the mean direction of all live keys stay. The scores are
 // key_distinctness_cpu's. Source: arXiv:2504.15364. Differs: all heads of a layer share one choice, by the
-// mean of the scores over them; the prompt is cut once, at its end; the first block and the newest tokens are
-// protected; in decode whole blocks go, by the mean over their tokens.
+// mean of the scores over them, unless told not to; the prompt is cut once, at its end; the first block and
+// the newest tokens are protected; as blocks whole ones go in decode, by the mean over their tokens.
 #pragma once
 
 #include "evict/scored_policy.h"

@@ -14,7 +14,8 @@ constexpr int kNumLocalCandidates = 3;
 }
 
 PagedEvictionPolicy::PagedEvictionPolicy(const PolicyConfig& config, int block_size)
-    : budget_(require_budget(config, block_size)),
+    : Policy(config),
+      budget_(require_budget(config, block_size)),
       block_size_(block_size),
       score_(config.score),
       candidates_(config.candidates),

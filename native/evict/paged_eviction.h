@@ -1,7 +1,8 @@
 // PagedEviction: the prompt's lowest-scoring tokens go before they are paged; in decode the lowest-scoring
 // whole block goes each time the newest block becomes full over budget. Blocks never have holes. Source:
 // arXiv:2509.04377, prefill and decode phases (Algorithm 1). Differs: a prompt shorter than the budget has
-// its blocks scored too, so that they can go in decode.
+// its blocks scored too, so that they can go in decode. Where each head chooses for itself it does so
+// for the prompt; blocks are scored by the mean over heads and go for all of them.
 #pragma once
 
 #include "evict/policy.h"

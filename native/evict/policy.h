@@ -29,6 +29,16 @@ enum class PrefillAttention { kFull, kEvicted };
 // What snap-kv makes of neighbouring tokens' scores: their mean, or the largest.
 enum class Pooling { kMean, kMaximum };
 
+// What leaves at once in decode: a block each time the newest is full over budget, or a token a step.
+enum class EvictionUnit { kBlock, kToken };
+// What becomes of the slot of a token that goes in decode: the newest token takes it; it stays as a hole; or
+// it stays until there are holes for a block's worth, when the sparsest block's tokens move into them.
+enum class Holes { kRecycle, kMask, kCompact };
+// Who chooses: a layer for all its KV heads, or each of them for itself. Each keeps equally many tokens.
+enum class Heads { kShared, kPerHead };
+// Where kept keys stand: where they were seen, or at their place in the cache.
+enum class Positions { kOriginal, kReassigned };
+
 // What the session measures for a policy's scores.
 enum class Evidence {
   kNone,           // nothing: age or chance decides
@@ -58,6 +68,14 @@ struct PolicyConfig {
   std::optional<SharedBy> shared;    // one decision for all layers; none: each layer makes its own
   PrefillAttention prefill_attention = PrefillAttention::kFull;
   uint64_t seed = 0;  // random: key of its generator
+  EvictionUnit unit = EvictionUnit::kBlock;
+  Holes holes = Holes::kRecycle;  // only with tokens as unit
+  Heads heads = Heads::kShared;
+  Positions positions = Positions::kOriginal;  // streaming-llm
+  std::optional<int64_t> num_sinks;            // streaming-llm: first tokens, which never go
+  std::optional<int64_t> num_recent;           // h2o: newest tokens, which stay whatever their scores
+  bool protect_newest = true;                  // tova
+  std::vector<int32_t> skip_layers;            // inverse-key-norm: layers that keep everything
 };
 
 // Norms of some tokens; |x| of token t and head h stands at [t * token_stride + h * head_stride].
@@ -80,6 +98,7 @@ struct TokenScores {
 struct PromptView {
   int layer;
   int64_t step_index;
+  std::optional<int> kv_head;  // where each chooses for itself
   int64_t num_tokens;
   const float* scores;  // [num_tokens], or null for a policy without evidence
 };
@@ -93,18 +112,36 @@ struct TableView {
   const float* scores;  // [num_blocks] in logical order, NaN where a block has none
 };
 
+// The live tokens of a layer in decode, or of one of its KV heads, in the order of their slots.
+struct CacheView {
+  int layer;
+  int64_t step_index;
+  std::optional<int> kv_head;  // where each chooses for itself
+  int64_t num_seen;            // tokens so far; the newest stands at num_seen - 1
+  std::vector<int32_t> positions;
+  std::vector<float> scores;  // in the same order; empty for a policy without evidence
+};
+
 struct Choice {
   std::vector<int32_t> dropped;         // ascending: positions of tokens, or one logical block index
   float score;                          // the highest among what is dropped
   float runner_up_score;                // the lowest among the candidates that stay; NaN when none does
-  std::vector<int32_t> candidates;      // ascending
+  std::vector<int32_t> candidates;      // ascending; tokens of a cache in the order of their slots
   std::vector<float> candidate_scores;  // in the same order
 };
 
 // Immutable: layers and sessions may share one, on any thread.
 class Policy {
  public:
+  explicit Policy(const PolicyConfig& config);
   virtual ~Policy() = default;
+
+  EvictionUnit unit() const { return unit_; }
+  Holes holes() const { return holes_; }
+  Heads heads() const { return heads_; }
+  Positions positions() const { return positions_; }
+  // Whether anything goes in a layer; the session asks nothing else of those that keep everything.
+  bool evicts_in(int layer) const;
 
   virtual Evidence evidence() const { return Evidence::kNone; }
   // Only with Evidence::kNorms.
@@ -122,8 +159,21 @@ class Policy {
   virtual std::optional<Choice> choose_tokens(const PromptView& prompt) const = 0;
   // Only with Evidence::kCaller: the blocks that the caller must score before choose_block, ascending.
   virtual std::vector<int32_t> blocks_to_score(const TableView&) const { return {}; }
-  // The block to drop, if any.
+  // Only with blocks as unit: the block to drop, if any.
   virtual std::optional<Choice> choose_block(const TableView& table) const = 0;
+  // Only with tokens as unit: how many of so many live tokens are too many.
+  virtual int64_t tokens_over_budget(int64_t) const { return 0; }
+  // Only with tokens as unit: num_dropped tokens of a cache to drop; none when so many may not go.
+  virtual std::optional<Choice> choose_cached_tokens(CacheView, int64_t /*num_dropped*/) const {
+    return std::nullopt;
+  }
+
+ private:
+  EvictionUnit unit_;
+  Holes holes_;
+  Heads heads_;
+  Positions positions_;
+  std::vector<int32_t> skip_layers_;
 };
 
 }  // namespace octavo

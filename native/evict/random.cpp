@@ -3,14 +3,27 @@
 #include "evict/random.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/random.h"
 #include "evict/choose.h"
 
 namespace octavo {
 
+namespace {
+
+// Layers are below 2^12, heads below 2^20.
+uint32_t stream_of(int layer, std::optional<int> kv_head) {
+  return static_cast<uint32_t>(layer) + (kv_head ? static_cast<uint32_t>(*kv_head + 1) << 12 : 0U);
+}
+
+}  // namespace
+
 RandomPolicy::RandomPolicy(const PolicyConfig& config, int block_size)
-    : budget_(require_budget(config, block_size)), block_size_(block_size), seed_(config.seed) {}
+    : Policy(config),
+      budget_(require_budget(config, block_size)),
+      block_size_(block_size),
+      seed_(config.seed) {}
 
 int64_t RandomPolicy::prompt_tokens_kept(int64_t num_tokens) const { return std::min(num_tokens, budget_); }
 
@@ -18,24 +31,34 @@ std::optional<Choice> RandomPolicy::choose_tokens(const PromptView& prompt) cons
   const int64_t num_dropped = prompt.num_tokens - prompt_tokens_kept(prompt.num_tokens);
   if (num_dropped == 0) return std::nullopt;
   const int64_t end = prompt.num_tokens - last_block_tokens(prompt.num_tokens, block_size_);
-  return choose_drawn(index_range(block_size_, end), prompt.layer, prompt.step_index, num_dropped);
+  std::vector<int32_t> candidates = index_range(block_size_, end);
+  std::vector<float> scores = draw(candidates, stream_of(prompt.layer, prompt.kv_head), prompt.step_index);
+  return choose_lowest(std::move(candidates), std::move(scores), num_dropped);
 }
 
 std::optional<Choice> RandomPolicy::choose_block(const TableView& table) const {
   if (table.kv_len <= budget_) return std::nullopt;
-  return choose_drawn(index_range(1, table.num_blocks - 1), table.layer, table.step_index, 1);
+  std::vector<int32_t> candidates = index_range(1, table.num_blocks - 1);
+  std::vector<float> scores = draw(candidates, stream_of(table.layer, {}), table.step_index);
+  return choose_lowest(std::move(candidates), std::move(scores), 1);
 }
 
-Choice RandomPolicy::choose_drawn(std::vector<int32_t> candidates, int layer, int64_t step_index,
-                                  int64_t num_dropped) const {
+std::optional<Choice> RandomPolicy::choose_cached_tokens(CacheView cache, int64_t num_dropped) const {
+  cache.scores = draw(cache.positions, stream_of(cache.layer, cache.kv_head), cache.step_index);
+  const int64_t newest = cache.num_seen - 1;
+  return choose_lowest_between(std::move(cache), block_size_, newest, num_dropped);
+}
+
+std::vector<float> RandomPolicy::draw(const std::vector<int32_t>& candidates, uint32_t stream,
+                                      int64_t step_index) const {
   std::vector<float> scores;
   scores.reserve(candidates.size());
   for (const int32_t candidate : candidates) {
-    const uint64_t bits = random_bits(seed_, RandomStream::kEviction, static_cast<uint32_t>(layer),
+    const uint64_t bits = random_bits(seed_, RandomStream::kEviction, stream,
                                       static_cast<uint32_t>(step_index), static_cast<uint32_t>(candidate));
     scores.push_back(static_cast<float>(bits >> 40) * 0x1p-24F);
   }
-  return choose_lowest(std::move(candidates), std::move(scores), num_dropped);
+  return scores;
 }
 
 }  // namespace octavo

@@ -23,6 +23,8 @@ using MakePolicy = std::shared_ptr<const Policy> (*)(const PolicyConfig& config,
 struct Entry {
   const char* name;
   MakePolicy make;
+  bool drops_tokens;     // knows tokens as unit
+  bool chooses_by_head;  // knows heads that choose for themselves
 };
 
 template <typename T>
@@ -31,17 +33,43 @@ std::shared_ptr<const Policy> make(const PolicyConfig& config, int block_size) {
 }
 
 constexpr Entry kPolicies[] = {
-    {"full", make<FullPolicy>},
-    {"paged-eviction", make<PagedEvictionPolicy>},
-    {"streaming-llm", make<StreamingLlmPolicy>},
-    {"inverse-key-norm", make<InverseKeyNormPolicy>},
-    {"key-diff", make<KeyDiffPolicy>},
-    {"snap-kv", make<SnapKvPolicy>},
-    {"tova", make<TovaPolicy>},
-    {"h2o", make<H2oPolicy>},
-    {"custom", make<CustomPolicy>},
-    {"random", make<RandomPolicy>},
+    {"full", make<FullPolicy>, false, false},
+    {"paged-eviction", make<PagedEvictionPolicy>, false, true},
+    {"streaming-llm", make<StreamingLlmPolicy>, true, false},
+    {"inverse-key-norm", make<InverseKeyNormPolicy>, true, true},
+    {"key-diff", make<KeyDiffPolicy>, true, true},
+    {"snap-kv", make<SnapKvPolicy>, false, true},
+    {"tova", make<TovaPolicy>, true, false},
+    {"h2o", make<H2oPolicy>, true, true},
+    {"custom", make<CustomPolicy>, false, false},
+    {"random", make<RandomPolicy>, true, true},
 };
+
+[[noreturn]] void refuse(const std::string& expected, const char* option, const std::string& name) {
+  throw Error("ERR_OCTAVO_ARGUMENT",
+              "Expected " + expected + " for " + option + " of policy " + name + " but received another");
+}
+
+void check_form(const PolicyConfig& config, const Entry& entry) {
+  const bool by_token = config.unit == EvictionUnit::kToken;
+  const bool by_head = config.heads == Heads::kPerHead;
+  if (by_token && !entry.drops_tokens) refuse("block", "granularity", config.name);
+  if (!by_token && config.holes != Holes::kRecycle)
+    refuse("granularity token, or recycle", "holes", config.name);
+  if (by_head && !entry.chooses_by_head) refuse("shared", "heads", config.name);
+  // A slot with tokens of several heads is free for all of them or for none.
+  if (by_head && config.holes != Holes::kRecycle)
+    refuse("recycle (heads are per-head)", "holes", config.name);
+  // Means over layers are of blocks and of a prompt's tokens, in the same places in all layers.
+  const bool by_mean = config.shared && *config.shared != SharedBy::kLayer0;
+  if (by_token && by_mean) refuse("block", "granularity (layers share a mean)", config.name);
+  if (by_head && by_mean) refuse("shared", "heads (layers share a mean)", config.name);
+  if (config.shared && !config.skip_layers.empty())
+    refuse("none", "skipLayers (layers share decisions)", config.name);
+  if (by_head && config.prefill_attention == PrefillAttention::kEvicted)
+    refuse("full", "prefillAttention (heads are per-head)", config.name);
+  if (!by_token && !config.protect_newest) refuse("granularity token, or true", "protectNewest", config.name);
+}
 
 }  // namespace
 
@@ -49,6 +77,7 @@ std::shared_ptr<const Policy> make_policy(const PolicyConfig& config, int block_
   std::string names;
   for (const Entry& entry : kPolicies) {
     if (config.name == entry.name) {
+      check_form(config, entry);
       std::shared_ptr<const Policy> policy = entry.make(config, block_size);
       require_scope(config, *policy);
       return policy;

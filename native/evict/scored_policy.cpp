@@ -3,13 +3,14 @@
 #include "evict/scored_policy.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "evict/choose.h"
 
 namespace octavo {
 
 ScoredPolicy::ScoredPolicy(const PolicyConfig& config, int block_size)
-    : budget_(require_budget(config, block_size)), block_size_(block_size) {}
+    : Policy(config), budget_(require_budget(config, block_size)), block_size_(block_size) {}
 
 int64_t ScoredPolicy::prompt_tokens_kept(int64_t num_tokens) const { return std::min(num_tokens, budget_); }
 
@@ -30,6 +31,11 @@ std::optional<Choice> ScoredPolicy::choose_block(const TableView& table) const {
   if (candidates.empty()) return std::nullopt;
   const float* first = table.scores + candidates.front();
   return choose_lowest(candidates, {first, first + candidates.size()}, 1);
+}
+
+std::optional<Choice> ScoredPolicy::choose_cached_tokens(CacheView cache, int64_t num_dropped) const {
+  const int64_t end = cache.num_seen - num_protected_newest();
+  return choose_lowest_between(std::move(cache), block_size_, end, num_dropped);
 }
 
 int64_t ScoredPolicy::num_protected_tokens(int64_t num_tokens) const {

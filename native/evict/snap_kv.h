@@ -1,7 +1,7 @@
 // SnapKV: a prompt's last queries, the window, score the tokens before it; the best stay, and the window.
 // Only the prompt is cut: in decode the cache grows. Source: arXiv:2404.14469. Differs: all heads of a layer
-// share one choice, by the mean over query heads; the first block and the last block's tokens are protected
-// too.
+// share one choice, by the mean over query heads, unless told not to; the first block and the last block's
+// tokens are protected too.
 #pragma once
 
 #include "evict/scored_policy.h"

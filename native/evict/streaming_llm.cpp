@@ -2,12 +2,17 @@
 #include "evict/streaming_llm.h"
 
 #include <algorithm>
+#include <string>
+#include <utility>
 
+#include "core/check.h"
 #include "evict/choose.h"
 
 namespace octavo {
 
 namespace {
+
+constexpr int kDefaultSinks = 4;
 
 Choice choose_oldest(std::vector<int32_t> candidates, int64_t num_dropped) {
   std::vector<float> ages(candidates.begin(), candidates.end());
@@ -17,7 +22,17 @@ Choice choose_oldest(std::vector<int32_t> candidates, int64_t num_dropped) {
 }  // namespace
 
 StreamingLlmPolicy::StreamingLlmPolicy(const PolicyConfig& config, int block_size)
-    : budget_(require_budget(config, block_size)), block_size_(block_size) {}
+    : Policy(config), budget_(require_budget(config, block_size)), block_size_(block_size) {
+  const bool in_blocks = unit() == EvictionUnit::kBlock;
+  num_sinks_ = config.num_sinks.value_or(in_blocks ? block_size : std::min(kDefaultSinks, block_size));
+  const int64_t most = budget_ - block_size - (in_blocks ? block_size : 0);
+  if (num_sinks_ < 0 || num_sinks_ > most || (in_blocks && num_sinks_ % block_size != 0)) {
+    throw Error("ERR_OCTAVO_BUDGET",
+                std::string("Expected ") +
+                    (in_blocks ? "whole blocks (of " + std::to_string(block_size) + "), " : "") + "0 to " +
+                    std::to_string(most) + " for sinks but received " + std::to_string(num_sinks_));
+  }
+}
 
 int64_t StreamingLlmPolicy::prompt_tokens_kept(int64_t num_tokens) const {
   return std::min(num_tokens, budget_);
@@ -27,12 +42,18 @@ std::optional<Choice> StreamingLlmPolicy::choose_tokens(const PromptView& prompt
   const int64_t num_dropped = prompt.num_tokens - prompt_tokens_kept(prompt.num_tokens);
   if (num_dropped == 0) return std::nullopt;
   const int64_t end = prompt.num_tokens - last_block_tokens(prompt.num_tokens, block_size_);
-  return choose_oldest(index_range(block_size_, end), num_dropped);
+  return choose_oldest(index_range(num_sinks_, end), num_dropped);
 }
 
 std::optional<Choice> StreamingLlmPolicy::choose_block(const TableView& table) const {
   if (table.kv_len <= budget_) return std::nullopt;
-  return choose_oldest(index_range(1, table.num_blocks - 1), 1);
+  return choose_oldest(index_range(num_sinks_ / block_size_, table.num_blocks - 1), 1);
+}
+
+std::optional<Choice> StreamingLlmPolicy::choose_cached_tokens(CacheView cache, int64_t num_dropped) const {
+  cache.scores.assign(cache.positions.begin(), cache.positions.end());
+  const int64_t newest = cache.num_seen - 1;
+  return choose_lowest_between(std::move(cache), num_sinks_, newest, num_dropped);
 }
 
 }  // namespace octavo

@@ -12,8 +12,9 @@ void attention_pattern_cpu(const PagedAttentionShape& shape,
                            const float* query,          // [num_query_heads, head_dim], after RoPE
                            const float* key_cache,      // [num_blocks, num_kv_heads, block_size, head_dim]
                            const int32_t* block_table,  // [ceil(kv_len / block_size)], physical block ids
-                           int64_t kv_len,              // live slots
+                           int64_t kv_len,              // slots
                            float scale,                 // usually 1 / sqrt(head_dim)
-                           float* probabilities);  // [num_query_heads, kv_len], in logical order of slots
+                           float* probabilities,  // [num_query_heads, live slots], in logical order of slots
+                           const uint64_t* dead_slots = nullptr);  // as in paged_attention_cpu
 
 }  // namespace octavo

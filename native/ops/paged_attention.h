@@ -15,16 +15,19 @@ struct PagedAttentionShape {
   int block_size;
 };
 
-// Softmax is taken in fp32 with the maximum subtracted. Slots at or beyond kv_len are never read (they may
-// hold NaN).
-void paged_attention_cpu(const PagedAttentionShape& shape,
-                         const float* query,          // [num_query_heads, head_dim], after RoPE
-                         const float* key_cache,      // [num_blocks, num_kv_heads, block_size, head_dim]
-                         const float* value_cache,    // [num_blocks, num_kv_heads, block_size, head_dim]
-                         const int32_t* block_table,  // [ceil(kv_len / block_size)], physical block ids
-                         int64_t kv_len,              // live slots; only the last block may be partial
-                         float scale,                 // usually 1 / sqrt(head_dim)
-                         float* output,               // [num_query_heads, head_dim]
-                         PagedNumerators* numerators = nullptr);  // gets what mass() needs, if given
+// Softmax is taken in fp32 with the maximum subtracted. Slots at or beyond kv_len, and dead ones, are never
+// read (they may hold NaN).
+void paged_attention_cpu(
+    const PagedAttentionShape& shape,
+    const float* query,                     // [num_query_heads, head_dim], after RoPE
+    const float* key_cache,                 // [num_blocks, num_kv_heads, block_size, head_dim]
+    const float* value_cache,               // [num_blocks, num_kv_heads, block_size, head_dim]
+    const int32_t* block_table,             // [ceil(kv_len / block_size)], physical block ids
+    int64_t kv_len,                         // slots; only the last block may be partial
+    float scale,                            // usually 1 / sqrt(head_dim)
+    float* output,                          // [num_query_heads, head_dim]
+    PagedNumerators* numerators = nullptr,  // without dead slots: gets what mass needs
+    const uint64_t* dead_slots = nullptr);  // [num_blocks, slot_words(block_size)], a set
+                                            // bit is a hole; null: every slot is live
 
 }  // namespace octavo

@@ -13,7 +13,7 @@ namespace octavo {
 
 void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, const float* key_cache,
                          const float* value_cache, const int32_t* block_table, int64_t kv_len, float scale,
-                         float* output, PagedNumerators* numerators) {
+                         float* output, PagedNumerators* numerators, const uint64_t* dead_slots) {
   const int group_size = shape.num_query_heads / shape.num_kv_heads;
   const int64_t num_query_heads = shape.num_query_heads, head_dim = shape.head_dim;
   if (kv_len <= 0) return std::fill_n(output, num_query_heads * head_dim, 0.0f), void();
@@ -45,6 +45,7 @@ void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, c
           .key_cache = key_cache,
           .value_cache = value_cache,
           .block_table = block_table,
+          .dead_slots = dead_slots,
           .group_size = group_size,
           .num_kv_heads = shape.num_kv_heads,
           .head_dim = shape.head_dim,

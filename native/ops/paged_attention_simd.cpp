@@ -3,6 +3,7 @@
 #include "ops/paged_attention_simd.h"
 
 #include "core/simd_vector.h"
+#include "core/slot_bits.h"
 
 namespace octavo::OCTAVO_SIMD {
 namespace {
@@ -11,13 +12,33 @@ constexpr int kTile = kSlotsPerTile;  // slots whose keys and values are in the 
 constexpr int kHeadsMax = 4;          // query heads that share one pass over a tile
 constexpr int kHeadsAtOnce = OCTAVO_SIMD_BYTES == 64 ? 4 : 2;  // of those, as many as registers hold
 
-// Where the keys and values of consecutive slots lie; the same offset in both caches.
+// Where the keys and values of consecutive live slots lie; the same offset in both caches.
 struct Slots {
   int64_t offsets[kSlotsPerSplit + kTile];
-  int num_known;  // the split's, and live ones after it
+  int num_live;   // the split's
+  int num_known;  // those, and live ones after them
 };
 
+// Dead slots are left out, so that nothing of them is ever read.
+void locate_live(const PagedSplit& split, Slots& slots) {
+  const int64_t end = split.first_slot + split.num_slots;
+  slots.num_live = slots.num_known = 0;
+  for (int64_t slot = split.first_slot; slot < split.kv_len; ++slot) {
+    if (slot >= end && slots.num_known == slots.num_live + kTile) break;
+    if (slot_bit(split.dead_slots, slot, split.block_size)) continue;
+    const int64_t row =
+        (split.block_table[slot / split.block_size] * static_cast<int64_t>(split.num_kv_heads) +
+         split.kv_head) *
+            split.block_size +
+        slot % split.block_size;
+    slots.offsets[slots.num_known++] = row * split.head_dim;
+    if (slot < end) slots.num_live = slots.num_known;
+  }
+}
+
 void locate(const PagedSplit& split, Slots& slots) {
+  if (split.dead_slots) return locate_live(split, slots);
+  slots.num_live = split.num_slots;
   const int64_t left = split.kv_len - split.first_slot;
   slots.num_known = static_cast<int>(left < split.num_slots + kTile ? left : split.num_slots + kTile);
   int64_t block = split.first_slot / split.block_size;
@@ -216,8 +237,8 @@ void attend(const PagedSplit& split, float* maxima, double* sums, double* weight
     sums[head] = 0;
   }
   for (int64_t i = 0; i < static_cast<int64_t>(split.group_size) * split.head_dim; ++i) weighted[i] = 0;
-  for (int begin = 0; begin < split.num_slots; begin += kTile) {
-    const int end = begin + kTile < split.num_slots ? begin + kTile : split.num_slots;
+  for (int begin = 0; begin < slots.num_live; begin += kTile) {
+    const int end = begin + kTile < slots.num_live ? begin + kTile : slots.num_live;
     for (int head = 0; head < split.group_size; head += kHeadsMax) {
       switch (split.group_size - head) {
         case 1:

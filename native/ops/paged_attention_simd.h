@@ -27,11 +27,12 @@ struct PagedSplit {
   const float* key_cache;      // [num_blocks, num_kv_heads, block_size, head_dim]
   const float* value_cache;    // [num_blocks, num_kv_heads, block_size, head_dim]
   const int32_t* block_table;  // logical to physical
+  const uint64_t* dead_slots;  // [num_blocks, slot_words(block_size)], or null
   int group_size, num_kv_heads, head_dim, block_size;
   int kv_head;
   int64_t first_slot;  // logical
   int num_slots;       // at most kSlotsPerSplit
-  int64_t kv_len;      // live slots; those after this split are only prefetched
+  int64_t kv_len;      // slots of the table; those after this split are only prefetched
   float scale;
   SplitNumerators numerators;
 };

@@ -63,7 +63,11 @@ Batch::Added Batch::add(BatchRequest request) {
   }
   sequence->session->prefill(std::move(request.prompt));
   check_sampling(request.sampling);
-  const int64_t num_needed = sequence->session->num_blocks_needed(0, request.max_tokens > 0 ? 1 : 0);
+  int64_t num_needed = 0;  // of the layer that keeps most
+  for (int layer = 0; layer < model_config().num_layers; ++layer) {
+    const int64_t of_layer = sequence->session->num_blocks_needed(layer, request.max_tokens > 0 ? 1 : 0);
+    num_needed = std::max(num_needed, of_layer);
+  }
   if (num_needed > config_.num_blocks) {
     throw Error("ERR_OCTAVO_POOL_EXHAUSTED",
                 "Expected a prompt that the pool of " + std::to_string(config_.num_blocks) +

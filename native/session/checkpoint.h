@@ -10,15 +10,15 @@
 
 namespace octavo {
 
-// Takes 8 bytes a block of every table, 4 a live slot where the policy sums up attention, and a copy of
+// Takes 8 bytes a block of every table, 4 a slot where the policy keeps values of tokens, and a copy of
 // logits and queries.
 struct Checkpoint {
   uint64_t state_id;              // of the completed step after which it was taken; unique in its session
   std::vector<HeldTable> tables;  // [num_layers]
-  std::vector<int32_t> num_nan_scores;             // [num_layers]
-  std::vector<std::vector<float>> attention_mass;  // [num_layers] of [kv_len], or empty ones
-  std::vector<float> queries;  // [num_layers, num_query_heads, head_dim], of the last token
-  std::vector<float> logits;   // [vocab_size]
+  std::vector<int32_t> num_nan_scores;          // [num_layers]
+  std::vector<std::vector<float>> slot_values;  // [num_layers] of [num_slots, num_choosers], or empty ones
+  std::vector<float> queries;                   // [num_layers, num_query_heads, head_dim], of the last token
+  std::vector<float> logits;                    // [vocab_size]
   double log_sum_exp;
   int64_t next_step_index;
   int64_t num_tokens;

@@ -22,7 +22,9 @@ struct StopConditions {
 
 // What to do with the eviction of a block that the session stopped before, in place of the policy's choice.
 struct Decision {
-  std::optional<int> logical_index;  // the block to drop; none: nothing goes, and the cache grows by a block
+  // What to drop: a block by its place in the table, a token by its position; none: nothing goes, and the
+  // cache grows.
+  std::optional<int> replacement;
   std::optional<std::vector<float>> scores;  // instead, at a stop for scores: one of each candidate, no NaN
 };
 
@@ -41,8 +43,10 @@ struct EvictEvent {
   Phase phase;
   Granularity granularity;
   bool shared;                       // the same in all layers; decided in layer 0
-  std::optional<int> logical_index;  // of a block
-  std::optional<int> block_id;       // of a block
+  std::optional<int> kv_head;        // the head that chose, where heads choose for themselves
+  std::optional<int> logical_index;  // of a block, or of that of a cached token
+  std::optional<int> block_id;       // the same
+  std::optional<int> slot_index;     // of a cached token, in its block
   std::vector<int32_t> positions;    // RoPE positions that go
   float score;
   float runner_up_score;
@@ -91,7 +95,8 @@ struct AdvanceResult {
 // The block table of one layer, as copies in logical order.
 struct LayerState {
   std::vector<int32_t> block_ids, filled;
-  std::vector<float> scores;  // NaN where a block has none
+  std::vector<int32_t> dead_slots;  // in logical order: holes
+  std::vector<float> scores;        // NaN where a block has none
   std::vector<int32_t> ref_counts;
   int64_t kv_len;
   int num_free_blocks;

@@ -28,7 +28,7 @@ SharedWork Session::waits_for() const {
 void Session::go_on() {
   if (step_->stage == Stage::kProject) return end_projection();
   step_->stage = Stage::kLayerEnd;
-  step_->choice.reset();
+  step_->choices.clear();
 }
 
 void Session::complete_together(double total_us) {
@@ -38,7 +38,8 @@ void Session::complete_together(double total_us) {
 
 int64_t Session::num_blocks_needed(int64_t layer, int64_t num_tokens) const {
   const auto num_prompt = static_cast<int64_t>(prompt_.size());
-  const int64_t num_kept = num_prompt == 0 ? 0 : policy_->prompt_tokens_kept(num_prompt);
+  const bool is_cut = num_prompt > 0 && policy_->evicts_in(static_cast<int>(layer));
+  const int64_t num_kept = is_cut ? policy_->prompt_tokens_kept(num_prompt) : num_prompt;
   return layers_[static_cast<size_t>(layer)].cache.num_blocks_needed(num_kept + num_tokens);
 }
 
@@ -53,8 +54,8 @@ void Session::end() {
   prompt_.clear();
   for (Layer& layer : layers_) {
     layer.cache.clear();
-    layer.attention_mass = {};
-    layer.attention_mass_before_step = {};
+    layer.slot_values = {};
+    layer.slot_values_before_step = {};
   }
   activations_ = {};
   workspace_ = {};

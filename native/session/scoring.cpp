@@ -1,11 +1,13 @@
 // What a policy's scores are made of, measured where the cache is and only for policies that ask. Blocks are
-// scored as the newest becomes full, so all of them are full then.
+// scored as the newest becomes full, tokens as the cache passes its budget.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/check.h"
 #include "evict/token_score.h"
 #include "ops/attention_mass.h"
+#include "ops/attention_pattern.h"
 #include "ops/key_distinctness.h"
 #include "ops/kv_norms.h"
 #include "session/session.h"
@@ -13,57 +15,171 @@
 
 namespace octavo {
 
-// The prompt's tokens; none for a policy without evidence.
+int Session::num_choosers() const {
+  return policy_->heads() == Heads::kPerHead ? model_config().num_kv_heads : 1;
+}
+
+bool Session::keeps_slot_values(int layer) const {
+  const bool scores_each = policy_->evidence() == Evidence::kNorms && policy_->unit() == EvictionUnit::kToken;
+  return sums_attention(layer) || (scores_each && scores_layer(layer));
+}
+
+// The prompt's tokens, [num_choosers, num_tokens]; none for a policy without evidence.
 void Session::score_prompt() {
   Step& step = *step_;
   step.token_scores.clear();
   step.token_mass.clear();
   if (!scores_layer(step.layer)) return;
   const Stopwatch stopwatch(step.score_us);
+  const int heads_each = model_config().num_kv_heads / num_choosers();
+  for (int head = 0; head < model_config().num_kv_heads; head += heads_each) {
+    const std::vector<float> scores = score_prompt_of(head, heads_each);
+    step.token_scores.insert(step.token_scores.end(), scores.begin(), scores.end());
+  }
+}
+
+// One score a token, from all KV heads or from one of them.
+std::vector<float> Session::score_prompt_of(int first_kv_head, int num_kv_heads) {
+  Step& step = *step_;
   const LlamaConfig& config = model_config();
   const auto num_tokens = static_cast<int64_t>(step.tokens.size());
-  std::vector<float>& scores = step.token_scores;
+  const bool is_part = num_kv_heads < config.num_kv_heads;
+  const int group_size = config.num_query_heads / config.num_kv_heads;
+  const auto part = [&](const std::vector<float>& all, int first_head, int num_heads) {
+    const int num_all = static_cast<int>(all.size() / step.tokens.size()) / config.head_dim;
+    std::vector<float> rows;
+    rows.reserve(step.tokens.size() * static_cast<size_t>(num_heads) * static_cast<size_t>(config.head_dim));
+    for (int64_t token = 0; token < num_tokens; ++token) {
+      const auto first = all.begin() + (token * num_all + first_head) * config.head_dim;
+      rows.insert(rows.end(), first, first + int64_t{num_heads} * config.head_dim);
+    }
+    return rows;
+  };
+  std::vector<float> part_of_keys, part_of_others;
+  const float* keys = activations_.key.data();
+  if (is_part && policy_->evidence() != Evidence::kNone) {
+    part_of_keys = part(activations_.key, first_kv_head, 1);
+    keys = part_of_keys.data();
+  }
+  std::vector<float> scores;
   switch (policy_->evidence()) {
     case Evidence::kNone:
     case Evidence::kCaller:
       break;
-    case Evidence::kNorms: {
-      const int64_t num_rows = num_tokens * config.num_kv_heads;
-      std::vector<float> norms(static_cast<size_t>(2 * num_rows));
-      kv_norms_cpu(activations_.key.data(), activations_.value.data(), num_tokens, config.num_kv_heads,
-                   config.head_dim, norms.data(), norms.data() + num_rows);
-      TokenScores scored = policy_->score_tokens({.key = norms.data(),
-                                                  .value = norms.data() + num_rows,
-                                                  .num_tokens = num_tokens,
-                                                  .num_kv_heads = config.num_kv_heads,
-                                                  .token_stride = config.num_kv_heads,
-                                                  .head_stride = 1});
-      layers_[static_cast<size_t>(step.layer)].num_nan_scores += scored.num_nan;
-      scores = std::move(scored.values);
+    case Evidence::kNorms:
+      if (is_part) part_of_others = part(activations_.value, first_kv_head, 1);
+      scores = norm_scores(keys, is_part ? part_of_others.data() : activations_.value.data(), num_kv_heads,
+                           num_tokens, layers_[static_cast<size_t>(step.layer)].num_nan_scores);
       break;
-    }
     case Evidence::kKeys: {
-      std::vector<const float*> keys;
-      for (size_t at = 0; at < activations_.key.size(); at += static_cast<size_t>(config.head_dim))
-        keys.push_back(activations_.key.data() + at);
+      std::vector<const float*> rows;
+      for (int64_t row = 0; row < num_tokens * num_kv_heads; ++row)
+        rows.push_back(keys + row * config.head_dim);
       scores.resize(static_cast<size_t>(num_tokens));
-      key_distinctness_cpu(keys.data(), num_tokens, config.num_kv_heads, config.head_dim, scores.data());
+      key_distinctness_cpu(rows.data(), num_tokens, num_kv_heads, config.head_dim, scores.data());
       break;
     }
     case Evidence::kLastQuery:
     case Evidence::kAttentionMass:
     case Evidence::kPromptQueries:
+      if (is_part) part_of_others = part(activations_.query, first_kv_head * group_size, group_size);
       scores.resize(static_cast<size_t>(num_tokens));
-      prompt_attention_mass_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
-                                activations_.query.data(), activations_.key.data(), num_tokens,
+      prompt_attention_mass_cpu(num_kv_heads * group_size, num_kv_heads, config.head_dim,
+                                is_part ? part_of_others.data() : activations_.query.data(), keys, num_tokens,
                                 policy_->num_prompt_queries(num_tokens), attention_scale(config),
                                 scores.data());
-      if (policy_->evidence() == Evidence::kAttentionMass) step.token_mass = scores;
+      if (policy_->evidence() == Evidence::kAttentionMass)
+        step.token_mass.insert(step.token_mass.end(), scores.begin(), scores.end());
       for (int64_t token = 0; token < num_tokens; ++token) {
         float& score = scores[static_cast<size_t>(token)];
         score = policy_->score_mass(score, num_tokens - token);
       }
       scores = policy_->score_prompt(std::move(scores));
+      break;
+  }
+  return scores;
+}
+
+// Of tokens with contiguous rows of heads: keys and values are [num_tokens, num_kv_heads, head_dim].
+std::vector<float> Session::norm_scores(const float* keys, const float* values, int num_kv_heads,
+                                        int64_t num_tokens, int32_t& num_nan) const {
+  const int64_t num_rows = num_tokens * num_kv_heads;
+  std::vector<float> norms(static_cast<size_t>(2 * num_rows));
+  kv_norms_cpu(keys, values, num_tokens, num_kv_heads, model_config().head_dim, norms.data(),
+               norms.data() + num_rows);
+  TokenScores scored = policy_->score_tokens({.key = norms.data(),
+                                              .value = norms.data() + num_rows,
+                                              .num_tokens = num_tokens,
+                                              .num_kv_heads = num_kv_heads,
+                                              .token_stride = num_kv_heads,
+                                              .head_stride = 1});
+  num_nan += scored.num_nan;
+  return std::move(scored.values);
+}
+
+// The values that a policy keeps of the token just cached: 0 of attention, a score by norms.
+void Session::note_cached_token(Layer& layer) {
+  if (!keeps_slot_values(step_->layer)) return;
+  const int num_rows = num_choosers();
+  if (policy_->evidence() == Evidence::kAttentionMass) {
+    layer.slot_values.insert(layer.slot_values.end(), static_cast<size_t>(num_rows), 0.0F);
+    return;
+  }
+  const Stopwatch stopwatch(step_->score_us);
+  const int heads_each = model_config().num_kv_heads / num_rows;
+  for (int row = 0; row < num_rows; ++row) {
+    const int64_t at = int64_t{row} * model_config().head_dim;
+    layer.slot_values.push_back(norm_scores(activations_.key.data() + at, activations_.value.data() + at,
+                                            heads_each, 1, layer.num_nan_scores)
+                                    .front());
+  }
+}
+
+// Of all live slots, from what the cache holds.
+void Session::score_slots_by_norms(Layer& layer) {
+  const KvCache& cache = layer.cache;
+  const int num_rows = num_choosers();
+  const int heads_each = model_config().num_kv_heads / num_rows;
+  const auto head_dim = static_cast<size_t>(model_config().head_dim);
+  layer.slot_values.assign(static_cast<size_t>(cache.table().num_slots() * num_rows), 0.0F);
+  for (int64_t slot = 0; slot < cache.table().num_slots(); ++slot) {
+    if (cache.table().is_dead(slot)) continue;
+    for (int row = 0; row < num_rows; ++row) {
+      std::vector<float> keys, values;
+      for (int head = row * heads_each; head < (row + 1) * heads_each; ++head) {
+        keys.insert(keys.end(), cache.slot_key(slot, head), cache.slot_key(slot, head) + head_dim);
+        values.insert(values.end(), cache.slot_value(slot, head), cache.slot_value(slot, head) + head_dim);
+      }
+      layer.slot_values[static_cast<size_t>(slot * num_rows + row)] =
+          norm_scores(keys.data(), values.data(), heads_each, 1, layer.num_nan_scores).front();
+    }
+  }
+}
+
+// Of all slots, [num_slots, num_choosers].
+void Session::score_cached_tokens() {
+  Step& step = *step_;
+  step.token_scores.clear();
+  if (!scores_layer(step.layer)) return;
+  const Stopwatch stopwatch(step.score_us);
+  const Layer& layer = layers_[static_cast<size_t>(step.layer)];
+  const int64_t num_slots = layer.cache.table().num_slots();
+  switch (policy_->evidence()) {
+    case Evidence::kNone:
+    case Evidence::kPromptQueries:
+    case Evidence::kCaller:
+      break;
+    case Evidence::kNorms:
+      step.token_scores = layer.slot_values;
+      break;
+    case Evidence::kKeys:
+      step.token_scores = distinctness_of_live_keys(layer.cache, num_slots);
+      break;
+    case Evidence::kLastQuery:
+      step.token_scores = attention_mass_of(layer.cache, activations_.query.data(), num_slots);
+      break;
+    case Evidence::kAttentionMass:
+      step.token_scores = scores_of_mass(layer);
       break;
   }
 }
@@ -72,6 +188,7 @@ void Session::score_blocks() {
   Step& step = *step_;
   const Stopwatch stopwatch(step.score_us);
   Layer& layer = layers_[static_cast<size_t>(step.layer)];
+  const int64_t num_slots = layer.cache.table().num_slots();
   if (!scores_layer(step.layer)) return;
   if (means_over_layers()) return score_layers();
   switch (policy_->evidence()) {
@@ -83,11 +200,10 @@ void Session::score_blocks() {
       score_block(step.layer, layer.cache.table().num_blocks() - 1);
       break;
     case Evidence::kKeys:
-      set_block_scores(layer, distinctness_of_live_keys(layer.cache, layer.cache.table().kv_len()));
+      set_block_scores(layer, distinctness_of_live_keys(layer.cache, num_slots));
       break;
     case Evidence::kLastQuery:
-      set_block_scores(
-          layer, attention_mass_of(layer.cache, activations_.query.data(), layer.cache.table().kv_len()));
+      set_block_scores(layer, attention_mass_of(layer.cache, activations_.query.data(), num_slots));
       break;
     case Evidence::kAttentionMass:
       set_block_scores(layer, scores_of_mass(layer));
@@ -128,81 +244,150 @@ void Session::take_scores(const std::vector<float>& scores) {
   step_->stage = Stage::kChoose;
 }
 
+// The mean over the live tokens of a block; holes are not read.
 void Session::score_block(int layer_index, int logical_index) {
   Layer& layer = layers_[static_cast<size_t>(layer_index)];
   KvCache& cache = layer.cache;
-  const KvCacheShape& shape = cache.shape();
-  const int32_t block_id = cache.table().block_id(logical_index);
-  const int64_t num_rows = int64_t{shape.num_kv_heads} * shape.block_size;
-  std::vector<float> norms(static_cast<size_t>(2 * num_rows));
-  kv_norms_cpu(cache.block_keys(block_id), cache.block_values(block_id), num_rows, 1, shape.head_dim,
-               norms.data(), norms.data() + num_rows);
-  const TokenScores scores = policy_->score_tokens({.key = norms.data(),
-                                                    .value = norms.data() + num_rows,
-                                                    .num_tokens = shape.block_size,
-                                                    .num_kv_heads = shape.num_kv_heads,
-                                                    .token_stride = 1,
-                                                    .head_stride = shape.block_size});
-  layer.num_nan_scores += scores.num_nan;
-  cache.set_score(logical_index, block_score(scores.values.data(), shape.block_size));
+  const int64_t first = int64_t{logical_index} * config_.block_size;
+  const auto head_dim = static_cast<size_t>(cache.shape().head_dim);
+  std::vector<float> keys, values;
+  for (int64_t slot = first; slot < first + cache.table().filled(logical_index); ++slot) {
+    if (cache.table().is_dead(slot)) continue;
+    for (int head = 0; head < cache.shape().num_kv_heads; ++head) {
+      keys.insert(keys.end(), cache.slot_key(slot, head), cache.slot_key(slot, head) + head_dim);
+      values.insert(values.end(), cache.slot_value(slot, head), cache.slot_value(slot, head) + head_dim);
+    }
+  }
+  const int num_live = cache.table().num_live(logical_index);
+  const std::vector<float> scores =
+      norm_scores(keys.data(), values.data(), cache.shape().num_kv_heads, num_live, layer.num_nan_scores);
+  cache.set_score(logical_index, block_score(scores.data(), num_live));
 }
 
+// token_scores: [num_slots, num_choosers], of whole blocks that are scored and part of one that is not.
 void Session::set_block_scores(Layer& layer, const std::vector<float>& token_scores) {
-  const auto num_full = static_cast<int>(token_scores.size()) / config_.block_size;
+  const BlockTable& table = layer.cache.table();
+  const auto num_rows = static_cast<size_t>(num_choosers());
+  std::vector<float> scores;
+  const auto num_full = static_cast<int>(token_scores.size() / num_rows) / config_.block_size;
   for (int block = 0; block < num_full; ++block) {
-    const float* scores = token_scores.data() + int64_t{block} * config_.block_size;
-    layer.cache.set_score(block, block_score(scores, config_.block_size));
+    scores.clear();
+    const int64_t first = int64_t{block} * config_.block_size;
+    for (int64_t slot = first; slot < first + config_.block_size; ++slot) {
+      if (table.is_dead(slot)) continue;
+      float sum = 0;
+      for (size_t row = 0; row < num_rows; ++row)
+        sum += token_scores[static_cast<size_t>(slot) * num_rows + row];
+      scores.push_back(sum / static_cast<float>(num_rows));
+    }
+    layer.cache.set_score(block, block_score(scores.data(), static_cast<int>(scores.size())));
   }
 }
 
-// Among the first num_slots.
+// Among the first num_slots: [num_slots, num_choosers], 0 in holes.
 std::vector<float> Session::distinctness_of_live_keys(const KvCache& cache, int64_t num_slots) const {
-  const KvCacheShape& shape = cache.shape();
-  std::vector<const float*> keys;
-  keys.reserve(static_cast<size_t>(num_slots * shape.num_kv_heads));
-  for (int64_t slot = 0; slot < num_slots; ++slot) {
-    const float* block = cache.block_keys(cache.table().block_id(static_cast<int>(slot / shape.block_size)));
-    for (int64_t head = 0; head < shape.num_kv_heads; ++head)
-      keys.push_back(block + (head * shape.block_size + slot % shape.block_size) * shape.head_dim);
+  const int num_rows = num_choosers();
+  const int heads_each = cache.shape().num_kv_heads / num_rows;
+  std::vector<float> scores(static_cast<size_t>(num_slots * num_rows)), of_row;
+  for (int row = 0; row < num_rows; ++row) {
+    std::vector<const float*> keys;
+    std::vector<int64_t> slots;
+    for (int64_t slot = 0; slot < num_slots; ++slot) {
+      if (cache.table().is_dead(slot)) continue;
+      slots.push_back(slot);
+      for (int head = row * heads_each; head < (row + 1) * heads_each; ++head)
+        keys.push_back(cache.slot_key(slot, head));
+    }
+    of_row.resize(slots.size());
+    key_distinctness_cpu(keys.data(), static_cast<int64_t>(slots.size()), heads_each, cache.shape().head_dim,
+                         of_row.data());
+    for (size_t i = 0; i < slots.size(); ++i)
+      scores[static_cast<size_t>(slots[i] * num_rows + row)] = of_row[i];
   }
-  std::vector<float> scores(static_cast<size_t>(num_slots));
-  key_distinctness_cpu(keys.data(), num_slots, shape.num_kv_heads, shape.head_dim, scores.data());
   return scores;
 }
 
-// What a query gives each of the first num_slots.
+// What a query gives each of the first num_slots: [num_slots, num_choosers], 0 in holes.
 std::vector<float> Session::attention_mass_of(const KvCache& cache,
                                               const float* query,  // [num_query_heads, head_dim]
                                               int64_t num_slots) const {
   const LlamaConfig& config = model_config();
-  std::vector<float> mass(static_cast<size_t>(num_slots));
-  paged_attention_mass_cpu({.num_query_heads = config.num_query_heads,
-                            .num_kv_heads = config.num_kv_heads,
-                            .head_dim = config.head_dim,
-                            .block_size = config_.block_size},
-                           query, cache.keys().f32(), cache.table().block_ids().data(), num_slots,
-                           attention_scale(config), mass.data());
+  const BlockTable& table = cache.table();
+  const int num_rows = num_choosers();
+  std::vector<float> mass(static_cast<size_t>(num_slots * num_rows));
+  if (num_rows == 1 && !table.has_holes()) {
+    paged_attention_mass_cpu({.num_query_heads = config.num_query_heads,
+                              .num_kv_heads = config.num_kv_heads,
+                              .head_dim = config.head_dim,
+                              .block_size = config_.block_size},
+                             query, cache.keys().f32(), table.block_ids().data(), num_slots,
+                             attention_scale(config), mass.data());
+    return mass;
+  }
+  const std::vector<float> pattern = pattern_of(cache, query, num_slots);
+  const auto num_live = static_cast<int64_t>(pattern.size()) / config.num_query_heads;
+  const int heads_each = config.num_query_heads / num_rows;
+  int64_t live = 0;
+  for (int64_t slot = 0; slot < num_slots; ++slot) {
+    if (table.is_dead(slot)) continue;
+    for (int row = 0; row < num_rows; ++row) {
+      double sum = 0;
+      for (int head = row * heads_each; head < (row + 1) * heads_each; ++head) {
+        sum += pattern[static_cast<size_t>(head * num_live + live)];
+      }
+      mass[static_cast<size_t>(slot * num_rows + row)] = static_cast<float>(sum / heads_each);
+    }
+    ++live;
+  }
   return mass;
 }
 
-// Of each slot, from what queries before this step's gave it.
+// Over the live ones of the first num_slots: [num_query_heads, live slots].
+std::vector<float> Session::pattern_of(const KvCache& cache, const float* query, int64_t num_slots) const {
+  const LlamaConfig& config = model_config();
+  const BlockTable& table = cache.table();
+  int64_t num_live = num_slots;
+  for (int64_t slot = 0; table.has_holes() && slot < num_slots; ++slot)
+    num_live -= table.is_dead(slot) ? 1 : 0;
+  std::vector<float> probabilities(static_cast<size_t>(config.num_query_heads * num_live));
+  attention_pattern_cpu({.num_query_heads = config.num_query_heads,
+                         .num_kv_heads = config.num_kv_heads,
+                         .head_dim = config.head_dim,
+                         .block_size = config_.block_size},
+                        query, cache.keys().f32(), table.block_ids().data(), num_slots,
+                        attention_scale(config), probabilities.data(), table.dead_slots());
+  return probabilities;
+}
+
+// Of each slot, from what queries before this step's gave it: [num_slots, num_choosers].
 std::vector<float> Session::scores_of_mass(const Layer& layer) const {
-  std::vector<float> scores = layer.attention_mass;
-  size_t slot = 0;
-  for (int block = 0; block < layer.cache.table().num_blocks(); ++block) {
-    for (const int32_t position : layer.cache.live_positions(block)) {
-      const int64_t first = std::max<int64_t>(attention_since_, position);
+  std::vector<float> scores = layer.slot_values;
+  const BlockTable& table = layer.cache.table();
+  const int num_rows = num_choosers();
+  for (int64_t slot = 0; slot < table.num_slots(); ++slot) {
+    if (table.is_dead(slot)) continue;
+    for (int row = 0; row < num_rows; ++row) {
+      const int64_t first = std::max<int64_t>(attention_since_, layer.cache.slot_position(slot, row));
       const int64_t num_queries = std::max<int64_t>(1, step_->first_position - first);
-      scores[slot] = policy_->score_mass(scores[slot], num_queries);
-      ++slot;
+      float& score = scores[static_cast<size_t>(slot * num_rows + row)];
+      score = policy_->score_mass(score, num_queries);
     }
   }
   return scores;
 }
 
+// Whether attention's own numerators serve for its mass: one sum a slot, none dead.
+bool Session::serves_numerators(const KvCache& cache) const {
+  return num_choosers() == 1 && !cache.table().has_holes();
+}
+
 void Session::add_attention_mass() {
   const Stopwatch stopwatch(step_->score_us);
-  numerators_.add_mass_to(layers_[static_cast<size_t>(step_->layer)].attention_mass.data());
+  Layer& layer = layers_[static_cast<size_t>(step_->layer)];
+  if (serves_numerators(layer.cache)) return numerators_.add_mass_to(layer.slot_values.data());
+  const std::vector<float> mass =
+      attention_mass_of(layer.cache, activations_.query.data(), layer.cache.table().num_slots());
+  for (size_t place = 0; place < mass.size(); ++place) layer.slot_values[place] += mass[place];
 }
 
 }  // namespace octavo

@@ -40,7 +40,12 @@ Session::Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& c
   const KvCacheShape shape{.num_blocks = config.num_blocks,
                            .num_kv_heads = model_config.num_kv_heads,
                            .block_size = config.block_size,
-                           .head_dim = model_config.head_dim};
+                           .head_dim = model_config.head_dim,
+                           .per_head = policy_->heads() == Heads::kPerHead};
+  if (!arenas.empty() && arenas.front()->shape.per_head != shape.per_head) {
+    throw Error("ERR_OCTAVO_ARGUMENT",
+                "Expected heads shared for the policy of a sequence beside others but received per-head");
+  }
   layers_.reserve(static_cast<size_t>(model_config.num_layers));
   for (int layer = 0; layer < model_config.num_layers; ++layer) {
     layers_.emplace_back(arenas.empty() ? KvCache(shape) : KvCache(arenas[static_cast<size_t>(layer)]));
@@ -118,6 +123,7 @@ LayerState Session::layer_state(int64_t layer) const {
   const KvCache& cache = layer_cache(layer);
   LayerState state{.block_ids = cache.table().block_ids(),
                    .filled = {},
+                   .dead_slots = {},
                    .scores = {},
                    .ref_counts = {},
                    .kv_len = cache.table().kv_len(),
@@ -128,6 +134,9 @@ LayerState Session::layer_state(int64_t layer) const {
     state.filled.push_back(cache.table().filled(logical_index));
     state.scores.push_back(cache.table().score(logical_index));
     state.ref_counts.push_back(cache.ref_count(block_id));
+  }
+  for (int64_t slot = 0; cache.table().has_holes() && slot < cache.table().num_slots(); ++slot) {
+    if (cache.table().is_dead(slot)) state.dead_slots.push_back(static_cast<int32_t>(slot));
   }
   return state;
 }
@@ -157,7 +166,9 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
   int64_t num_listed =
       num_new_tokens + (config_.record_logits ? model_config().vocab_size
                                               : 0);  // values that one list column may gain in this step
-  for (const Layer& layer : layers_) num_listed += layer.cache.table().allocated_tokens() + num_new_tokens;
+  for (const Layer& layer : layers_) {
+    num_listed += (layer.cache.table().allocated_tokens() + num_new_tokens) * num_choosers();
+  }
   recorder_.require_room(num_listed);
 
   if (step.phase == Phase::kDecode) {
@@ -186,7 +197,7 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
   }
   for (Layer& layer : layers_) {
     layer.num_nan_scores_before_step = layer.num_nan_scores;
-    layer.attention_mass_before_step = layer.attention_mass;
+    layer.slot_values_before_step = layer.slot_values;
   }
   if (step.forced) ++num_forced_used;
   step_ = std::move(step);
@@ -201,16 +212,39 @@ void Session::require_position(int64_t num_new_tokens) const {
   }
 }
 
+// Blocks of a layer that a decode step may have to copy before it writes into them, beside the newest.
+int64_t Session::num_copies_needed(int layer) const {
+  const KvCache& cache = layers_[static_cast<size_t>(layer)].cache;
+  const BlockTable& table = cache.table();
+  const bool may_drop =
+      prompt_.empty() && policy_->unit() == EvictionUnit::kToken && policy_->evicts_in(layer);
+  const int64_t num_dropped = may_drop ? policy_->tokens_over_budget(table.kv_len() + 1) : 0;
+  if (num_dropped == 0 || !cache.shares_blocks()) return 0;
+  const int64_t num_holes = table.num_slots() - table.kv_len() + num_dropped;
+  switch (policy_->holes()) {
+    case Holes::kMask:
+      return 0;
+    case Holes::kRecycle:
+      if (!table.has_holes()) return std::min<int64_t>(table.num_blocks(), num_dropped * num_choosers());
+      [[fallthrough]];
+    case Holes::kCompact:
+      break;
+  }
+  return num_holes < config_.block_size ? 0 : table.num_blocks();
+}
+
 // Snapshots of the history make way, the oldest first, when a pool has nothing else left.
 void Session::require_blocks(int64_t num_new_tokens) {
   const bool is_prefill = !prompt_.empty();
-  const int64_t num_kept = is_prefill ? policy_->prompt_tokens_kept(num_new_tokens) : num_new_tokens;
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     const KvCache& cache = layers_[layer].cache;
-    while (!history_.empty() && cache.num_blocks_needed(num_kept) > cache.pool_counts().num_free) {
-      history_.pop_front();
-    }
-    const int64_t num_needed = cache.num_blocks_needed(num_kept);
+    const bool is_cut = is_prefill && policy_->evicts_in(static_cast<int>(layer));
+    const int64_t num_kept = is_cut ? policy_->prompt_tokens_kept(num_new_tokens) : num_new_tokens;
+    const auto blocks_needed = [&] {
+      return cache.num_blocks_needed(num_kept) + num_copies_needed(static_cast<int>(layer));
+    };
+    while (!history_.empty() && blocks_needed() > cache.pool_counts().num_free) history_.pop_front();
+    const int64_t num_needed = blocks_needed();
     const PoolCounts pool = cache.pool_counts();
     if (num_needed > pool.num_free) {
       const std::string parked =
@@ -281,7 +315,7 @@ void Session::roll_back_step() {
   for (Layer& layer : layers_) {
     layer.cache.roll_back();
     layer.num_nan_scores = layer.num_nan_scores_before_step;
-    layer.attention_mass = layer.attention_mass_before_step;
+    layer.slot_values = layer.slot_values_before_step;
   }
   step_.reset();
 }

@@ -133,8 +133,9 @@ class Session {
     KvCache cache;
     int32_t num_nan_scores = 0;
     int32_t num_nan_scores_before_step = 0;
-    // Of each live slot, in logical order; empty unless the policy scores by it.
-    std::vector<float> attention_mass, attention_mass_before_step;
+    // What tokens score by from step to step, where the policy keeps that: attention summed up, or a score by
+    // norms. [num_slots, num_choosers], in logical order, 0 in holes.
+    std::vector<float> slot_values, slot_values_before_step;
   };
 
   Session(const Session& parent, const ForkConfig& changes);
@@ -144,6 +145,7 @@ class Session {
   void begin_step(const AdvanceRequest& request, size_t& num_forced_used);
   void require_position(int64_t num_tokens) const;
   void require_blocks(int64_t num_new_tokens);
+  int64_t num_copies_needed(int layer) const;
   std::optional<Event> run_step(const StopConditions& stop, const std::atomic<bool>& cancelled);
   void complete_step();
   void roll_back_step();
@@ -155,21 +157,47 @@ class Session {
   void end_projection();
   void attend();
   std::optional<NanEvent> require_finite(const StopConditions& stop);
+  Stage stage_after_full(bool is_full) const;
   TableView table_view() const;
   void choose_block();
+  void drop_block();
+  void decide_on_block(int chosen);
   void choose_tokens();
-  PromptView prompt_view(const std::vector<float>& scores) const;
+  void choose_tokens_here();
+  PromptView prompt_view(const float* scores, std::optional<int> kv_head) const;
   void attend_prompt();
   float* attention_rows();  // [num_tokens, num_query_heads, head_dim]
   void page_prompt();
+  void page_token(const std::vector<int32_t>& tokens);
   void finish_layer(int64_t first_token);
   std::optional<Event> end_layer(const StopConditions& stop);
   bool announces(bool wanted, const StopConditions& stop);
-  EvictEvent evict_event() const;
-  void note_eviction(EvictEvent event, bool freed);
+  std::optional<Event> announce_evictions(const StopConditions& stop);
+  EvictEvent evict_event(size_t index) const;
+  void note_eviction(EvictEvent event, bool decided_by_user, bool freed);
+
+  // token_step.cpp: tokens that go in decode one by one.
+  int64_t find_slot(const KvCache& cache, int32_t position, int chooser) const;
+  void choose_cached_tokens();
+  void decide_on_token(int chosen);
+  void drop_cached_tokens();
+  bool recycle(Layer& layer, const std::vector<int64_t>& slots);
+  bool punch_hole(Layer& layer, int64_t slot);
+  bool compact(Layer& layer);
+  void move_slot(Layer& layer, int64_t from, int64_t to);
+  void forget_slots(Layer& layer, int64_t first, int64_t count);
 
   // scoring.cpp
+  // Who choose: each KV head, or the layer.
+  int num_choosers() const;
+  bool keeps_slot_values(int layer) const;
   void score_prompt();
+  std::vector<float> score_prompt_of(int first_kv_head, int num_kv_heads);
+  void note_cached_token(Layer& layer);
+  std::vector<float> norm_scores(const float* keys, const float* values, int num_kv_heads, int64_t num_tokens,
+                                 int32_t& num_nan) const;
+  void score_slots_by_norms(Layer& layer);
+  void score_cached_tokens();
   void score_blocks();
   std::optional<ScoreEvent> ask_for_scores() const;
   void take_scores(const std::vector<float>& scores);
@@ -178,6 +206,8 @@ class Session {
   std::vector<float> distinctness_of_live_keys(const KvCache& cache, int64_t num_slots) const;
   std::vector<float> attention_mass_of(const KvCache& cache, const float* query, int64_t num_slots) const;
   std::vector<float> scores_of_mass(const Layer& layer) const;
+  std::vector<float> pattern_of(const KvCache& cache, const float* query, int64_t num_slots) const;
+  bool serves_numerators(const KvCache& cache) const;
   void add_attention_mass();
 
   // shared_scope.cpp
@@ -189,7 +219,8 @@ class Session {
   void score_layers();
   void gather_layer_scores();
   std::optional<Choice> choose_shared_block();
-  void share_choice();
+  void take_shared_choices();
+  void share_choices();
   void choose_shared_tokens();
   bool waits_for_all_layers() const;
   void wait_for_all_layers();

@@ -49,7 +49,7 @@ void Session::score_layers() {
   const size_t query_size = static_cast<size_t>(model_config().num_query_heads) * model_config().head_dim;
   for (size_t index = 0; index < layers_.size(); ++index) {
     Layer& layer = layers_[index];
-    const int64_t num_slots = layer.cache.table().kv_len() - (index == 0 ? 1 : 0);
+    const int64_t num_slots = layer.cache.table().num_slots() - (index == 0 ? 1 : 0);
     if (evidence == Evidence::kKeys) {
       set_block_scores(layer, distinctness_of_live_keys(layer.cache, num_slots));
     } else if (evidence == Evidence::kLastQuery) {
@@ -71,14 +71,9 @@ void Session::gather_layer_scores() {
   }
 }
 
+// In layer 0.
 std::optional<Choice> Session::choose_shared_block() {
   Step& step = *step_;
-  if (step.layer > 0) {
-    if (step.num_shared_taken == step.shared_choices.size()) return std::nullopt;
-    const SharedChoice& shared = step.shared_choices[step.num_shared_taken++];
-    step.decided_by_user = shared.decided_by_user;
-    return shared.choice;
-  }
   TableView table = table_view();
   if (step.layer_scores.empty()) return policy_->choose_block(table);
   return choose_by_all_layers(*config_.policy.shared, step.layer_scores, [&](const float* scores) {
@@ -87,22 +82,29 @@ std::optional<Choice> Session::choose_shared_block() {
   });
 }
 
-// Of layer 0, which has just carried it out.
-void Session::share_choice() {
+// What layer 0 dropped next, in a layer beyond it.
+void Session::take_shared_choices() {
+  Step& step = *step_;
+  if (step.num_shared_taken < step.shared_choices.size())
+    step.choices = step.shared_choices[step.num_shared_taken++];
+}
+
+// Of layer 0, which has just carried them out.
+void Session::share_choices() {
   Step& step = *step_;
   for (std::vector<float>& scores : step.layer_scores)
-    scores.erase(scores.begin() + step.choice->dropped.front());
-  step.shared_choices.push_back({*step.choice, step.decided_by_user});
+    scores.erase(scores.begin() + step.choices.front().choice.dropped.front());
+  step.shared_choices.push_back(step.choices);
 }
 
 void Session::choose_shared_tokens() {
   Step& step = *step_;
   if (waits_for_all_layers()) return;
   if (step.layer == 0) {
-    step.choice = policy_->choose_tokens(prompt_view(step.token_scores));
-    if (step.choice) step.shared_choices.push_back({*step.choice});
+    choose_tokens_here();
+    if (!step.choices.empty()) step.shared_choices.push_back(step.choices);
   } else if (!step.shared_choices.empty()) {
-    step.choice = step.shared_choices.front().choice;
+    step.choices = step.shared_choices.front();
   }
 }
 
@@ -128,20 +130,19 @@ void Session::begin_cut() {
   step.cuts_waiting_layers = true;
   std::vector<std::vector<float>> scores;
   for (const WaitingLayer& layer : step.waiting_layers) scores.push_back(layer.token_scores);
-  const auto choose = [&](const float* reduced) {
-    PromptView view = prompt_view({});
-    view.scores = reduced;
-    return policy_->choose_tokens(view);
-  };
+  const auto choose = [&](const float* reduced) { return policy_->choose_tokens(prompt_view(reduced, {})); };
   const std::optional<Choice> choice = choose_by_all_layers(*config_.policy.shared, scores, choose);
-  step.shared_choices.push_back({choice.value()});
+  step.shared_choices.push_back({{.choice = choice.value()}});
 }
 
 std::optional<Event> Session::cut_waiting_layer(const StopConditions& stop) {
   Step& step = *step_;
-  step.choice = step.shared_choices.front().choice;
+  if (step.choices.empty()) {
+    step.choices = step.shared_choices.front();
+    step.next_choice = 0;
+  }
   if (step.stage == Stage::kEvict) {
-    if (announces(stop.evict, stop)) return evict_event();
+    if (std::optional<Event> event = announce_evictions(stop)) return event;
     step.stage = Stage::kFinish;
   }
   WaitingLayer& waiting = step.waiting_layers[static_cast<size_t>(step.layer)];
@@ -150,7 +151,7 @@ std::optional<Event> Session::cut_waiting_layer(const StopConditions& stop) {
   step.token_scores = std::move(waiting.token_scores);
   step.token_mass = std::move(waiting.token_mass);
   page_prompt();
-  step.choice.reset();
+  step.choices.clear();
   step.stage = Stage::kEvict;
   ++step.layer;
   return std::nullopt;

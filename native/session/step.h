@@ -17,7 +17,7 @@ enum class Stage {
   kProject,    // project
   kProjected,  // refuse what is not finite; decode: cache the token; prefill: attend, choose
   kBlockFull,  // decode: announce the full block
-  kScore,      // decode: score blocks, or ask for scores
+  kScore,      // decode: score blocks or tokens, or ask for scores
   kChoose,     // decode: choose, as long as the cache is above its budget
   kEvict,      // announce the choice, drop it
   kFinish,     // decode: attend; prefill: page the survivors
@@ -43,11 +43,15 @@ inline float attention_scale(const LlamaConfig& config) {
   return 1.0F / std::sqrt(static_cast<float>(config.head_dim));
 }
 
-// A choice that layers share, and whether a stop put it in the place of the policy's.
-struct SharedChoice {
+// A choice between its making and its effect.
+struct PendingChoice {
   Choice choice;
-  bool decided_by_user = false;
+  bool decided_by_user = false;  // replaced at a stop
 };
+
+// Puts another candidate, or one that the policy protects, in the place of what was chosen. Its score stands
+// in choice.score where it is no candidate.
+void replace_choice(PendingChoice& pending, int32_t chosen);
 
 // What a layer of a prompt waits with until all are scored.
 struct WaitingLayer {
@@ -68,12 +72,15 @@ struct Step {
   bool together = false;  // with steps of other sessions: stops where they share work, see lockstep.cpp
   int layer = 0;
   Stage stage = Stage::kProject;
-  bool announced = false;           // the stage's event went out; it takes effect when the step goes on
-  std::optional<Choice> choice;     // between its making and its effect
-  bool decided_by_user = false;     // the choice was replaced at a stop
-  std::vector<float> token_scores;  // [num_tokens] of this layer's prompt, for policies that score
-  std::vector<float> token_mass;    // [num_tokens], where the policy sums up attention
-  std::vector<SharedChoice> shared_choices;      // decode: layer 0's evictions; prefill: the one cut
+  bool announced = false;              // the stage's event went out; it takes effect when the step goes on
+  std::vector<PendingChoice> choices;  // one, or one of each KV head that chooses for itself
+  size_t next_choice = 0;              // the first that did not go out as an event
+  // Of this layer's prompt [num_choosers, num_tokens], or of its cache [num_slots, num_choosers]; for
+  // policies that score.
+  std::vector<float> token_scores;
+  std::vector<float> token_mass;  // [num_choosers, num_tokens], where the policy sums up attention
+  std::vector<std::vector<PendingChoice>>
+      shared_choices;                            // decode: layer 0's evictions; prefill: the one cut
   size_t num_shared_taken = 0;                   // by the current layer
   std::vector<std::vector<float>> layer_scores;  // [num_layers][num_blocks], decode with a mean over layers
   int scored_layer = 0;                          // whose scores the caller is asked for

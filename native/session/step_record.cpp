@@ -16,15 +16,21 @@ void Session::record_step(float entropy) {
     const auto layer_index = static_cast<int32_t>(index);
     if (config_.record_blocks) {
       for (int logical_index = 0; logical_index < table.num_blocks(); ++logical_index) {
-        const int32_t block_id = table.block_id(logical_index);
-        recorder_.record(BlockRow{
-            .step_index = step_index,
-            .layer_index = layer_index,
-            .logical_index = logical_index,
-            .block_id = block_id,
-            .score = table.score(logical_index),
-            .positions = cache.positions().i32() + static_cast<size_t>(block_id) * table.block_size(),
-            .filled = table.filled(logical_index)});
+        for (int row = 0; row < cache.num_position_rows(); ++row) {
+          std::vector<int32_t> positions;
+          const int64_t first = int64_t{logical_index} * table.block_size();
+          for (int64_t slot = first; slot < first + table.filled(logical_index); ++slot) {
+            positions.push_back(table.is_dead(slot) ? -1 : cache.slot_position(slot, row));
+          }
+          recorder_.record(BlockRow{.step_index = step_index,
+                                    .layer_index = layer_index,
+                                    .logical_index = logical_index,
+                                    .block_id = table.block_id(logical_index),
+                                    .kv_head = cache.num_position_rows() == 1 ? -1 : row,
+                                    .score = table.score(logical_index),
+                                    .positions = positions.data(),
+                                    .filled = table.filled(logical_index)});
+        }
       }
     }
     recorder_.record(MemoryRow{.step_index = step_index,

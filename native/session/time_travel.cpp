@@ -6,7 +6,6 @@
 
 #include "core/check.h"
 #include "evict/registry.h"
-#include "ops/attention_pattern.h"
 #include "session/session.h"
 
 namespace octavo {
@@ -30,6 +29,12 @@ Session::Session(const Session& parent, const ForkConfig& changes)
   if (changes.policy) {
     config_.policy = *changes.policy;
     policy_ = make_policy(config_.policy, config_.block_size);
+    if (policy_->heads() != parent.policy_->heads()) {
+      throw Error("ERR_OCTAVO_ARGUMENT",
+                  std::string("Expected heads ") +
+                      (parent.policy_->heads() == Heads::kPerHead ? "per-head" : "shared") +
+                      " for a fork's policy, as in its parent's cache, but received the other");
+    }
   }
   logits_ = Tensor::zeros(DType::kF32, parent.logits_.shape);
   std::memcpy(logits_.data, parent.logits_.data, logits_.size_bytes());
@@ -38,17 +43,22 @@ Session::Session(const Session& parent, const ForkConfig& changes)
     const Layer& layer = parent.layers_[index];
     layers_.emplace_back(KvCache(layer.cache.hold()));
     layers_[index].num_nan_scores = parent.step_ ? layer.num_nan_scores_before_step : layer.num_nan_scores;
-    layers_[index].attention_mass = parent.step_ ? layer.attention_mass_before_step : layer.attention_mass;
+    layers_[index].slot_values = parent.step_ ? layer.slot_values_before_step : layer.slot_values;
   }
   if (changes.policy) {  // its scores are not the parent's
     require_parallel_layers();
     attention_since_ = static_cast<int64_t>(tokens_.size());
     for (size_t index = 0; index < layers_.size(); ++index) {
-      KvCache& cache = layers_[index].cache;
-      layers_[index].num_nan_scores = 0;
+      Layer& layer = layers_[index];
+      KvCache& cache = layer.cache;
+      layer.num_nan_scores = 0;
+      layer.slot_values.clear();
       // Attention is summed up from here on: what earlier queries gave is not known.
-      const bool sums_up = sums_attention(static_cast<int>(index));
-      layers_[index].attention_mass.assign(sums_up ? static_cast<size_t>(cache.table().kv_len()) : 0, 0.0F);
+      if (sums_attention(static_cast<int>(index))) {
+        layer.slot_values.assign(static_cast<size_t>(cache.table().num_slots() * num_choosers()), 0.0F);
+      } else if (keeps_slot_values(static_cast<int>(index))) {
+        score_slots_by_norms(layer);
+      }
       for (int block = 0; block < cache.table().num_blocks(); ++block) {
         cache.set_score(block, BlockTable::kNoScore);
         const bool is_full = cache.table().filled(block) == config_.block_size;
@@ -71,7 +81,7 @@ std::shared_ptr<const Checkpoint> Session::checkpoint() const {
   Checkpoint made{.state_id = state_id_,
                   .tables = {},
                   .num_nan_scores = {},
-                  .attention_mass = {},
+                  .slot_values = {},
                   .queries = last_queries_,
                   .logits = {logits_.f32(), logits_.f32() + logits_.num_elements()},
                   .log_sum_exp = log_sum_exp_,
@@ -83,7 +93,7 @@ std::shared_ptr<const Checkpoint> Session::checkpoint() const {
   for (const Layer& layer : layers_) {
     made.tables.push_back(layer.cache.hold());
     made.num_nan_scores.push_back(step_ ? layer.num_nan_scores_before_step : layer.num_nan_scores);
-    made.attention_mass.push_back(step_ ? layer.attention_mass_before_step : layer.attention_mass);
+    made.slot_values.push_back(step_ ? layer.slot_values_before_step : layer.slot_values);
   }
   return std::make_shared<const Checkpoint>(std::move(made));
 }
@@ -158,7 +168,7 @@ void Session::restore(const Checkpoint& checkpoint) {
   for (size_t index = 0; index < layers_.size(); ++index) {
     layers_[index].cache.restore(checkpoint.tables[index]);
     layers_[index].num_nan_scores = checkpoint.num_nan_scores[index];
-    layers_[index].attention_mass = checkpoint.attention_mass[index];
+    layers_[index].slot_values = checkpoint.slot_values[index];
   }
   tokens_.resize(
       static_cast<size_t>(std::min<int64_t>(checkpoint.num_tokens, static_cast<int64_t>(tokens_.size()))));
@@ -178,7 +188,7 @@ void Session::clear() {
   for (Layer& layer : layers_) {
     layer.cache.clear();
     layer.num_nan_scores = 0;
-    layer.attention_mass.clear();
+    layer.slot_values.clear();
   }
   tokens_.clear();
   num_tokens_.store(0, std::memory_order_relaxed);
@@ -212,16 +222,8 @@ std::vector<float> Session::attention_pattern(int64_t layer) const {
   const LlamaConfig& config = model_config();
   const size_t query_size = static_cast<size_t>(config.num_query_heads) * config.head_dim;
   const std::vector<float>& queries = under_way ? next_queries_ : last_queries_;
-  std::vector<float> probabilities(static_cast<size_t>(config.num_query_heads) *
-                                   static_cast<size_t>(cache.table().kv_len()));
-  attention_pattern_cpu({.num_query_heads = config.num_query_heads,
-                         .num_kv_heads = config.num_kv_heads,
-                         .head_dim = config.head_dim,
-                         .block_size = config_.block_size},
-                        queries.data() + query_size * static_cast<size_t>(layer), cache.keys().f32(),
-                        cache.table().block_ids().data(), cache.table().kv_len(), attention_scale(config),
-                        probabilities.data());
-  return probabilities;
+  return pattern_of(cache, queries.data() + query_size * static_cast<size_t>(layer),
+                    cache.table().num_slots());
 }
 
 }  // namespace octavo

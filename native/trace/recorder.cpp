@@ -32,6 +32,7 @@ void Recorder::record(const BlockRow& row) {
   blocks.layer_index.push_back(row.layer_index);
   blocks.logical_index.push_back(row.logical_index);
   blocks.block_id.push_back(row.block_id);
+  blocks.kv_head.push_back(row.kv_head);
   blocks.filled.push_back(row.filled);
   blocks.score.push_back(row.score);
   blocks.positions.values.insert(blocks.positions.values.end(), row.positions, row.positions + row.filled);
@@ -47,6 +48,8 @@ void Recorder::record(const EvictionRow& row) {
   evictions.granularity.push_back(static_cast<uint8_t>(row.granularity));
   evictions.logical_index.push_back(row.logical_index);
   evictions.block_id.push_back(row.block_id);
+  evictions.slot_index.push_back(row.slot_index);
+  evictions.kv_head.push_back(row.kv_head);
   evictions.freed.push_back(row.freed ? 1 : 0);
   evictions.chosen_by.push_back(
       static_cast<uint8_t>(row.decided_by_user ? ChosenBy::kUser : ChosenBy::kPolicy));

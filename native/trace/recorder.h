@@ -51,7 +51,7 @@ struct StepColumns {
 };
 
 struct BlockColumns {
-  std::vector<int32_t> step_index, layer_index, logical_index, block_id, filled;
+  std::vector<int32_t> step_index, layer_index, logical_index, block_id, kv_head, filled;
   std::vector<float> score;
   ListColumn<int32_t> positions;
 
@@ -61,6 +61,7 @@ struct BlockColumns {
     visit("layer_index", layer_index);
     visit("logical_index", logical_index);
     visit("block_id", block_id);
+    visit("kv_head", kv_head);
     visit("filled", filled);
     visit("score", score);
     visit("positions", positions);
@@ -70,7 +71,7 @@ struct BlockColumns {
 struct EvictionColumns {
   std::vector<int32_t> eviction_id, step_index, layer_index;
   std::vector<uint8_t> phase, granularity;
-  std::vector<int32_t> logical_index, block_id;
+  std::vector<int32_t> logical_index, block_id, slot_index, kv_head;
   std::vector<uint8_t> freed, chosen_by;
   std::vector<float> score, runner_up_score;
   ListColumn<int32_t> positions, candidates;
@@ -85,6 +86,8 @@ struct EvictionColumns {
     visit("granularity", granularity);
     visit("logical_index", logical_index);
     visit("block_id", block_id);
+    visit("slot_index", slot_index);
+    visit("kv_head", kv_head);
     visit("freed", freed);
     visit("chosen_by", chosen_by);
     visit("score", score);
@@ -149,8 +152,9 @@ struct StepRow {
 
 struct BlockRow {
   int32_t step_index, layer_index, logical_index, block_id;
+  int32_t kv_head;  // -1 for all
   float score;
-  const int32_t* positions;  // [filled]
+  const int32_t* positions;  // [filled], -1 in holes
   int32_t filled;
 };
 
@@ -158,7 +162,9 @@ struct EvictionRow {
   int32_t step_index, layer_index;
   Phase phase;
   Granularity granularity;
-  int32_t logical_index, block_id;  // -1 for tokens, which have neither
+  int32_t logical_index, block_id;  // -1 for tokens of a prompt, and for several of a cache
+  int32_t slot_index;               // of one token of a cache, -1 otherwise
+  int32_t kv_head;                  // -1 for all
   bool freed, decided_by_user;
   float score, runner_up_score;
   std::vector<int32_t> positions, candidates;

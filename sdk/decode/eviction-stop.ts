@@ -7,21 +7,23 @@ import { native, OctavoError, received } from "../errors.js";
 /** An eviction about to happen; the policy's choice stands unless one of the methods is called. */
 export interface EvictionStop extends EvictEvent {
 	/**
-	 * Keeps the block: the cache grows by one, and is cut back to its budget at the next block that fills. Where layers share
-	 * decisions it holds for all of them, and only layer 0's stop takes it.
+	 * Keeps everything: the cache grows by a block, and is cut back to its budget at the next block that fills; or by a
+	 * token, for all KV heads, and is cut back in the next step. Where layers share decisions it holds for all of them, and
+	 * only layer 0's stop takes it.
 	 *
 	 * @throws {OctavoError} ERR_OCTAVO_BREAKPOINT once the session has gone on; ERR_OCTAVO_ARGUMENT for a prompt's tokens, or in
 	 * a layer beyond the first under a shared scope
 	 */
 	veto(): void;
 	/**
-	 * Evicts another block, in every layer under a shared scope.
+	 * Evicts another block or token, in every layer under a shared scope.
 	 *
-	 * @param logicalIndex its place in the block table; any but the newest, also one that the policy protects
-	 * @throws {OctavoError} ERR_OCTAVO_ARGUMENT for another place, a prompt's tokens, or a layer beyond the first under a shared scope; ERR_OCTAVO_BREAKPOINT once the
-	 * session has gone on
+	 * @param chosen of a block: its place in the block table; of a token: its RoPE position, and it goes alone. Any but the
+	 * newest, also one that the policy protects
+	 * @throws {OctavoError} ERR_OCTAVO_ARGUMENT for another place, a position that is not cached, a prompt's tokens, or a
+	 * layer beyond the first under a shared scope; ERR_OCTAVO_BREAKPOINT once the session has gone on
 	 */
-	replaceWith(logicalIndex: number): void;
+	replaceWith(chosen: number): void;
 }
 
 /** Where a decision waits for the session to go on. */
@@ -41,10 +43,10 @@ export function eviction(event: EvictEvent, session: NativeSession, holder: Deci
 			const expected = `the stop of layer 0 for ${what}, as all layers share its decision,`;
 			throw new OctavoError("ERR_OCTAVO_ARGUMENT", `Expected ${expected} but received that of layer ${event.layer}`);
 		}
-		if (event.granularity === "block") return;
+		if (event.phase === "decode") return;
 		throw new OctavoError(
 			"ERR_OCTAVO_ARGUMENT",
-			`Expected the eviction of a block for ${what} but received one of a prompt's tokens`,
+			`Expected an eviction in decode for ${what} but received one of a prompt's tokens`,
 		);
 	};
 	const stop: EvictionStop = {
@@ -53,17 +55,45 @@ export function eviction(event: EvictEvent, session: NativeSession, holder: Deci
 			require("veto");
 			holder.decision = { veto: true };
 		},
-		replaceWith(logicalIndex) {
+		replaceWith(chosen) {
 			require("replaceWith");
-			const last = native(() => session.layerState(event.layer)).blockIds.length - 2;
-			if (!Number.isInteger(logicalIndex) || logicalIndex < 0 || logicalIndex > last) {
-				throw new OctavoError(
-					"ERR_OCTAVO_ARGUMENT",
-					`Expected a logical block index from 0 to ${last} (the newest block must stay) but received ${received(logicalIndex)}`,
-				);
-			}
-			holder.decision = { replaceWith: logicalIndex };
+			if (event.granularity === "block") requireBlock(session, event.layer, chosen);
+			else requirePosition(session, event, chosen);
+			holder.decision = { replaceWith: chosen };
 		},
 	};
 	return stop;
+}
+
+function requireBlock(session: NativeSession, layer: number, chosen: number): void {
+	const last = native(() => session.layerState(layer)).blockIds.length - 2;
+	if (Number.isInteger(chosen) && chosen >= 0 && chosen <= last) return;
+	throw new OctavoError(
+		"ERR_OCTAVO_ARGUMENT",
+		`Expected a logical block index from 0 to ${last} (the newest block must stay) but received ${received(chosen)}`,
+	);
+}
+
+// The newest token's position is the number of tokens seen before this step.
+function requirePosition(session: NativeSession, event: EvictEvent, chosen: number): void {
+	const { layer, kvHead } = event;
+	const { positions } = native(() => session.layerCache(layer));
+	const { blockIds, filled, deadSlots } = native(() => session.layerState(layer));
+	const all = new Int32Array(positions.buffer);
+	const blockSize = positions.shape.at(-1)!;
+	const numRows = positions.shape.length === 3 ? positions.shape[1]! : 1;
+	const dead = new Set(deadSlots);
+	const isCached = blockIds.some((blockId, index) =>
+		all
+			.subarray((blockId * numRows + (kvHead ?? 0)) * blockSize)
+			.subarray(0, filled[index])
+			.some((position, slot) => position === chosen && !dead.has(index * blockSize + slot)),
+	);
+	const newest = native(() => session.numTokens);
+	if (isCached && chosen < newest) return;
+	const where = `layer ${layer}${kvHead === undefined ? "" : `, KV head ${kvHead}`}`;
+	throw new OctavoError(
+		"ERR_OCTAVO_ARGUMENT",
+		`Expected the position of a cached token of ${where} below the newest (${newest}) but received ${received(chosen)}`,
+	);
 }

@@ -23,14 +23,18 @@ export interface BlockView {
 	logicalIndex: number;
 	/** Physical block. */
 	blockId: number;
-	/** Live slots; slots beyond hold zeros or what the block held before. */
+	/** Filled slots, holes among them; slots beyond hold zeros or what the block held before. */
 	filled: number;
+	/** Live slots: those that attention reads. */
+	numLive: number;
 	/** The policy's score, higher is kept; NaN while it has none. */
 	score: number;
 	/** Sequences that hold the block. */
 	refCount: number;
-	/** RoPE positions of the live slots. */
+	/** RoPE positions of the filled slots; -1 in a hole. Where each KV head holds its own tokens: those of head 0. */
 	positions: Int32Array;
+	/** RoPE positions in each KV head that holds its own tokens; absent where all hold the same. */
+	headPositions?: Int32Array[];
 	/** Names of the tokens in the live slots. */
 	text: string;
 	/** f32 [num_kv_heads, block_size, head_dim], after RoPE; no copy. */
@@ -47,7 +51,10 @@ export class LayerView {
 	readonly keys: Tensor;
 	/** f32 [num_blocks, num_kv_heads, block_size, head_dim]: all physical blocks; no copy. */
 	readonly values: Tensor;
-	/** i32 [num_blocks, block_size]: RoPE position in each slot, -1 in slots never filled; no copy. */
+	/**
+	 * i32 [num_blocks, block_size]: RoPE position in each slot, -1 in slots never filled; no copy. Where each KV head
+	 * holds its own tokens: [num_blocks, num_kv_heads, block_size].
+	 */
 	readonly positions: Tensor;
 	readonly #state: LayerState;
 	readonly #session: NativeSession;
@@ -60,7 +67,8 @@ export class LayerView {
 		const cache = native(() => session.layerCache(index));
 		this.keys = Tensor.fromNative(cache.keys, cacheAxes);
 		this.values = Tensor.fromNative(cache.values, cacheAxes);
-		this.positions = Tensor.fromNative(cache.positions, ["block", "slot"]);
+		const positionAxes = cache.positions.shape.length === 3 ? ["block", "kv_head", "slot"] : ["block", "slot"];
+		this.positions = Tensor.fromNative(cache.positions, positionAxes);
 		this.#state = native(() => session.layerState(index));
 		this.#text = text;
 	}
@@ -119,16 +127,28 @@ export class LayerView {
 			);
 		}
 		const filled = this.#state.filled[logicalIndex]!;
-		const positions = (this.positions.at(blockId).data as Int32Array).slice(0, filled);
+		const blockSize = this.positions.shape.at(-1)!;
+		const holes = this.#state.deadSlots
+			.filter((slot) => Math.trunc(slot / blockSize) === logicalIndex)
+			.map((slot) => slot % blockSize);
+		const rows = this.positions.at(blockId).data as Int32Array;
+		const headPositions = Array.from({ length: rows.length / blockSize }, (_, row) => {
+			const ofRow = rows.slice(row * blockSize, row * blockSize + filled);
+			for (const hole of holes) ofRow[hole] = -1;
+			return ofRow;
+		});
+		const positions = headPositions[0]!;
 		return {
 			layer: this.index,
 			logicalIndex,
 			blockId,
 			filled,
+			numLive: filled - holes.length,
 			score: this.#state.scores[logicalIndex]!,
 			refCount: this.#state.refCounts[logicalIndex]!,
 			positions,
-			text: this.#text(positions),
+			...(this.positions.shape.length === 3 ? { headPositions } : {}),
+			text: this.#text(positions.filter((position) => position >= 0)),
 			keys: this.keys.at(blockId),
 			values: this.values.at(blockId),
 		};

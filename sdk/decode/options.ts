@@ -77,7 +77,7 @@ const growingPolicies = ["full", "snap-kv", "custom"];
  *
  * @throws {OctavoError} ERR_OCTAVO_OPTION naming the option; ERR_OCTAVO_BUDGET for a budget that does not fit the block size
  */
-export function checkSession(options: unknown, { maxPositions }: ModelConfig): SessionSpec {
+export function checkSession(options: unknown, { maxPositions, numKvHeads }: ModelConfig): SessionSpec {
 	const given = checkOptions("session()", options, {
 		blockSize: integer(1, 256, 16),
 		numBlocks: integer(0, 2 ** 31 - 1, 0),
@@ -99,12 +99,21 @@ export function checkSession(options: unknown, { maxPositions }: ModelConfig): S
 	scoreBlockOf(policy);
 	if (policy.budget !== undefined) checkBudgetFits(policy.budget, blockSize);
 	const allBlocks = Math.ceil(maxPositions / blockSize);
-	// A cache grows to one block above its budget before it is cut; `page+remainder` keeps up to one block more. Each
-	// block filled within the history parks one that was evicted for it.
-	const parked = history === 0 ? 0 : Math.ceil(history / blockSize) + 1;
-	const mayNeed = growingPolicies.includes(policy.name) ? allBlocks : policy.budget! / blockSize + 4 + parked;
+	const grows = growingPolicies.includes(policy.name) || (policy.skipLayers?.length ?? 0) > 0;
+	const mayNeed = grows ? allBlocks : blocksWithinBudget(policy, blockSize, history, numKvHeads);
 	const numBlocks = given.numBlocks || Math.min(allBlocks, mayNeed) * (1 + given.forks);
 	return { blockSize, numBlocks, policy, seed: given.seed, recordBlocks, recordLogits, history };
+}
+
+// A cache grows to one block above its budget before it is cut; `page+remainder` keeps up to one block more.
+function blocksWithinBudget(policy: Policy, blockSize: number, history: number, numKvHeads: number): number {
+	const kept = policy.budget! / blockSize + 4;
+	// Each block filled within the history parks one that was evicted for it.
+	if (policy.granularity !== "token") return kept + (history === 0 ? 0 : Math.ceil(history / blockSize) + 1);
+	// In each step a block may be parked for the copy that was written, and one of each head where they differ.
+	const parked = history * (policy.heads === "per-head" ? numKvHeads : 1);
+	// The least that holes leave of a block is one token.
+	return (policy.holes === "mask" ? policy.budget! + 1 : kept) + parked;
 }
 
 /** What a model says of decoding, where the caller says nothing. */

@@ -12,13 +12,17 @@ export interface Eviction {
 	step: number;
 	layer: number;
 	phase: "prefill" | "decode";
-	/** Single tokens (of the prompt), or one whole block. */
+	/** Single tokens, or one whole block. */
 	granularity: "token" | "block";
-	/** Place in the block table before it went; -1 for tokens. */
+	/** Place in the block table, before it went, of the block or of that of a cached token; -1 for a prompt's tokens. */
 	logicalIndex: number;
-	/** Physical block; -1 for tokens. */
+	/** Physical block; -1 for a prompt's tokens. */
 	blockId: number;
-	/** The physical block went back to the pool. */
+	/** Slot of one cached token in its block; -1 otherwise. */
+	slotIndex: number;
+	/** KV head that dropped it; -1 for all. */
+	kvHead: number;
+	/** A physical block went back to the pool. */
 	freed: boolean;
 	/** Whose choice it was: `user` where a breakpoint's `replaceWith` took another block. */
 	chosenBy: "policy" | "user";
@@ -98,6 +102,8 @@ function toEviction(row: Row): Eviction {
 		granularity: granularity.values[cell("granularity")]!,
 		logicalIndex: cell("logical_index"),
 		blockId: cell("block_id"),
+		slotIndex: cell("slot_index"),
+		kvHead: cell("kv_head"),
 		freed: cell("freed") !== 0,
 		chosenBy: chosenBy.values[cell("chosen_by")]!,
 		score: cell("score"),

@@ -36,9 +36,10 @@ export const traceSchema = {
 		layer_index: { type: "i32", description: "Layer" },
 		logical_index: { type: "i32", description: "Place in the layer's block table" },
 		block_id: { type: "i32", description: "Physical block" },
-		filled: { type: "i32", description: "Live slots in the block" },
+		kv_head: { type: "i32", description: "KV head that the positions are of; -1 where all heads hold the same tokens" },
+		filled: { type: "i32", description: "Filled slots of the block, holes among them" },
 		score: { type: "f32", description: "The policy's score of the block, higher is kept; NaN while it has none" },
-		positions: { type: "i32[]", description: "RoPE positions of the live slots, in slot order" },
+		positions: { type: "i32[]", description: "RoPE positions of the filled slots, in slot order; -1 in a hole" },
 	},
 	evictions: {
 		eviction_id: { type: "i32", description: "Running number" },
@@ -46,11 +47,17 @@ export const traceSchema = {
 		layer_index: { type: "i32", description: "Layer" },
 		phase: { type: "text", description: "Phase of generation", values: ["prefill", "decode"] },
 		granularity: { type: "text", description: "What was dropped: tokens or one block", values: ["token", "block"] },
-		logical_index: { type: "i32", description: "Place in the block table before it went; -1 for tokens" },
-		block_id: { type: "i32", description: "Physical block; -1 for tokens" },
+		logical_index: {
+			type: "i32",
+			description:
+				"Place in the block table, before it went, of the block or of that of a cached token; -1 for a prompt's",
+		},
+		block_id: { type: "i32", description: "Physical block; -1 for a prompt's tokens" },
+		slot_index: { type: "i32", description: "Slot in the block, of one cached token; -1 otherwise" },
+		kv_head: { type: "i32", description: "KV head that dropped it; -1 for all" },
 		freed: {
 			type: "bool",
-			description: "The physical block went back to the pool; false while a snapshot or fork has it",
+			description: "A physical block went back to the pool; false while a snapshot or fork has it",
 		},
 		chosen_by: {
 			type: "text",
@@ -60,7 +67,11 @@ export const traceSchema = {
 		score: { type: "f32", description: "Score of the block, or the highest among the tokens dropped" },
 		runner_up_score: { type: "f32", description: "Lowest score among the candidates kept; NaN if none was" },
 		positions: { type: "i32[]", description: "RoPE positions dropped" },
-		candidates: { type: "i32[]", description: "Logical block indices (or positions, for tokens) that could have gone" },
+		candidates: {
+			type: "i32[]",
+			description:
+				"Logical block indices (or positions, for tokens) that could have gone; of cached tokens with the table blocks only",
+		},
 		candidate_scores: { type: "f32[]", description: "Their scores, in the same order" },
 	},
 	memory: {

@@ -114,7 +114,8 @@ TEST("prompt tokens that stay equal the oracle's, 1,000 random cases with ties a
   for (int round = 0; round < 1000; ++round) {
     const auto [block_size, budget, length] = random_case(random);
     const std::vector<float> scores = tied_scores(random, length);
-    const PromptView prompt{.layer = 0, .step_index = 0, .num_tokens = length, .scores = scores.data()};
+    const PromptView prompt{
+        .layer = 0, .step_index = 0, .kv_head = {}, .num_tokens = length, .scores = scores.data()};
     const int64_t remainder = length % block_size;
     const int64_t page = remainder == 0 ? block_size : remainder;
 
@@ -336,7 +337,7 @@ TEST("for every policy: budgets are checked, and nothing protected goes") {
       const auto policy = make_policy(config_of(name, budget), block_size);
       const std::vector<float> scores = tied_scores(random, std::max<int64_t>(length, budget + 1));
       const auto choice = policy->choose_tokens(
-          {.layer = 0, .step_index = round, .num_tokens = length, .scores = scores.data()});
+          {.layer = 0, .step_index = round, .kv_head = {}, .num_tokens = length, .scores = scores.data()});
       REQUIRE_EQUAL(choice.has_value(), length > budget && name != "custom");
       if (choice) {
         REQUIRE_EQUAL(static_cast<int64_t>(choice->dropped.size()), length - budget);

@@ -62,8 +62,8 @@ TEST("random choices are uniform over the unprotected, the same again for one ke
   std::set<std::vector<int>> kept;
   std::vector<int> survived(100, 0);
   for (int step = 0; step < 3000; ++step) {
-    const auto choice =
-        policy->choose_tokens({.layer = 0, .step_index = step, .num_tokens = 98, .scores = nullptr});
+    const auto choice = policy->choose_tokens(
+        {.layer = 0, .step_index = step, .kv_head = {}, .num_tokens = 98, .scores = nullptr});
     REQUIRE_EQUAL(static_cast<int>(choice->dropped.size()), 98 - 24);
     kept.insert(kept_after(98, choice));
     for (const int token : kept_after(98, choice)) ++survived[static_cast<size_t>(token)];

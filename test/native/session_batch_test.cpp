@@ -268,7 +268,7 @@ TEST("a stop leaves the others where they are, and what is decided there is done
   BatchResult result = advance(batch, 100, stopping);
   while (std::get<EvictEvent>(*result.event).phase == Phase::kPrefill) result = advance(batch, 100, stopping);
   BatchAdvance veto;
-  veto.decision = Decision{.logical_index = {}, .scores = {}};
+  veto.decision = Decision{.replacement = {}, .scores = {}};
   REQUIRE_EQUAL(vetoed.session->layer_state(0).kv_len, 16);
   REQUIRE(advance(batch, 1, veto).reason == BatchReason::kSteps);
   REQUIRE_EQUAL(vetoed.session->layer_state(0).kv_len, 16);

@@ -80,7 +80,7 @@ TEST("a veto and another block hold for all layers, and only layer 0 decides") {
     // Above its budget by two blocks the cache takes two evictions, both in every layer.
     const int chosen = *event->logical_index == 2 ? 3 : 2;
     Decision other;
-    other.logical_index = chosen;
+    other.replacement = chosen;
     event = next_eviction(*session, other);
     REQUIRE(event && event->layer == 0);
     const int second = *event->logical_index;

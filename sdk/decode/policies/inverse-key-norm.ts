@@ -1,28 +1,54 @@
 // Inverse key L2-norm: the shortest keys stay, as they draw the most attention. Needs no attention probabilities.
 
-import { anything, checkOptions } from "../../options.js";
+import { OctavoError, received } from "../../errors.js";
+import { anything, checkOptions, optional } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
+import {
+	checkTokenForm,
+	type HeadsOptions,
+	headsChecks,
+	type TokenFormOptions,
+	tokenFormChecks,
+} from "./token-form.js";
 
 /** Options of `policies.inverseKeyNorm`. */
-export interface InverseKeyNormOptions extends ScopeOptions, PrefillAttentionOptions {
+export interface InverseKeyNormOptions extends ScopeOptions, PrefillAttentionOptions, TokenFormOptions, HeadsOptions {
 	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
 	budget: number;
+	/** Layers that keep everything, and so grow. Default: none; the paper's code skips 0 and 1. */
+	skipLayers?: readonly number[];
 }
 
 /**
- * Keeps tokens by the mean over KV heads of 1 / ‖K‖₂; in decode the block with the lowest mean goes once the newest is full.
+ * Keeps tokens by the mean over KV heads of 1 / ‖K‖₂; in decode the block with the lowest mean goes once the newest is full,
+ * or in each step the token with the lowest.
  *
  * @throws {OctavoError} ERR_OCTAVO_BUDGET for a budget that is no positive whole number; a session checks the rest
  * @throws {OctavoError} ERR_OCTAVO_OPTION for an unknown option
  * Source: arXiv:2406.11430 (Devoto et al.).
- * Differs: all heads of a layer share one choice, all layers evict, the first block and the newest tokens are protected, and
- * decode evicts whole blocks.
+ * Differs: unless told otherwise all heads of a layer share one choice, all layers evict and decode evicts whole blocks; the
+ * first block and the newest tokens (as tokens: the newest) are protected.
  */
 export function inverseKeyNorm(options: InverseKeyNormOptions): Policy {
 	const checked = withScope(
-		checkOptions("policies.inverseKeyNorm", options, { budget: anything, scope, prefillAttention }),
+		checkOptions("policies.inverseKeyNorm", options, {
+			budget: anything,
+			skipLayers: optional(layers),
+			...tokenFormChecks,
+			scope,
+			prefillAttention,
+			...headsChecks,
+		}),
 	);
+	checkTokenForm("policies.inverseKeyNorm", checked);
 	return makePolicy({ name: "inverse-key-norm", ...checked, budget: checkBudget(checked.budget) });
+}
+
+function layers(value: unknown, name: string): readonly number[] {
+	if (Array.isArray(value) && value.every((layer) => Number.isInteger(layer) && layer >= 0 && layer < 4096)) {
+		return Object.freeze([...value]);
+	}
+	throw new OctavoError("ERR_OCTAVO_OPTION", `Expected an array of layers for ${name} but received ${received(value)}`);
 }

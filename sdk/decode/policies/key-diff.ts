@@ -4,24 +4,41 @@ import { anything, checkOptions } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
+import {
+	checkTokenForm,
+	type HeadsOptions,
+	headsChecks,
+	type TokenFormOptions,
+	tokenFormChecks,
+} from "./token-form.js";
 
 /** Options of `policies.keyDiff`. */
-export interface KeyDiffOptions extends ScopeOptions, PrefillAttentionOptions {
+export interface KeyDiffOptions extends ScopeOptions, PrefillAttentionOptions, TokenFormOptions, HeadsOptions {
 	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
 	budget: number;
 }
 
 /**
  * Keeps tokens by minus the cosine between their key and the mean direction of all live keys of a KV head, averaged over
- * heads; in decode all blocks are scored anew, by the mean over their tokens, once the newest is full.
+ * heads; in decode all blocks are scored anew, by the mean over their tokens, once the newest is full, or all tokens in
+ * each step.
  *
  * @throws {OctavoError} ERR_OCTAVO_BUDGET for a budget that is no positive whole number; a session checks the rest
  * @throws {OctavoError} ERR_OCTAVO_OPTION for an unknown option
  * Source: arXiv:2504.15364 (KeyDiff).
- * Differs: all heads of a layer share one choice, the prompt is cut once at its end, the first block and the newest tokens are
- * protected, and decode evicts whole blocks.
+ * Differs: unless told otherwise all heads of a layer share one choice and decode evicts whole blocks; the prompt is cut once
+ * at its end; the first block and the newest tokens (as tokens: the newest) are protected.
  */
 export function keyDiff(options: KeyDiffOptions): Policy {
-	const checked = withScope(checkOptions("policies.keyDiff", options, { budget: anything, scope, prefillAttention }));
+	const checked = withScope(
+		checkOptions("policies.keyDiff", options, {
+			budget: anything,
+			...tokenFormChecks,
+			scope,
+			prefillAttention,
+			...headsChecks,
+		}),
+	);
+	checkTokenForm("policies.keyDiff", checked);
 	return makePolicy({ name: "key-diff", ...checked, budget: checkBudget(checked.budget) });
 }

@@ -6,9 +6,10 @@ import { anything, checkOptions, oneOf } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
+import { checkTokenForm, type HeadsOptions, headsChecks } from "./token-form.js";
 
 /** Options of `policies.pagedEviction`. */
-export interface PagedEvictionOptions extends ScopeOptions, PrefillAttentionOptions {
+export interface PagedEvictionOptions extends HeadsOptions, ScopeOptions, PrefillAttentionOptions {
 	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
 	budget: number;
 	/** A token's score, reduced over KV heads; higher is kept. Default `value-key-ratio`: the mean of ‖V‖₂ / ‖K‖₂. */
@@ -32,16 +33,20 @@ export interface PagedEvictionOptions extends ScopeOptions, PrefillAttentionOpti
  * Differs: on equal scores the older token or block goes first; a NaN score counts as infinite, so that it is kept.
  */
 export function pagedEviction(options: PagedEvictionOptions): Policy {
-	const checked = checkOptions("policies.pagedEviction", options, {
-		budget: anything,
-		score: oneOf(
-			["value-key-ratio", "value-key-ratio-of-means", "value-norm", "inverse-key-norm", "key-value-norm-sum"],
-			"value-key-ratio",
-		),
-		candidates: oneOf(["global", "local"], "global"),
-		tailProtect: oneOf(["page", "page+remainder"], "page"),
-		scope,
-		prefillAttention,
-	});
-	return makePolicy({ name: "paged-eviction", ...withScope(checked), budget: checkBudget(checked.budget) });
+	const checked = withScope(
+		checkOptions("policies.pagedEviction", options, {
+			budget: anything,
+			score: oneOf(
+				["value-key-ratio", "value-key-ratio-of-means", "value-norm", "inverse-key-norm", "key-value-norm-sum"],
+				"value-key-ratio",
+			),
+			candidates: oneOf(["global", "local"], "global"),
+			tailProtect: oneOf(["page", "page+remainder"], "page"),
+			...headsChecks,
+			scope,
+			prefillAttention,
+		}),
+	);
+	checkTokenForm("policies.pagedEviction", checked);
+	return makePolicy({ name: "paged-eviction", ...checked, budget: checkBudget(checked.budget) });
 }

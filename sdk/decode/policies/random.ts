@@ -4,9 +4,16 @@ import { anything, checkOptions, integer, optional } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
+import {
+	checkTokenForm,
+	type HeadsOptions,
+	headsChecks,
+	type TokenFormOptions,
+	tokenFormChecks,
+} from "./token-form.js";
 
 /** Options of `policies.random`. */
-export interface RandomOptions extends ScopeOptions, PrefillAttentionOptions {
+export interface RandomOptions extends ScopeOptions, PrefillAttentionOptions, TokenFormOptions, HeadsOptions {
 	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
 	budget: number;
 	/** Key of the counter-based generator, from 0 to 2^53 - 1. Default: the session's seed. */
@@ -14,14 +21,23 @@ export interface RandomOptions extends ScopeOptions, PrefillAttentionOptions {
 }
 
 /**
- * Evicts uniformly among unprotected tokens (prefill) and blocks (decode); the choice depends on seed, layer and step
- * only, so that a replay evicts the same.
+ * Evicts uniformly among unprotected tokens (prefill) and blocks or tokens (decode); the choice depends on seed, layer, head
+ * and step only, so that a replay evicts the same.
  *
  * @throws {OctavoError} ERR_OCTAVO_BUDGET for a budget that is no positive whole number; a session checks the rest
  * @throws {OctavoError} ERR_OCTAVO_OPTION for an unknown option
  */
 export function random(options: RandomOptions): Policy {
-	const checks = { budget: anything, seed: optional(integer(0, Number.MAX_SAFE_INTEGER, 0)), scope, prefillAttention };
-	const checked = withScope(checkOptions("policies.random", options, checks));
+	const checked = withScope(
+		checkOptions("policies.random", options, {
+			budget: anything,
+			seed: optional(integer(0, Number.MAX_SAFE_INTEGER, 0)),
+			...tokenFormChecks,
+			scope,
+			prefillAttention,
+			...headsChecks,
+		}),
+	);
+	checkTokenForm("policies.random", checked);
 	return makePolicy({ name: "random", ...checked, budget: checkBudget(checked.budget) });
 }

@@ -5,9 +5,10 @@ import { anything, checkOptions, integer, oneOf, optional } from "../../options.
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { fullPrefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
+import { checkTokenForm, type HeadsOptions, headsChecks } from "./token-form.js";
 
 /** Options of `policies.snapKv`. */
-export interface SnapKvOptions extends ScopeOptions {
+export interface SnapKvOptions extends HeadsOptions, ScopeOptions {
 	/** Prompt tokens kept per layer; a multiple of the session's `blockSize`, at least three blocks. */
 	budget: number;
 	/**
@@ -34,16 +35,20 @@ const oddWidth = (value: unknown, name: string) => {
  * @throws {OctavoError} ERR_OCTAVO_BUDGET for a budget that is no positive whole number; a session checks the rest
  * @throws {OctavoError} ERR_OCTAVO_OPTION for an unknown option
  * Source: arXiv:2404.14469 (SnapKV).
- * Differs: all heads of a layer share one choice; the first block and the last block's tokens are protected too.
+ * Differs: all heads of a layer share one choice unless told otherwise; the first block and the last block's tokens are protected too.
  */
 export function snapKv(options: SnapKvOptions): Policy {
-	const checked = checkOptions("policies.snapKv", options, {
-		budget: anything,
-		window: optional(integer(1, 2 ** 31 - 1, 1)),
-		poolingWidth: optional(oddWidth),
-		pooling: optional(oneOf(["avg", "max"], "avg")),
-		scope,
-		prefillAttention: fullPrefillAttention,
-	});
-	return makePolicy({ name: "snap-kv", ...withScope(checked), budget: checkBudget(checked.budget) });
+	const checked = withScope(
+		checkOptions("policies.snapKv", options, {
+			budget: anything,
+			window: optional(integer(1, 2 ** 31 - 1, 1)),
+			poolingWidth: optional(oddWidth),
+			pooling: optional(oneOf(["avg", "max"], "avg")),
+			...headsChecks,
+			scope,
+			prefillAttention: fullPrefillAttention,
+		}),
+	);
+	checkTokenForm("policies.snapKv", checked);
+	return makePolicy({ name: "snap-kv", ...checked, budget: checkBudget(checked.budget) });
 }

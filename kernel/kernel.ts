@@ -11,6 +11,7 @@ import { History } from "./handlers/history.js";
 import { Inputs } from "./handlers/input.js";
 import { languageHandlers } from "./handlers/language.js";
 import { Outlet } from "./protocol/outlet.js";
+import { OutputLimit, outputLimit } from "./protocol/output-limit.js";
 import { Router } from "./protocol/router.js";
 import type { ConnectionInfo } from "./wire/connection.js";
 import type { Message } from "./wire/frames.js";
@@ -30,7 +31,14 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 	const history = new History();
 	const inputs = new Inputs(worker, outlet);
 	const comms = new Comms(worker, outlet);
-	const executions = new Executions(worker, outlet, history, inputs.drop);
+	const limit = new OutputLimit(outputLimit(), (name, text) => outlet.stream(name, text, parent()));
+	const executions = new Executions(worker, outlet, history, {
+		begins: () => limit.begin(),
+		ended() {
+			inputs.drop();
+			limit.end();
+		},
+	});
 	/** The comm request whose handler puts out what arrives now; none: the cell does. */
 	let within: Message | undefined;
 	const parent = () => within ?? executions.current;
@@ -40,7 +48,7 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 
 	worker.listener = {
 		stream(name, text) {
-			if (isShown()) outlet.stream(name, text, parent());
+			if (isShown()) limit.write(name, text);
 		},
 		event(event) {
 			switch (event.type) {

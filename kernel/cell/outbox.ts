@@ -3,13 +3,24 @@
 
 import { frameKind, type WorkerEvent, writeFrame } from "./protocol.js";
 
+/** Longest text in one frame, in UTF-16 units. */
+const pieceLength = 1024 * 1024;
+
 /** Ordered output of the worker. */
 export class Outbox {
 	#tail: Promise<void> | undefined;
 
-	/** Sends text of a stream. */
+	/** Sends text of a stream, in pieces: whoever reads it need not hold all of it. */
 	text(kind: number, text: string): void {
-		this.#push(() => writeFrame(kind, text));
+		for (let at = 0; at < text.length; ) {
+			let end = Math.min(text.length, at + pieceLength);
+			const last = text.charCodeAt(end - 1);
+			// Not between the halves of a character.
+			if (end < text.length && last >= 0xd800 && last <= 0xdbff) end--;
+			const piece = text.slice(at, end);
+			this.#push(() => writeFrame(kind, piece));
+			at = end;
+		}
 	}
 
 	/** Sends an event. */

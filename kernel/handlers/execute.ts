@@ -9,22 +9,29 @@ import type { Answer, Handler } from "../protocol/router.js";
 import type { Message } from "../wire/frames.js";
 import type { History } from "./history.js";
 
+/** Told of each cell. */
+export interface ExecutionWatcher {
+	/** It begins. */
+	begins(): void;
+	/** It is over, whatever came of it; its reply has not been sent. */
+	ended(): void;
+}
+
 /** Counts and runs cells. */
 export class Executions {
 	readonly #worker: WorkerProcess;
 	readonly #outlet: Outlet;
 	readonly #history: History;
-	readonly #ended: () => void;
+	readonly #watcher: ExecutionWatcher;
 	#count = 0;
 	#current: Message | undefined;
 	#silent = false;
 
-	/** @param ended told that a cell is over, whatever came of it */
-	constructor(worker: WorkerProcess, outlet: Outlet, history: History, ended: () => void) {
+	constructor(worker: WorkerProcess, outlet: Outlet, history: History, watcher: ExecutionWatcher) {
 		this.#worker = worker;
 		this.#outlet = outlet;
 		this.#history = history;
-		this.#ended = ended;
+		this.#watcher = watcher;
 	}
 
 	/** The request whose outputs arrive now: the running cell's, or the last one's for what it left in the background. */
@@ -47,6 +54,7 @@ export class Executions {
 		const count = this.#count;
 		this.#current = request;
 		this.#silent = asked.silent;
+		this.#watcher.begins();
 		if (!asked.silent) this.#outlet.publish("execute_input", { code: asked.code, execution_count: count }, request);
 		if (asked.store_history) this.#history.add(count, asked.code);
 		const cellId = request.metadata.cellId;
@@ -58,7 +66,7 @@ export class Executions {
 			expressions: asked.user_expressions,
 			stdin: asked.allow_stdin,
 		});
-		this.#ended();
+		this.#watcher.ended();
 		this.#silent = false;
 		if (outcome.error) {
 			if (!asked.silent) this.#outlet.publish("error", { ...outcome.error }, request);

@@ -67,6 +67,21 @@ export class CellProgram {
 		host.getSourceFile = (name, target) => this.#source(name, target);
 	}
 
+	/** Language version of the sources. */
+	get target(): number {
+		return this.#options.target!;
+	}
+
+	/** Names of the sources read so far, the cells aside. */
+	get sourceNames(): string[] {
+		return [...this.#sources.keys()];
+	}
+
+	/** Adds a source that is parsed already. */
+	addSource(name: string, file: TypeScript.SourceFile): void {
+		this.#sources.set(name, file);
+	}
+
 	/** Sets the files that are always part of the program. */
 	setRoots(roots: readonly string[]): void {
 		this.#roots = roots;

@@ -2,13 +2,15 @@
 // octavo's packages in view of every folder, top-level await, source maps, and one program kept from cell to cell
 // instead of several a cell (2 ms a cell instead of 12).
 
-import { createRequire, isBuiltin } from "node:module";
+import { createRequire, isBuiltin, Module } from "node:module";
 import { dirname, join } from "node:path";
 import type TypeScript from "typescript";
 import { type AwaitNotes, guardAwaits } from "./await-guards.js";
 import { cellModule } from "./cell-module.js";
 import { type Builder, CellProgram } from "./cell-program.js";
-import { PackageView, packageRoot } from "./packages.js";
+import { PackageView, packageRoot, typescriptPath } from "./packages.js";
+import type { SnapshotParts } from "./protocol.js";
+import { type Snapshot, takeSnapshot } from "./snapshot.js";
 
 type Ts = typeof TypeScript;
 type Loose = Record<string, unknown>;
@@ -27,6 +29,8 @@ export interface Compiler {
 	syntaxErrors(code: string): { code: number; atEnd: boolean }[];
 	/** Ranges of the `try` blocks that have a `catch` in JavaScript text, as offsets. */
 	tryRanges(code: string): [begin: number, end: number][];
+	/** What a snapshot is made of. */
+	snapshotParts(): SnapshotParts;
 	/** Announces a conversion, whose first program tslab makes only to list the names that the cell declares. */
 	expectConversion(): void;
 }
@@ -34,18 +38,20 @@ export interface Compiler {
 /** File of global declarations that every cell sees. */
 const globalsFile = join(packageRoot, "dist", "kernel", "cell", "globals.d.ts");
 
+const require = createRequire(import.meta.url);
+/** Folder of the types of Node.js that tslab brings along. */
+const typesRoot = dirname(dirname(createRequire(require.resolve("tslab")).resolve("@types/node/package.json")));
+
 /**
  * Puts a tuned copy of TypeScript where tslab will load it from.
  *
- * @param typescriptPath resolved file of tslab's TypeScript
  * @param folder the notebook's folder
  */
-export function tuneCompiler(typescriptPath: string, folder: string): Compiler {
-	const require = createRequire(import.meta.url);
-	const ts = require(typescriptPath) as Ts;
-	const copy: Loose = {};
-	for (const name of Object.keys(ts)) copy[name] = (ts as unknown as Loose)[name];
-	require.cache[typescriptPath]!.exports = copy;
+export function tuneCompiler(folder: string): Compiler {
+	const snapshot = takeSnapshot();
+	const ts = loadTypeScript(snapshot);
+	const copy = require.cache[typescriptPath]!.exports as Loose;
+	ts.sys.getCurrentDirectory = () => folder;
 	const view = new PackageView(folder);
 	const sourceFile = join(folder, "__tslab__.ts");
 	let current: Compilation = { awaits: false, imports: [] };
@@ -62,9 +68,6 @@ export function tuneCompiler(typescriptPath: string, folder: string): Compiler {
 	};
 
 	copy.createWatchCompilerHost = (roots: string[], options: Loose, sys: TypeScript.System) => {
-		const typesRoot = createRequire(createRequire(join(packageRoot, "package.json")).resolve("tslab"))
-			.resolve("@types/node/package.json")
-			.replace(/[\\/]node[\\/]package\.json$/, "");
 		const tuned = {
 			...options,
 			moduleResolution: ts.ModuleResolutionKind.Bundler,
@@ -83,6 +86,7 @@ export function tuneCompiler(typescriptPath: string, folder: string): Compiler {
 			watch: (path) => sys.watchFile!(path, () => {}),
 			changed: (path) => watched.get(path)?.(path, ts.FileWatcherEventKind.Changed),
 		});
+		for (const [name, file] of snapshot?.sources ?? []) program.addSource(name, file);
 		return { roots, sys };
 	};
 
@@ -169,12 +173,30 @@ export function tuneCompiler(typescriptPath: string, folder: string): Compiler {
 			};
 			visit(ts.createSourceFile("script.js", code, ts.ScriptTarget.ES2022));
 			return ranges;
+		snapshotParts() {
+			const own = [dirname(typescriptPath), typesRoot, join(dirname(typesRoot), "undici-types")];
+			const libraries = program.sourceNames.filter((name) => own.some((home) => name.startsWith(join(home, "/"))));
+			return { libraries, target: program.target };
 		},
 		expectConversion() {
 			view.refresh();
 			namesOnly = true;
 		},
 	};
+}
+
+/** Loads TypeScript, and leaves a copy of its exports where tslab will find it. */
+function loadTypeScript(snapshot: Snapshot | undefined): Ts {
+	if (snapshot) {
+		const module = new Module(typescriptPath);
+		Object.assign(module, { filename: typescriptPath, loaded: true, exports: snapshot.typescript });
+		require.cache[typescriptPath] = module as NodeJS.Module;
+	}
+	const ts = require(typescriptPath) as Ts;
+	const copy: Loose = {};
+	for (const name of Object.keys(ts)) copy[name] = (ts as unknown as Loose)[name];
+	require.cache[typescriptPath]!.exports = copy;
+	return ts;
 }
 
 /** Gives a file system in which the packages of {@link PackageView} exist, and in which only the user's files are watched. */

@@ -10,7 +10,7 @@ import { type Diagnostic, ErrorExplainer } from "./errors.js";
 import { defaultOf, Imports, type Module, namespaceOf } from "./imports.js";
 import { Interrupted, type Interrupts } from "./interrupts.js";
 import { describeCompletions, describeInfo, type QuickInfo, type TslabCompletions } from "./language.js";
-import type { Bundle, CompleteResult, InspectResult, IsCompleteResult } from "./protocol.js";
+import type { Bundle, CompleteResult, InspectResult, IsCompleteResult, SnapshotParts } from "./protocol.js";
 import { Variables } from "./variables.js";
 
 interface Converted {
@@ -77,8 +77,7 @@ export class Evaluator {
 	constructor(folder: string, interrupts: Interrupts) {
 		this.#interrupts = interrupts;
 		const require = createRequire(import.meta.url);
-		const tslabRequire = createRequire(require.resolve("tslab"));
-		this.#compiler = tuneCompiler(tslabRequire.resolve("@tslab/typescript-for-tslab"), folder);
+		this.#compiler = tuneCompiler(folder);
 		const { createConverter, isCompleteCode } = require("tslab/dist/converter.js");
 		const { createExecutor } = require("tslab/dist/executor.js");
 		this.#metadata = require("tslab/dist/metadata.js").getCodeMetadata;
@@ -122,6 +121,11 @@ export class Evaluator {
 			}),
 		};
 		Object.defineProperty(globalThis, "__octavo__", { value: helpers });
+	}
+
+	/** What a snapshot for other workers is made of. */
+	get snapshotParts(): SnapshotParts {
+		return this.#compiler.snapshotParts();
 	}
 
 	/** Converts something small, so that the first cell finds a warm compiler. */

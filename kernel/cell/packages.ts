@@ -3,11 +3,17 @@
 // the types it derives keep a name such as "apache-arrow" instead of a path of this installation.
 
 import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** Folder of the octavo package: the nearest one above this file with octavo's package.json. */
 export const packageRoot = findPackageRoot();
+
+/** File of the TypeScript that tslab brings along. */
+export const typescriptPath = createRequire(createRequire(join(packageRoot, "package.json")).resolve("tslab")).resolve(
+	"@tslab/typescript-for-tslab",
+);
 
 function findPackageRoot(): string {
 	let folder = dirname(fileURLToPath(import.meta.url));

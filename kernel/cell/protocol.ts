@@ -88,9 +88,18 @@ export interface IsCompleteResult {
 	indent?: string;
 }
 
+/** What a snapshot of a worker is made of. */
+export interface SnapshotParts {
+	/** File names of the libraries that every cell sees. */
+	libraries: string[];
+	/** TypeScript's number of the language version. */
+	target: number;
+}
+
 /** A frame from the worker, beside the text of streams. */
 export type WorkerEvent =
-	| { type: "ready" }
+	/** The worker takes requests; one that was not started from a snapshot tells what to make one of. */
+	| { type: "ready"; snapshot?: SnapshotParts }
 	| { type: "reply"; id: number; result?: unknown; failure?: string }
 	| { type: "display"; bundle: Bundle; displayId?: string; update?: boolean }
 	| { type: "clear"; wait: boolean }

@@ -5,11 +5,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
-import { StringDecoder } from "node:string_decoder";
 import { fileURLToPath } from "node:url";
 import type { StreamName } from "../protocol/outlet.js";
 import { closeLane, type LaneRange, LaneReader, LaneWriter, openLane } from "./buffer-lane.js";
+<<<<<<< HEAD
 import { debugDescriptor, FrameReader, frameKind, type WorkerEvent, type WorkerRequest } from "./protocol.js";
+=======
+import { MarkedStream } from "./marked-stream.js";
+import { FrameReader, frameKind, type WorkerEvent, type WorkerRequest } from "./protocol.js";
+import { SnapshotFile } from "./snapshot.js";
+>>>>>>> da5f5ae (Workers start from a snapshot of the compiler and its libraries, and give memory back when idle)
 
 const workerPath = fileURLToPath(new URL("./worker.js", import.meta.url));
 /** Without the first flag Node 20 aborts when the inspector terminates a callback; the second silences require(esm). */
@@ -20,6 +25,9 @@ const markMs = 500;
 const lastOutputMs = 250;
 /** Text of its stderr kept to tell why it ended, in UTF-16 units. */
 const stderrKept = 4096;
+
+/** Time after a worker's start in which the snapshot is not yet made: the first cells come first. In milliseconds. */
+const snapshotDelayMs = 3000;
 
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
 /** A request without what this class fills in. */
@@ -45,6 +53,7 @@ export interface WorkerListener {
 }
 
 interface Pending {
+	line: string;
 	resolve(value: unknown): void;
 	reject(error: Error): void;
 }
@@ -57,6 +66,10 @@ export class WorkerProcess {
 	#pending = new Map<number, Pending>();
 	#nextId = 1;
 	#stopping = false;
+	readonly #snapshot = new SnapshotFile(workerFlags);
+	#makeSnapshot: NodeJS.Timeout | undefined;
+	/** True until a worker that was started from the snapshot has said that it is ready. */
+	#trying = false;
 	#stderrTail = "";
 	#marks: MarkedStream[] = [];
 	#lanes: number[] = [];
@@ -81,8 +94,9 @@ export class WorkerProcess {
 		const id = this.#nextId++;
 		named?.(id);
 		return new Promise<Result>((resolve, reject) => {
-			this.#pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
-			this.#pipe(4).write(`${JSON.stringify({ ...request, id })}\n`);
+			const line = `${JSON.stringify({ ...request, id })}\n`;
+			this.#pending.set(id, { line, resolve: resolve as (value: unknown) => void, reject });
+			this.#pipe(4).write(line);
 		});
 	}
 
@@ -126,6 +140,8 @@ export class WorkerProcess {
 	/** Kills the worker for good. */
 	async stop(): Promise<void> {
 		this.#stopping = true;
+		clearTimeout(this.#makeSnapshot);
+		this.#snapshot.close();
 		if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
 		const exited = new Promise((resolve) => this.#child.once("exit", resolve));
 		this.#child.kill("SIGKILL");
@@ -142,8 +158,15 @@ export class WorkerProcess {
 		this.#lanes = [toWorker, toFront];
 		this.#toWorker = new LaneWriter(toWorker, false);
 		this.#toFront = new LaneReader(toFront);
+<<<<<<< HEAD
 		const child = spawn(process.execPath, [...workerFlags, workerPath], {
 			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", toWorker, toFront, "pipe"],
+=======
+		const fromSnapshot = this.#snapshot.startFlags;
+		this.#trying = fromSnapshot.length > 0;
+		const child = spawn(process.execPath, [...workerFlags, ...fromSnapshot, workerPath], {
+			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", toWorker, toFront],
+>>>>>>> da5f5ae (Workers start from a snapshot of the compiler and its libraries, and give memory back when idle)
 			// A group of its own: Ctrl-C in a terminal reaches the front process alone, which interrupts in its own way.
 			detached: true,
 		});
@@ -152,7 +175,7 @@ export class WorkerProcess {
 		const out = new MarkedStream(child.stdout!, (text) => this.listener?.stream("stdout", text));
 		const err = new MarkedStream(child.stderr!, (text) => {
 			this.#stderrTail = (this.#stderrTail + text).slice(-stderrKept);
-			this.listener?.stream("stderr", text);
+			if (!this.#trying) this.listener?.stream("stderr", text);
 		});
 		this.#marks = [out, err];
 		const reader = new FrameReader((kind, text) => this.#receive(kind, text));
@@ -185,6 +208,11 @@ export class WorkerProcess {
 			return;
 		}
 		const event = JSON.parse(text) as WorkerEvent;
+		if (event.type === "ready") {
+			this.#trying = false;
+			const { snapshot } = event;
+			if (snapshot) this.#makeSnapshot = setTimeout(() => void this.#snapshot.make(snapshot), snapshotDelayMs).unref();
+		}
 		if (event.type !== "reply") {
 			this.listener?.event(event);
 			return;
@@ -197,6 +225,13 @@ export class WorkerProcess {
 
 	#died(code: number | null, signal: NodeJS.Signals | null): void {
 		if (this.#stopping) return;
+		if (this.#trying) {
+			// The snapshot is damaged, or of another Node.js after all: nothing has run yet, so nothing is lost.
+			this.#snapshot.refuse();
+			this.#start();
+			for (const { line } of this.#pending.values()) this.#pipe(4).write(line);
+			return;
+		}
 		const outOfMemory = /JavaScript heap out of memory/.test(this.#stderrTail);
 		const how = outOfMemory
 			? "The cell worker ran out of memory (V8 heap limit)"
@@ -210,61 +245,5 @@ export class WorkerProcess {
 		this.listener?.died();
 		if (pending.length === 0) this.listener?.stream("stderr", `${died.message}\n`);
 		for (const { reject } of pending) reject(died);
-	}
-}
-
-/** One of the worker's raw output streams. */
-class MarkedStream {
-	readonly #decoder = new StringDecoder("utf8");
-	readonly #deliver: (text: string) => void;
-	#mark = "";
-	#held = "";
-	#seen: (() => void) | undefined;
-
-	constructor(stream: Readable, deliver: (text: string) => void) {
-		this.#deliver = deliver;
-		stream.on("data", (bytes: Buffer) => this.#push(this.#decoder.write(bytes)));
-		stream.once("close", () => {
-			this.#deliver(this.#held + this.#decoder.end());
-			this.#held = "";
-			this.#seen?.();
-		});
-	}
-
-	/** Starts to look for a mark; the given function waits until it came or some milliseconds passed. */
-	until(mark: string): (milliseconds: number) => Promise<void> {
-		this.#mark = mark;
-		const seen = new Promise<void>((resolve) => {
-			this.#seen = resolve;
-		});
-		return async (milliseconds) => {
-			const timer = setTimeout(() => this.#seen?.(), milliseconds);
-			await seen;
-			clearTimeout(timer);
-			this.#deliver(this.#held);
-			this.#held = "";
-			this.#mark = "";
-			this.#seen = undefined;
-		};
-	}
-
-	#push(text: string): void {
-		if (this.#mark === "") {
-			this.#deliver(text);
-			return;
-		}
-		const joined = this.#held + text;
-		const at = joined.indexOf(this.#mark);
-		if (at >= 0) {
-			this.#held = "";
-			this.#deliver(joined.slice(0, at) + joined.slice(at + this.#mark.length));
-			this.#seen?.();
-			return;
-		}
-		// A mark may be cut in two by the pipe: hold back what could be its beginning.
-		const start = joined.lastIndexOf("\u0000");
-		const hold = start >= 0 && this.#mark.startsWith(joined.slice(start)) ? start : joined.length;
-		this.#deliver(joined.slice(0, hold));
-		this.#held = joined.slice(hold);
 	}
 }

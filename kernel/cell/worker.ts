@@ -11,6 +11,7 @@ import { CommRegistry } from "./comms.js";
 import { makeDisplay, ownDisplayId } from "./display-function.js";
 import { Evaluator } from "./evaluator.js";
 import { installGlobals } from "./globals.js";
+import { IdleMemory } from "./idle-memory.js";
 import { Inputs } from "./input.js";
 import type { InterruptThreadData } from "./interrupt-thread.js";
 import { Interrupted, Interrupts, slot } from "./interrupts.js";
@@ -23,6 +24,7 @@ const warmRounds = 20;
 /** Pause between them, in milliseconds. */
 const warmPauseMs = 15;
 
+const startedFromSnapshot = "octavoSnapshot" in globalThis;
 const reallyExit = process.exit.bind(process);
 let numRequests = 0;
 const outbox = new Outbox();
@@ -35,6 +37,7 @@ const comms = new CommRegistry({
 	toFront: new LaneWriter(laneDescriptors.toFront, true),
 	toWorker,
 });
+const memory = new IdleMemory(interrupts);
 const delivery = new CommDelivery(comms, interrupts, outbox, showFailure("Error in a comm handler"));
 const inputs = new Inputs(
 	(event) => (event.sync ? outbox.urgent(event) : outbox.event(event)),
@@ -43,6 +46,7 @@ const inputs = new Inputs(
 );
 captureStreams(outbox);
 guardProcess();
+<<<<<<< HEAD
 const cellDisplay = makeDisplay(outbox, (value) => display.toMimeBundle(value));
 installGlobals({
 	display: cellDisplay,
@@ -54,9 +58,24 @@ installGlobals({
 // What libraries find, so that they need not import the kernel.
 Object.defineProperty(globalThis, Symbol.for("octavo.notebook"), { value: { display: cellDisplay, comms } });
 evaluator.warmUp();
+=======
+Object.assign(globalThis, { comms, ...inputs.functions() });
+installGlobals(
+	(value, { id, update = false }) =>
+		outbox.later(
+			display.toMimeBundle(value).then((bundle) => ({
+				type: "display",
+				bundle,
+				...(id === undefined ? {} : { displayId: id }),
+				update,
+			})),
+		),
+	(wait) => outbox.event({ type: "clear", wait }),
+);
+>>>>>>> da5f5ae (Workers start from a snapshot of the compiler and its libraries, and give memory back when idle)
 listen();
 interrupts.leave();
-outbox.event({ type: "ready" });
+outbox.event(startedFromSnapshot ? { type: "ready" } : { type: "ready", snapshot: evaluator.snapshotParts });
 warmInBackground(warmRounds);
 
 function startInterrupts(): Interrupts {
@@ -116,6 +135,7 @@ async function answer(request: WorkerRequest): Promise<void> {
 	if (request.method === "input") return inputs.answer(request.inputId, request.text);
 	if (request.method === "comm")
 		return outbox.event({ type: "reply", id, result: await delivery.deliver(request, id) });
+	memory.hold();
 	interrupts.enter();
 	try {
 		const result = request.method === "execute" ? await execute(request) : language(request);
@@ -124,6 +144,7 @@ async function answer(request: WorkerRequest): Promise<void> {
 		outbox.event({ type: "reply", id, failure: (error as Error).stack ?? String(error) });
 	} finally {
 		interrupts.leave();
+		memory.touch();
 	}
 }
 

@@ -1,0 +1,128 @@
+// A start-up snapshot of the worker: a file of Node.js's own kind with the compiler loaded and its libraries parsed, which
+// saves most of a worker's start. It fits one Node.js and one installation only, and is made again where it does not;
+// OCTAVO_SNAPSHOT=0 does without.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { homedir, setPriority } from "node:os";
+import { join } from "node:path";
+import type TypeScript from "typescript";
+import { packageRoot, typescriptPath } from "./packages.js";
+import type { SnapshotParts } from "./protocol.js";
+
+/** What a process that was started from a snapshot finds. */
+export interface Snapshot {
+	typescript: typeof TypeScript;
+	/** Parsed and bound libraries by file name. */
+	sources: Map<string, TypeScript.SourceFile>;
+}
+
+const entry = join(packageRoot, "kernel", "cell", "snapshot-entry.cjs");
+/** Snapshots kept, of other installations or versions too. */
+const maxSnapshots = 4;
+/** Age after which the lock of a process that makes a snapshot is no longer believed, in milliseconds. */
+const lockMs = 120_000;
+
+/** Takes the snapshot that this process was started from. */
+export function takeSnapshot(): Snapshot | undefined {
+	const holder = globalThis as { octavoSnapshot?: Snapshot };
+	const snapshot = holder.octavoSnapshot;
+	delete holder.octavoSnapshot;
+	return snapshot;
+}
+
+/** Where snapshots lie: the user's cache folder, by the system's rules. */
+export function cacheFolder(env: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
+	const home = env.HOME || homedir();
+	if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, "octavo");
+	if (platform === "darwin") return join(home, "Library", "Caches", "octavo");
+	if (platform === "win32") return join(env.LOCALAPPDATA || join(home, "AppData", "Local"), "octavo");
+	return join(home, ".cache", "octavo");
+}
+
+/** The snapshot of one installation: whether there is one, and how to make it. */
+export class SnapshotFile {
+	readonly #flags: readonly string[];
+	readonly #folder = cacheFolder();
+	readonly #file: string;
+	#refused = process.env.OCTAVO_SNAPSHOT === "0";
+	#builder: ChildProcess | undefined;
+
+	/** @param flags the worker's flags of Node.js: a snapshot fits those it was made with */
+	constructor(flags: readonly string[]) {
+		this.#flags = flags;
+		const stamps = [process.execPath, typescriptPath, entry].map((path) => {
+			const { size, mtimeMs } = statSync(path);
+			return [path, size, mtimeMs];
+		});
+		const key = JSON.stringify([process.version, process.arch, process.platform, flags, stamps]);
+		this.#file = join(this.#folder, `worker-${createHash("sha256").update(key).digest("hex").slice(0, 24)}.blob`);
+	}
+
+	/** Flags with which a process starts from the snapshot; none where there is none. */
+	get startFlags(): string[] {
+		return !this.#refused && existsSync(this.#file) ? ["--snapshot-blob", this.#file] : [];
+	}
+
+	/** Does away with a snapshot from which no worker starts. */
+	refuse(): void {
+		this.#refused = true;
+		rmSync(this.#file, { force: true });
+	}
+
+	/** Makes the snapshot, unless it is there or another process makes it; settles when that is over, and never rejects. */
+	async make(parts: SnapshotParts): Promise<void> {
+		if (this.#refused || this.#builder || existsSync(this.#file)) return;
+		const lock = `${this.#file}.lock`;
+		const input = `${this.#file}.${process.pid}.json`;
+		const made = `${this.#file}.${process.pid}.part`;
+		try {
+			mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+			if (existsSync(lock) && Date.now() - statSync(lock).mtimeMs > lockMs) rmSync(lock, { force: true });
+			writeFileSync(lock, "", { flag: "wx" });
+		} catch {
+			// Made by another process now, or no folder to write to: workers start without.
+			return;
+		}
+		try {
+			writeFileSync(input, JSON.stringify({ typescript: typescriptPath, ...parts }));
+			if (!(await this.#build(input, made))) return;
+			renameSync(made, this.#file);
+			this.#removeOld();
+		} finally {
+			for (const path of [lock, input, made]) rmSync(path, { force: true });
+		}
+	}
+
+	/** Stops making it. */
+	close(): void {
+		this.#builder?.kill("SIGKILL");
+	}
+
+	#build(input: string, made: string): Promise<boolean> {
+		const args = [...this.#flags, "--snapshot-blob", made, "--build-snapshot", entry, input];
+		const builder = spawn(process.execPath, args, { stdio: "ignore" });
+		this.#builder = builder;
+		return new Promise((resolve) => {
+			builder.once("error", () => resolve(false));
+			builder.once("exit", (code) => resolve(code === 0));
+			builder.once("spawn", () => {
+				try {
+					setPriority(builder.pid!, 10);
+				} catch {
+					// It is over already, or may not.
+				}
+			});
+		});
+	}
+
+	#removeOld(): void {
+		const blobs = readdirSync(this.#folder)
+			.filter((name) => /^worker-\w+\.blob$/.test(name))
+			.map((name) => join(this.#folder, name))
+			.map((path) => ({ path, time: statSync(path).mtimeMs }))
+			.sort((one, other) => other.time - one.time);
+		for (const { path } of blobs.slice(maxSnapshots)) rmSync(path, { force: true });
+	}
+}

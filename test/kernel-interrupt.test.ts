@@ -18,7 +18,8 @@ after(() => kernel.stop());
 
 /** Starts a cell and waits until it says that it runs. */
 async function startLoop(code: string): Promise<string> {
-	const id = kernel.send("execute_request", { code: `console.log("running");\n${code}` });
+	const says = code.includes("running") ? "" : 'console.log("running");';
+	const id = kernel.send("execute_request", { code: `${says}\n${code}` });
 	await kernel.until(() => kernel.messages.some(({ parentId, type }) => parentId === id && type === "stream"));
 	return id;
 }
@@ -38,7 +39,8 @@ const loops: Record<string, string> = {
 	"a for await without end":
 		"for await (const n of (async function* () { for (let i = 0; ; i++) { await sleep(2); yield i; } })()) counter++;",
 	"a value that never finishes to show itself": "({ [Symbol.for('Jupyter.display')]() { while (true) counter++; } })",
-	"a loop inside a timer": "setTimeout(() => { while (true) counter++; }, 5); await sleep(1e9);",
+	"a loop inside a timer":
+		"setTimeout(() => { console.log('running'); while (true) counter++; }, 5); await sleep(1e9);",
 };
 
 for (const [name, code] of Object.entries(loops)) {

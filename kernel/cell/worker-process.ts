@@ -8,13 +8,9 @@ import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { StreamName } from "../protocol/outlet.js";
 import { closeLane, type LaneRange, LaneReader, LaneWriter, openLane } from "./buffer-lane.js";
-<<<<<<< HEAD
-import { debugDescriptor, FrameReader, frameKind, type WorkerEvent, type WorkerRequest } from "./protocol.js";
-=======
 import { MarkedStream } from "./marked-stream.js";
-import { FrameReader, frameKind, type WorkerEvent, type WorkerRequest } from "./protocol.js";
+import { debugDescriptor, FrameReader, frameKind, type WorkerEvent, type WorkerRequest } from "./protocol.js";
 import { SnapshotFile } from "./snapshot.js";
->>>>>>> da5f5ae (Workers start from a snapshot of the compiler and its libraries, and give memory back when idle)
 
 const workerPath = fileURLToPath(new URL("./worker.js", import.meta.url));
 /** Without the first flag Node 20 aborts when the inspector terminates a callback; the second silences require(esm). */
@@ -158,15 +154,10 @@ export class WorkerProcess {
 		this.#lanes = [toWorker, toFront];
 		this.#toWorker = new LaneWriter(toWorker, false);
 		this.#toFront = new LaneReader(toFront);
-<<<<<<< HEAD
-		const child = spawn(process.execPath, [...workerFlags, workerPath], {
-			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", toWorker, toFront, "pipe"],
-=======
 		const fromSnapshot = this.#snapshot.startFlags;
 		this.#trying = fromSnapshot.length > 0;
 		const child = spawn(process.execPath, [...workerFlags, ...fromSnapshot, workerPath], {
-			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", toWorker, toFront],
->>>>>>> da5f5ae (Workers start from a snapshot of the compiler and its libraries, and give memory back when idle)
+			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", toWorker, toFront, "pipe"],
 			// A group of its own: Ctrl-C in a terminal reaches the front process alone, which interrupts in its own way.
 			detached: true,
 		});

@@ -46,7 +46,6 @@ const inputs = new Inputs(
 );
 captureStreams(outbox);
 guardProcess();
-<<<<<<< HEAD
 const cellDisplay = makeDisplay(outbox, (value) => display.toMimeBundle(value));
 installGlobals({
 	display: cellDisplay,
@@ -57,22 +56,6 @@ installGlobals({
 });
 // What libraries find, so that they need not import the kernel.
 Object.defineProperty(globalThis, Symbol.for("octavo.notebook"), { value: { display: cellDisplay, comms } });
-evaluator.warmUp();
-=======
-Object.assign(globalThis, { comms, ...inputs.functions() });
-installGlobals(
-	(value, { id, update = false }) =>
-		outbox.later(
-			display.toMimeBundle(value).then((bundle) => ({
-				type: "display",
-				bundle,
-				...(id === undefined ? {} : { displayId: id }),
-				update,
-			})),
-		),
-	(wait) => outbox.event({ type: "clear", wait }),
-);
->>>>>>> da5f5ae (Workers start from a snapshot of the compiler and its libraries, and give memory back when idle)
 listen();
 interrupts.leave();
 outbox.event(startedFromSnapshot ? { type: "ready" } : { type: "ready", snapshot: evaluator.snapshotParts });

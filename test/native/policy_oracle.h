@@ -17,7 +17,9 @@ struct LayerCase {
   const TinyLlama::Captured& captured;
   const LlamaConfig& config;
   int prompt_length;
+  int only_kv_head = -1;  // the head that chooses for itself; -1: all choose together
 
+  bool leaves_out(int kv_head) const { return only_kv_head >= 0 && kv_head != only_kv_head; }
   double dot(const std::vector<double>& a, size_t row_a, const std::vector<double>& b, size_t row_b) const {
     const auto dim = static_cast<size_t>(config.head_dim);
     double sum = 0;
@@ -33,6 +35,7 @@ struct LayerCase {
     std::map<int, double> mean;
     for (int head = 0; head < config.num_query_heads; ++head) {
       const int kv_head = head / (config.num_query_heads / config.num_kv_heads);
+      if (leaves_out(kv_head)) continue;
       double sum = 0;
       std::map<int, double> weights;
       for (const int key : keys) {
@@ -49,10 +52,12 @@ struct LayerCase {
   std::map<int, double> inverse_norms(const std::vector<int>& tokens) const {
     std::map<int, double> scores;
     for (const int token : tokens)
-      for (int head = 0; head < config.num_kv_heads; ++head)
+      for (int head = 0; head < config.num_kv_heads; ++head) {
+        if (leaves_out(head)) continue;
         scores[token] +=
             1 / std::sqrt(dot(captured.key, key_row(token, head), captured.key, key_row(token, head))) /
             config.num_kv_heads;
+      }
     return scores;
   }
 
@@ -60,6 +65,7 @@ struct LayerCase {
     std::map<int, double> scores;
     for (const int token : tokens)
       for (int head = 0; head < config.num_kv_heads; ++head) {
+        if (leaves_out(head)) continue;
         const size_t row = key_row(token, head);
         scores[token] += std::sqrt(dot(captured.value, row, captured.value, row) /
                                    dot(captured.key, row, captured.key, row)) /
@@ -72,6 +78,7 @@ struct LayerCase {
     std::map<int, double> scores;
     const auto dim = static_cast<size_t>(config.head_dim);
     for (int head = 0; head < config.num_kv_heads; ++head) {
+      if (leaves_out(head)) continue;
       std::vector<double> anchor(dim, 0.0);
       for (const int token : tokens) {
         const size_t row = key_row(token, head);

@@ -96,6 +96,10 @@ struct TinyLlama {
 
   // Whether query t of a layer sees key s; s <= t.
   using Sees = std::function<bool(int layer, int query, int key)>;
+  // The same where KV heads hold tokens of their own.
+  using SeesByHead = std::function<bool(int layer, int query, int key, int kv_head)>;
+  // Where key s stands, and query t (as key t of itself), when t attends.
+  using Place = std::function<int(int layer, int query, int key)>;
 
   std::vector<double> norm(const std::vector<double>& x, const std::string& name) const {
     double squares = 0;
@@ -130,6 +134,15 @@ struct TinyLlama {
   // Logits after each token: [num_tokens][vocab_size].
   std::vector<std::vector<double>> forward(const std::vector<int32_t>& tokens, const Sees& sees,
                                            std::vector<Captured>* captured = nullptr) const {
+    const auto place = [](int, int, int key) { return key; };
+    return forward_placed(
+        tokens, [&](int layer, int query, int key, int) { return sees(layer, query, key); }, place, captured);
+  }
+
+  // Keys are rotated to where they stand for each query, from the unrotated ones.
+  std::vector<std::vector<double>> forward_placed(const std::vector<int32_t>& tokens, const SeesByHead& sees,
+                                                  const Place& place,
+                                                  std::vector<Captured>* captured = nullptr) const {
     const size_t num_tokens = tokens.size();
     const int dim = config.head_dim, group = config.num_query_heads / config.num_kv_heads;
     std::vector<std::vector<double>> hidden(num_tokens);
@@ -145,6 +158,9 @@ struct TinyLlama {
         query[t] = times(x, name + "self_attn.q_proj.weight");
         key[t] = times(x, name + "self_attn.k_proj.weight");
         value[t] = times(x, name + "self_attn.v_proj.weight");
+      }
+      const std::vector<std::vector<double>> bare_query = query, bare_key = key;
+      for (size_t t = 0; t < num_tokens; ++t) {
         rotate(query[t], static_cast<int>(t));
         rotate(key[t], static_cast<int>(t));
       }
@@ -158,11 +174,20 @@ struct TinyLlama {
       }
       for (size_t t = 0; t < num_tokens; ++t) {
         std::vector<double> attention(query[t].size(), 0.0);
+        const int at = static_cast<int>(t);
+        if (place(layer, at, at) != at) {
+          query[t] = bare_query[t];
+          rotate(query[t], place(layer, at, at));
+        }
+        for (size_t s = 0; s <= t; ++s) {
+          key[s] = bare_key[s];
+          rotate(key[s], place(layer, at, static_cast<int>(s)));
+        }
         for (int head = 0; head < config.num_query_heads; ++head) {
           std::vector<double> logits(t + 1, -INFINITY);
           double largest = -INFINITY, sum = 0;
           for (size_t s = 0; s <= t; ++s) {
-            if (!sees(layer, static_cast<int>(t), static_cast<int>(s))) continue;
+            if (!sees(layer, at, static_cast<int>(s), head / group)) continue;
             double dot = 0;
             for (int i = 0; i < dim; ++i) dot += query[t][head * dim + i] * key[s][head / group * dim + i];
             logits[s] = dot / std::sqrt(static_cast<double>(dim));

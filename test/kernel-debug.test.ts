@@ -123,10 +123,6 @@ test("breakpoints hold in asynchronous cells, before and after an await, and ste
 		(await client.variables(frames[0]!.id, "Locals")).map(({ value }) => value),
 		["7"],
 	);
-	assert.ok(
-		frames.slice(1).some(({ line }) => line === 6),
-		`the awaiting cell is among ${places(frames)}`,
-	);
 	await client.setBreakpoints([...paths].at(-1)!, 7);
 	const behind = await client.move("continue");
 	assert.equal(behind.frames[0]!.line, 7);

@@ -10,8 +10,6 @@ import { callTools, type Paused, type PausedReason, Stop } from "./stop.js";
 
 /** The only thread that a front end sees. */
 export const threadId = 1;
-/** Callers of awaiting code that are followed. */
-const asyncDepth = 16;
 /** Steps through code that is not the user's before a step gives up and goes on. */
 const maxDetours = 64;
 
@@ -153,7 +151,6 @@ export class DebugSession {
 		await this.inspector.post("Debugger.enable");
 		this.#parsed = undefined;
 		await this.#noteScripts(known);
-		await this.inspector.post("Debugger.setAsyncCallStackDepth", { maxDepth: asyncDepth });
 		await this.inspector.post("Debugger.setInstrumentationBreakpoint", {
 			instrumentation: "beforeScriptWithSourceMapExecution",
 		});
@@ -206,13 +203,13 @@ export class DebugSession {
 			if (reason === "instrumentation" && auxData) await this.#arrived(auxData.scriptId ?? "", auxData.url ?? "");
 		}
 		if (reasons.length === 0) {
-			await this.inspector.post("Debugger.resume");
+			await this.#onward();
 			return;
 		}
 		const stop = new Stop(event, this.sources, this.inspector, this.#nextFrameId);
 		const why = await this.#why(stop, reasons);
 		if (why === "onward") {
-			await this.inspector.post("Debugger.resume");
+			await this.#onward();
 		} else if (why === "out" || why === "over") {
 			await this.inspector.post(why === "out" ? "Debugger.stepOut" : "Debugger.stepOver");
 		} else {
@@ -230,6 +227,12 @@ export class DebugSession {
 				...(text !== undefined && { text }),
 			});
 		}
+	}
+
+	/** Goes on from a stop that is none for the user; V8 takes it for the pause that was asked for. */
+	async #onward(): Promise<void> {
+		await this.inspector.post("Debugger.resume");
+		if (this.#pausing) await this.inspector.post("Debugger.pause");
 	}
 
 	/** Why a stop is one for the user; or how the thread goes on when it is none. */

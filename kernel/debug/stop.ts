@@ -23,18 +23,12 @@ export interface CallFrame {
 	returnValue?: RemoteObject;
 }
 
-interface AsyncTrace {
-	callFrames: { functionName: string; scriptId: string; lineNumber: number; columnNumber: number }[];
-	parent?: AsyncTrace;
-}
-
 /** The inspector's event of a stop. */
 export interface Paused {
 	callFrames: CallFrame[];
 	reason: string;
 	data?: { scriptId?: string; url?: string; uncaught?: boolean; description?: string; reasons?: PausedReason[] };
 	hitBreakpoints?: string[];
-	asyncStackTrace?: AsyncTrace;
 }
 
 /** One of several reasons of a stop. */
@@ -50,8 +44,6 @@ export interface StackFrame {
 	source: { name: string; path: string };
 	line: number;
 	column: number;
-	/** `subtle` for callers that wait for this code's promise: their variables are gone. */
-	presentationHint?: "subtle";
 }
 
 /** A scope as the protocol shows it. */
@@ -110,7 +102,7 @@ function argument(object: RemoteObject | { value: unknown }): object {
 
 interface Place {
 	shown: StackFrame;
-	callFrame?: CallFrame;
+	callFrame: CallFrame;
 }
 
 /** The main thread at a stop. */
@@ -123,7 +115,7 @@ export class Stop {
 	constructor(event: Paused, sources: Sources, inspector: Inspector, firstId: number) {
 		this.event = event;
 		this.#inspector = inspector;
-		const add = (name: string, id: string, line: number, column: number, callFrame?: CallFrame) => {
+		const add = (name: string, id: string, line: number, column: number, callFrame: CallFrame) => {
 			const script = sources.script(id);
 			const source = script && toSource(script, { line, column });
 			if (!script || !source) return;
@@ -134,17 +126,11 @@ export class Stop {
 				line: source.line + 1,
 				column: source.column + 1,
 			};
-			if (!callFrame) shown.presentationHint = "subtle";
-			this.#places.push({ shown, ...(callFrame && { callFrame }) });
+			this.#places.push({ shown, callFrame });
 		};
 		for (const frame of event.callFrames) {
 			const { scriptId, lineNumber, columnNumber } = frame.location;
 			add(frame.functionName, scriptId, lineNumber, columnNumber ?? 0, frame);
-		}
-		for (let trace = event.asyncStackTrace; trace; trace = trace.parent) {
-			for (const { functionName, scriptId, lineNumber, columnNumber } of trace.callFrames) {
-				add(functionName, scriptId, lineNumber, columnNumber);
-			}
 		}
 	}
 
@@ -153,9 +139,9 @@ export class Stop {
 		return this.#places.map(({ shown }) => shown);
 	}
 
-	/** Whether the user's own code is on the stack, and not only behind an await. */
+	/** Whether the user's own code is on the stack. */
 	get hasUserFrame(): boolean {
-		return this.#places.some(({ callFrame }) => callFrame);
+		return this.#places.length > 0;
 	}
 
 	/** Whose code the innermost frame of all runs; `made`: code of a cell that its author did not write. */
@@ -168,7 +154,7 @@ export class Stop {
 	/** Scopes of a frame: its own variables, those that its function closes over, the notebook's. */
 	async scopes(frameId: number): Promise<Scope[]> {
 		const { callFrame } = this.#place(frameId);
-		const chain = callFrame?.scopeChain ?? [];
+		const chain = callFrame.scopeChain;
 		const isLocal = ({ type }: { type: string }) => /^(local|block|catch|with|eval)$/.test(type);
 		const scopes: Scope[] = [];
 		const add = async (name: string, objects: RemoteObject[], presentationHint?: string) => {
@@ -195,7 +181,6 @@ export class Stop {
 	/** Evaluates an expression in a frame; the notebook's variables are seen behind the frame's own. */
 	async evaluate(frameId: number, expression: string, timeout: number): Promise<RemoteObject> {
 		const { callFrame } = this.#place(frameId);
-		if (!callFrame) throw failure("Expected a frame that runs but received one that awaits");
 		await callTools(this.#inspector, "lend", []);
 		try {
 			const { result, exceptionDetails } = await this.#inspector.post<{
@@ -220,11 +205,6 @@ export class Stop {
 			const isUser = sources.script(location.scriptId) !== undefined;
 			if (within && isUser) return true;
 			if (await this.#catches(location.scriptId, location.lineNumber, location.columnNumber ?? 0)) return false;
-		}
-		for (let trace = this.event.asyncStackTrace; trace; trace = trace.parent) {
-			for (const { scriptId, lineNumber, columnNumber } of trace.callFrames) {
-				if (sources.script(scriptId) && (await this.#catches(scriptId, lineNumber, columnNumber))) return false;
-			}
 		}
 		return true;
 	}

@@ -1,0 +1,154 @@
+// The debugger where things go wrong, over raw ZeroMQ: interrupts, crashes and shutdowns at a breakpoint, leaving in the
+// middle, requests that nobody should send.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { DebugClient } from "./helpers/debug-client.js";
+
+let client: DebugClient;
+
+before(async () => {
+	client = await DebugClient.start();
+	await client.kernel.execute("let counter = 1;");
+});
+
+after(() => client.kernel.stop());
+
+const result = async (code: string) => {
+	const { reply, iopub } = await client.kernel.execute(code);
+	assert.equal(reply.status, "ok", reply.evalue);
+	return iopub.find(({ type }) => type === "execute_result")?.content.data["text/plain"];
+};
+
+const cells: Record<string, string> = {
+	"a cell": "counter++;\ncounter++;\ncounter",
+	"a cell after an await": "await new Promise((done) => setTimeout(done, 1));\ncounter++;\ncounter",
+	"a loop that catches everything": "while (true) {\n  try { counter++; } catch {}\n}",
+};
+
+for (const [name, code] of Object.entries(cells)) {
+	test(`an interrupt ends ${name} at a breakpoint, and the debugger goes on`, async () => {
+		const path = await client.breakAt(code, 2);
+		const id = client.run(code);
+		await client.stopped();
+		const continued = client.events("continued").length;
+		assert.ok((await client.kernel.beat()) < 5000);
+		assert.equal((await client.kernel.ask("kernel_info_request", {}, "control")).status, "ok");
+		await client.kernel.ask("interrupt_request", {}, "control");
+		assert.equal((await client.kernel.exchange(id, 8000)).reply.ename, "Interrupted");
+		await client.kernel.until(() => client.events("continued").length > continued);
+		assert.deepEqual((await client.ask("debugInfo")).stoppedThreads, []);
+		assert.match((await result("counter")) ?? "", /^\d+$/);
+		const again = client.run(code);
+		assert.equal((await client.stopped()).frames[0]!.line, 2);
+		await client.setBreakpoints(path);
+		await client.kernel.ask("interrupt_request", {}, "control");
+		await client.kernel.exchange(again, 8000);
+	});
+}
+
+test("an interrupt ends an expression that does not", async () => {
+	const code = "counter = 5;\ncounter;";
+	const path = await client.breakAt(code, 2);
+	const id = client.run(code);
+	const { frames } = await client.stopped();
+	const evaluation = client.request("evaluate", { expression: "while (true);", frameId: frames[0]!.id });
+	await new Promise((resolve) => setTimeout(resolve, 100));
+	await client.kernel.ask("interrupt_request", {}, "control");
+	assert.equal((await evaluation).success, false);
+	assert.equal((await client.kernel.exchange(id, 8000)).reply.ename, "Interrupted");
+	await client.setBreakpoints(path);
+	assert.equal(await result("counter"), "5");
+});
+
+const hostile: [command: unknown, args: unknown][] = [
+	[undefined, {}],
+	[7, {}],
+	["constructor", {}],
+	["selfDestruct", { force: true }],
+	["setBreakpoints", null],
+	["setBreakpoints", { source: {}, breakpoints: [] }],
+	["setBreakpoints", { source: { path: 3 }, breakpoints: [] }],
+	["setBreakpoints", { source: { path: "x" }, breakpoints: [{ line: -1 }] }],
+	["setBreakpoints", { source: { path: "x" }, breakpoints: [{ line: 1e300 }] }],
+	["setBreakpoints", { source: { path: "x" }, breakpoints: "all" }],
+	["setBreakpoints", { source: { path: "x" }, breakpoints: [{ line: 1, condition: {} }] }],
+	["setExceptionBreakpoints", { filters: ["some"] }],
+	["setExceptionBreakpoints", {}],
+	["dumpCell", {}],
+	["source", { source: { path: "/nowhere/at/all" } }],
+	["stackTrace", { threadId: 1 }],
+	["scopes", { frameId: 1 }],
+	["variables", { variablesReference: 0 }],
+	["variables", { variablesReference: 123456 }],
+	["variables", { variablesReference: "1); process.exit(" }],
+	["evaluate", { expression: 1 }],
+	["evaluate", { expression: "counter", frameId: 99 }],
+	["richInspectVariables", { variableName: "no such" }],
+	["copyToGlobals", { srcVariableName: "counter", dstVariableName: "x", srcFrameId: -1 }],
+	["continue", { threadId: 1 }],
+	["next", []],
+	["exceptionInfo", { threadId: 1 }],
+];
+
+test("requests that make no sense are refused with a message, and nothing is lost", async () => {
+	for (const [command, args] of hostile) {
+		const response = await client.request(command, args);
+		const what = `${JSON.stringify(command)} ${JSON.stringify(args)}`;
+		assert.equal(response.type, "response", what);
+		assert.equal(response.success, false, what);
+		assert.ok(response.message.length > 10, what);
+		assert.equal(response.body.error.showUser, true, what);
+	}
+	assert.equal(await result("counter"), "5");
+	assert.equal((await client.ask("debugInfo")).isStarted, true);
+});
+
+test("disconnecting lets a stopped cell go on, and forgets breakpoints", async () => {
+	const code = "counter = 6;\ncounter += 1;\ncounter";
+	await client.breakAt(code, 2);
+	const id = client.run(code);
+	await client.stopped();
+	await client.ask("disconnect", { restart: false, terminateDebuggee: false });
+	assert.equal((await client.kernel.exchange(id)).reply.status, "ok");
+	const info = await client.ask("debugInfo");
+	assert.deepEqual([info.isStarted, info.breakpoints, info.stoppedThreads], [false, [], []]);
+	assert.equal((await client.kernel.execute(code)).reply.status, "ok");
+	assert.match(await client.refused("inspectVariables"), /attach/);
+	await client.ask("attach");
+});
+
+test("a worker that dies at a breakpoint is replaced, and its breakpoints hold in the next one", async () => {
+	const code = "let fresh = 1;\nfresh += 1;\nfresh";
+	const pid = Number(await result("process.pid"));
+	const path = await client.breakAt(code, 2);
+	const id = client.run(code);
+	await client.stopped();
+	const info = await client.ask("debugInfo");
+	assert.deepEqual(info.stoppedThreads, [1]);
+	assert.equal(info.breakpoints[0].source, path);
+	assert.equal(info.breakpoints[0].breakpoints[0].line, 2);
+	process.kill(pid, "SIGKILL");
+	assert.equal((await client.kernel.exchange(id)).reply.ename, "KernelWorkerDied");
+	const after = await client.ask("debugInfo");
+	assert.deepEqual([after.isStarted, after.stoppedThreads, after.breakpoints.length], [true, [], 1]);
+	await client.kernel.execute("1");
+	const again = client.run(code);
+	assert.equal((await client.stopped()).frames[0]!.line, 2);
+	assert.equal((await client.finish(again)).reply.status, "ok");
+});
+
+test("a pause stops a loop, and a shutdown ends a stopped kernel", async () => {
+	const id = client.run("console.log('runs');\nfor (;;) counter++;");
+	await client.kernel.until(() =>
+		client.kernel.messages.some((message) => message.parentId === id && message.type === "stream"),
+	);
+	await client.ask("pause", { threadId: 1 });
+	const { reason, frames } = await client.stopped();
+	assert.equal(reason, "pause");
+	assert.equal(frames[0]!.line, 2);
+	const exited = new Promise((resolve) => client.kernel.process.once("exit", resolve));
+	const reply = await client.kernel.ask("shutdown_request", { restart: true }, "control");
+	assert.deepEqual([reply.status, reply.restart], ["ok", true]);
+	assert.equal(await exited, 0);
+});

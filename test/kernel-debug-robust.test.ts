@@ -139,7 +139,7 @@ test("a worker that dies at a breakpoint is replaced, and its breakpoints hold i
 });
 
 test("a pause stops a loop, and a shutdown ends a stopped kernel", async () => {
-	const id = client.run("console.log('runs');\nfor (;;) counter++;");
+	const id = client.run("console.log('runs');\nfor (let n = 0; ; ) n++;");
 	await client.kernel.until(() =>
 		client.kernel.messages.some((message) => message.parentId === id && message.type === "stream"),
 	);

@@ -5,6 +5,12 @@ export * as chart from "./chart/index.js";
 export type { Breakpoint } from "./debug/breakpoints.js";
 export type { LiveView } from "./debug/live-view.js";
 export type { Steppable } from "./debug/steppable.js";
+export type { Batch, BatchRunResult } from "./decode/batch/batch.js";
+export type { BatchStop } from "./decode/batch/engine.js";
+export type { AddOptions, BatchOptions, BatchRunOptions } from "./decode/batch/options.js";
+export type { BatchProgress } from "./decode/batch/progress.js";
+export type { BatchStepRow, SequenceState } from "./decode/batch/record.js";
+export type { BatchSequence, SequenceEvents, SequenceResult, WaitOptions } from "./decode/batch/sequence.js";
 export type { EvictionStop } from "./decode/eviction-stop.js";
 export type { BlockView, LayerView, PatternOptions } from "./decode/layer-view.js";
 export type { Prompt, RunOptions, SessionOptions, SessionViewOptions, StepOptions } from "./decode/options.js";
@@ -28,6 +34,8 @@ export type { DecodeOptions, EncodeOptions, Tokenizer } from "./model/tokenizer.
 export type { SaveOptions } from "./model/write-checkpoint.js";
 export { Tensor, type TensorData, type TensorDType, type TensorStats } from "./tensor.js";
 export type { TraceMetadata, TraceTypes } from "./trace/arrow-schema.js";
+export { type BatchTableName, batchSchema } from "./trace/batch-schema.js";
+export { type BatchColumns, type BatchMetadata, type BatchTable, BatchTrace } from "./trace/batch-trace.js";
 export type { BlockTable } from "./trace/block-table.js";
 export {
 	type CompareOptions,

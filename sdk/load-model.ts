@@ -3,6 +3,8 @@
 import { readFileSync } from "node:fs";
 import type { LlamaSpec, NativeModel } from "../native/addon.js";
 import { loadAddon } from "../native/load.js";
+import { Batch } from "./decode/batch/batch.js";
+import { type BatchOptions, checkBatch } from "./decode/batch/options.js";
 import { checkSession, type SessionOptions } from "./decode/options.js";
 import { Session } from "./decode/session.js";
 import { describeEngine } from "./engine.js";
@@ -108,6 +110,21 @@ export class Model {
 				...{ policy: policyName, policyOptions, blockSize, numBlocks, numLayers, seed, engine: describeEngine() },
 			},
 		});
+	}
+
+	/**
+	 * Begins a batch: many sequences over one pool of blocks a layer.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_OPTION naming the option; ERR_OCTAVO_BUDGET for a budget that does not fit the
+	 * block size; ERR_OCTAVO_MEMORY for a pool that does not fit
+	 */
+	batch(options: BatchOptions = {}): Batch {
+		const checked = checkBatch(options, this.config);
+		const batch = native(() => this.#native.createBatch(checked.spec));
+		const { endTokens, sampling, numLayers } = this.config;
+		const { blockSize, numBlocks, maxSequences } = checked.spec;
+		const metadata = { version, model: this.name, engine: describeEngine(), blockSize, numBlocks, maxSequences };
+		return new Batch(batch, { tokenizer: this.tokenizer, endTokens, sampling, numLayers, metadata }, checked);
 	}
 
 	/**

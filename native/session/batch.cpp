@@ -105,6 +105,10 @@ BatchResult Batch::advance(const BatchAdvance& request, const std::atomic<bool>&
     stopped->session->decide(*request.decision);
     stopped_ = nullptr;
   }
+  if (!clock_start_) {
+    const std::lock_guard lock(inbox_mutex_);
+    clock_start_ = std::chrono::steady_clock::now();
+  }
   BatchResult result;
   while (result.num_steps < request.max_steps) {
     take_inbox();
@@ -124,13 +128,8 @@ BatchResult Batch::advance(const BatchAdvance& request, const std::atomic<bool>&
           return result;
         }
       }
-      const auto now = std::chrono::steady_clock::now();
-      if (!clock_start_) {
-        const std::lock_guard lock(inbox_mutex_);
-        clock_start_ = now;
-      }
       step_.emplace();
-      step_->start = now;
+      step_->start = std::chrono::steady_clock::now();
       step_->row.start_us = now_us();
     }
     if (std::optional<BatchResult> stopped = run_step(request, cancelled)) {

@@ -1,5 +1,5 @@
 // What a batch is asked to do, what it answers and what it records: plain values, the C++ side of the
-// contract in addon.ts. Times are microseconds on the batch's clock, which starts with its first step.
+// contract in addon.ts. Times are microseconds on the batch's clock, which starts with its first advance.
 #pragma once
 
 #include <cstdint>

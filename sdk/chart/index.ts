@@ -9,6 +9,7 @@ export { type HeatmapOptions, heatmap, type TensorLike } from "./heatmap.js";
 export { iterationBreakdown } from "./iteration-breakdown.js";
 export { iterationMemory } from "./iteration-memory.js";
 export { type MemoryOptions, memory } from "./memory.js";
+export { occupancy } from "./occupancy.js";
 export type { PositionMark } from "./options.js";
 export { type ResidencyOptions, residency } from "./residency.js";
 export { type SurvivalOptions, survival } from "./survival.js";

@@ -26,7 +26,6 @@ export class Driver implements RunContext {
 	decision: DecisionSpec | undefined;
 	readonly #metadata: TraceMetadata;
 	readonly #recorder: TraceRecorder;
-	readonly #scorer: Scorer | undefined;
 	readonly #textOf: (token: number, stepIndex: number) => string;
 	// Of the first step that `takeSteps` has not read.
 	#nextStep = 0;
@@ -36,6 +35,10 @@ export class Driver implements RunContext {
 	#closed = false;
 	/** Views that are drawn again after each call. */
 	readonly views = new LiveViews();
+	/** Of a batch's sequence: what advances it in place of this driver. */
+	owner: { readonly busy: boolean } | undefined;
+	/** Gives the scores of a policy that is a function. */
+	readonly scorer: Scorer | undefined;
 
 	/**
 	 * @param textOf text that a token adds in a step, for the record of the step
@@ -49,12 +52,12 @@ export class Driver implements RunContext {
 		scorer?: Scorer,
 		parent?: Driver,
 	) {
-		this.#scorer = scorer;
+		this.scorer = scorer;
 		this.native = session;
 		this.#metadata = metadata;
 		this.#textOf = textOf;
 		const beforeRead = () => {
-			if (!this.#busy && !this.#closed) this.drain();
+			if (!this.#busy && !this.#closed && !this.owner?.busy) this.drain();
 		};
 		this.#recorder = parent ? parent.#recorder.fork(metadata, beforeRead) : new TraceRecorder(metadata, beforeRead);
 		this.trace = new Trace(this.#recorder);
@@ -157,7 +160,7 @@ export class Driver implements RunContext {
 	}
 
 	#scored<T>(work: Work<T>): Work<T> {
-		return this.#scorer ? withScores(work, this.native, this.#scorer) : work;
+		return this.scorer ? withScores(work, this.native, this.scorer) : work;
 	}
 
 	#requireIdle(): void {

@@ -89,7 +89,21 @@ export function checkSession(options: unknown, { maxPositions, numKvHeads }: Mod
 		forks: integer(0, 2 ** 16, 0),
 	});
 	const { blockSize, history, recordBlocks, recordLogits } = given;
-	const policy = (given.policy ?? full()) as Policy;
+	const policy = checkPolicy(given.policy, blockSize);
+	const allBlocks = Math.ceil(maxPositions / blockSize);
+	const grows = growingPolicies.includes(policy.name) || (policy.skipLayers?.length ?? 0) > 0;
+	const mayNeed = grows ? allBlocks : blocksWithinBudget(policy, blockSize, history, numKvHeads);
+	const numBlocks = given.numBlocks || Math.min(allBlocks, mayNeed) * (1 + given.forks);
+	return { blockSize, numBlocks, policy, seed: given.seed, recordBlocks, recordLogits, history };
+}
+
+/**
+ * Checks a policy against a block size; none is the full cache.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_OPTION for what is no policy; ERR_OCTAVO_BUDGET for a budget that does not fit
+ */
+export function checkPolicy(given: unknown, blockSize: number): Policy {
+	const policy = (given ?? full()) as Policy;
 	if (!policyNames.includes(policy?.name)) {
 		throw new OctavoError(
 			"ERR_OCTAVO_OPTION",
@@ -98,11 +112,7 @@ export function checkSession(options: unknown, { maxPositions, numKvHeads }: Mod
 	}
 	scoreBlockOf(policy);
 	if (policy.budget !== undefined) checkBudgetFits(policy.budget, blockSize);
-	const allBlocks = Math.ceil(maxPositions / blockSize);
-	const grows = growingPolicies.includes(policy.name) || (policy.skipLayers?.length ?? 0) > 0;
-	const mayNeed = grows ? allBlocks : blocksWithinBudget(policy, blockSize, history, numKvHeads);
-	const numBlocks = given.numBlocks || Math.min(allBlocks, mayNeed) * (1 + given.forks);
-	return { blockSize, numBlocks, policy, seed: given.seed, recordBlocks, recordLogits, history };
+	return policy;
 }
 
 // A cache grows to one block above its budget before it is cut; `page+remainder` keeps up to one block more.
@@ -183,7 +193,8 @@ export function promptTokens(prompt: unknown, tokenizer: Tokenizer | undefined, 
 	throw new OctavoError("ERR_OCTAVO_TOKENIZER", `Expected ${expected} but received text`);
 }
 
-function toTokens(value: unknown, name: string): Int32Array {
+/** Token ids as the engine takes them. @throws {OctavoError} ERR_OCTAVO_TOKEN for what is no list of them */
+export function toTokens(value: unknown, name: string): Int32Array {
 	if (value instanceof Int32Array) return value;
 	if (Array.isArray(value)) {
 		const wrong = value.findIndex((token) => !Number.isInteger(token) || token < 0 || token >= 2 ** 31);

@@ -1,0 +1,120 @@
+// Options of a batch and of its sequences, with their checks and defaults.
+
+import type { BatchRequestSpec, BatchSpec } from "../../../native/addon.js";
+import { OctavoError, received } from "../../errors.js";
+import type { ModelConfig } from "../../model/config.js";
+import { anything, boolean, checkOptions, instanceOf, integer, number, optional } from "../../options.js";
+import { checkPolicy, type DecodeDefaults, type RunOptions, toTokens } from "../options.js";
+import type { Policy } from "../policies/policy.js";
+import { checkSampling } from "../sampling.js";
+import type { BatchProgress } from "./progress.js";
+
+/** Options of `model.batch`. */
+export interface BatchOptions {
+	/** Slots per block, from 1 to 256. Default 16. */
+	blockSize?: number;
+	/** Physical blocks in each layer's pool, which all sequences share. Default: those of one full sequence. */
+	numBlocks?: number;
+	/** Sequences that run at once, at most; from 1. Default 64. */
+	maxSequences?: number;
+	/** Share of the blocks that stays free when a sequence is let in beside others, from 0 to 1. Default 0.01. */
+	watermark?: number;
+	/** Of sequences that are given none. Default `policies.full()`. */
+	policy?: Policy;
+	/** Sequence i has the seed `seed + i` where it is given none; from 0 to 2^52. Default 0. */
+	seed?: number;
+	/** Records each sequence's table `blocks`. Default false: many sequences make many rows. */
+	recordBlocks?: boolean;
+	/** Records each sequence's table `logits`. Default false. */
+	recordLogits?: boolean;
+}
+
+/** Options of `batch.add`. */
+export interface AddOptions extends Pick<RunOptions, "maxTokens" | "endTokens" | "sampling"> {
+	/** Default: the batch's. */
+	policy?: Policy;
+	/** Key of its random choices: a session with this seed makes the same ones. Default: the batch's and its number. */
+	seed?: number;
+	/** When it comes, in milliseconds on the batch's clock, which starts with its first call. Default: when it is added. */
+	arrival?: number;
+	/** Default: as the batch's. */
+	recordBlocks?: boolean;
+	/** Default: as the batch's. */
+	recordLogits?: boolean;
+}
+
+/** Options of `batch.run`. */
+export interface BatchRunOptions {
+	/** Stops at the next layer; the batch can go on. The promise rejects with the signal's reason. */
+	signal?: AbortSignal;
+	/** Called about ten times a second with where the batch stands, and at the end. */
+	onProgress?: (progress: BatchProgress) => void;
+	/** Steps to take, at most. Default: until no sequence is left. */
+	maxSteps?: number;
+}
+
+/** Checked options of a batch. */
+export interface CheckedBatch {
+	spec: BatchSpec;
+	policy: Policy;
+	seed: number;
+	recordBlocks: boolean;
+	recordLogits: boolean;
+}
+
+/** @throws {OctavoError} ERR_OCTAVO_OPTION naming the option; ERR_OCTAVO_BUDGET for a budget that does not fit the block size */
+export function checkBatch(options: unknown, { maxPositions }: ModelConfig): CheckedBatch {
+	const given = checkOptions("batch()", options, {
+		blockSize: integer(1, 256, 16),
+		numBlocks: integer(1, 2 ** 31 - 1, 0),
+		maxSequences: integer(1, 2 ** 31 - 1, 64),
+		watermark: number(0, 1, 0.01),
+		policy: anything,
+		seed: integer(0, 2 ** 52, 0),
+		recordBlocks: boolean(false),
+		recordLogits: boolean(false),
+	});
+	const { blockSize, maxSequences, seed, recordBlocks, recordLogits } = given;
+	const numBlocks = given.numBlocks || Math.ceil(maxPositions / blockSize);
+	const watermark = Math.ceil(given.watermark * numBlocks);
+	const policy = checkPolicy(given.policy, blockSize);
+	return { spec: { blockSize, numBlocks, maxSequences, watermark }, policy, seed, recordBlocks, recordLogits };
+}
+
+/**
+ * @param id of the sequence
+ * @throws {OctavoError} ERR_OCTAVO_OPTION naming the option; ERR_OCTAVO_BUDGET; ERR_OCTAVO_TOKEN for end tokens that are none
+ */
+export function checkAdd(
+	options: unknown,
+	batch: CheckedBatch,
+	id: number,
+	defaults: DecodeDefaults,
+): Omit<BatchRequestSpec, "prompt"> {
+	const given = checkOptions("add()", options, {
+		maxTokens: integer(0, 2 ** 31 - 1, 256),
+		endTokens: (value: unknown, name: string) => toTokens(value ?? defaults.endTokens, name),
+		sampling: (value: unknown) => (value === undefined && defaults.sampling ? defaults.sampling : checkSampling(value)),
+		policy: anything,
+		seed: integer(0, Number.MAX_SAFE_INTEGER, batch.seed + id),
+		arrival: optional(number(0, null, 0)),
+		recordBlocks: boolean(batch.recordBlocks),
+		recordLogits: boolean(batch.recordLogits),
+	});
+	const { arrival, ...rest } = given;
+	const policy = checkPolicy(given.policy ?? batch.policy, batch.spec.blockSize);
+	return { ...rest, policy, ...(arrival === undefined ? {} : { arrivalUs: Math.round(arrival * 1e3) }) };
+}
+
+/** @throws {OctavoError} ERR_OCTAVO_OPTION naming the option */
+export function checkBatchRun(owner: string, options: unknown) {
+	return checkOptions(owner, options, {
+		signal: instanceOf(AbortSignal),
+		maxSteps: integer(0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+		onProgress: (value: unknown): BatchRunOptions["onProgress"] => {
+			if (value === undefined || typeof value === "function") return value as BatchRunOptions["onProgress"];
+			const message = `Expected a function for onProgress but received ${received(value)}`;
+			throw new OctavoError("ERR_OCTAVO_OPTION", message);
+		},
+	});
+}

@@ -1,0 +1,139 @@
+// The record of a batch as Arrow tables: who came, waited and ended, and what each step took. Each sequence also has the
+// trace of a session.
+
+import type { Table } from "apache-arrow";
+import { OctavoError, received } from "../errors.js";
+import { type BatchTableName, batchSchema, batchTableNames } from "./batch-schema.js";
+import { summarize } from "./batch-summary.js";
+import {
+	columnsFromTable,
+	type PlainColumns,
+	readTables,
+	tableFromColumns,
+	tableMetadata,
+	writeTables,
+} from "./iteration-tables.js";
+import { installTableView } from "./table-view.js";
+
+installTableView();
+
+/** What a batch's trace says about its run, for captions. */
+export interface BatchMetadata {
+	/** Version of octavo that recorded it. */
+	readonly version: string;
+	readonly model: string;
+	/** What computed it: instruction set, GEMM and threads. */
+	readonly engine: string;
+	/** Slots per block. */
+	readonly blockSize: number;
+	/** Physical blocks in each layer's pool. */
+	readonly numBlocks: number;
+	/** Sequences that run at once, at most. */
+	readonly maxSequences: number;
+}
+
+/** A table of a batch's trace. */
+export type BatchTable = Table;
+
+/** The tables that a batch records; `summary` follows from them. */
+export type BatchColumns = Readonly<Record<"requests" | "throughput", PlainColumns>>;
+
+/**
+ * The record of a batch: tables `requests` (a row a sequence), `throughput` (a row a step) and `summary` (one row); their
+ * columns: `batchSchema`.
+ *
+ * @example
+ * ```ts
+ * import { chart, loadModel, policies, tasks } from "octavo";
+ * const model = await loadModel();
+ * using batch = model.batch({ numBlocks: 64, policy: policies.pagedEviction({ budget: 64 }) });
+ * for (let seed = 1; seed <= 8; seed++) batch.add(tasks.recall({ seed }).context, { maxTokens: 16, endTokens: [] });
+ * await batch.run();
+ * const { num_finished, num_output_tokens } = batch.summary.get(0)!;
+ * console.log(num_finished, num_output_tokens, chart.occupancy(batch.trace).title.length > 0);   // 8 128 true
+ * ```
+ */
+export class BatchTrace {
+	readonly #tables: Readonly<Record<BatchTableName, Table>>;
+	/** What was run. */
+	readonly metadata: BatchMetadata;
+
+	private constructor(tables: Readonly<Record<BatchTableName, Table>>, metadata: BatchMetadata) {
+		this.#tables = tables;
+		this.metadata = metadata;
+	}
+
+	/**
+	 * Makes a trace from plain columns.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_TRACE for columns that do not fit `batchSchema`, or metadata that lacks a field
+	 */
+	static from(columns: BatchColumns, metadata: BatchMetadata): BatchTrace {
+		checkMetadata(metadata);
+		const make = (name: BatchTableName, given: PlainColumns) =>
+			tableFromColumns(name, batchSchema[name], given, metadata);
+		const requests = make("requests", columns.requests);
+		const throughput = make("throughput", columns.throughput);
+		const summary = make("summary", summarize(columns));
+		return new BatchTrace({ requests, throughput, summary }, metadata);
+	}
+
+	/**
+	 * One table.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_TRACE for another name
+	 */
+	table(name: BatchTableName): Table {
+		if (Object.hasOwn(batchSchema, name)) return this.#tables[name];
+		const expected = `one of the tables ${batchTableNames.join(", ")}`;
+		throw new OctavoError("ERR_OCTAVO_TRACE", `Expected ${expected} but received ${received(name)}`);
+	}
+
+	/** The columns of a table as plain arrays, by name. */
+	columns(name: BatchTableName): PlainColumns {
+		return columnsFromTable(name, batchSchema[name], this.table(name));
+	}
+
+	/**
+	 * Writes one Arrow IPC file a table: `requests` to `path` itself, the others beside it (`run.throughput.arrow`, …).
+	 *
+	 * @param path ends in `.arrow`
+	 * @returns the paths written
+	 * @throws {OctavoError} ERR_OCTAVO_TRACE for another ending
+	 */
+	async save(path: string): Promise<string[]> {
+		return writeTables(path, this.#tables);
+	}
+
+	/**
+	 * Reads a trace written by `save`.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_TRACE when a file is missing, is no Arrow file or lacks a column
+	 */
+	static async load(path: string): Promise<BatchTrace> {
+		const tables = await readTables(path, batchTableNames);
+		const read = (name: "requests" | "throughput") => columnsFromTable(name, batchSchema[name], tables[name]);
+		const columns = { requests: read("requests"), throughput: read("throughput") };
+		return BatchTrace.from(columns, tableMetadata(tables.requests) as BatchMetadata);
+	}
+
+	/** Shows what was run and how many rows each table has. */
+	[Symbol.for("Jupyter.display")](): Record<string, string> {
+		const { model, blockSize, numBlocks } = this.metadata;
+		const rows = batchTableNames.map((name) => `${name}: ${this.#tables[name].numRows}`).join(", ");
+		return { "text/plain": `Batch on ${model}, ${numBlocks} blocks of ${blockSize} a layer (rows: ${rows})` };
+	}
+}
+
+const texts = ["version", "model", "engine"] as const;
+const numbers = ["blockSize", "numBlocks", "maxSequences"] as const;
+
+function checkMetadata(metadata: BatchMetadata | undefined): void {
+	for (const name of [...texts, ...numbers]) {
+		const value: unknown = metadata?.[name];
+		const isText = (texts as readonly string[]).includes(name);
+		if (isText ? typeof value === "string" : Number.isFinite(value)) continue;
+		const expected = `${isText ? "a string" : "a finite number"} for ${name} in the trace's metadata`;
+		throw new OctavoError("ERR_OCTAVO_TRACE", `Expected ${expected} but received ${received(value)}`);
+	}
+}

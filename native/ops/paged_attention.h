@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "core/tensor.h"
+
 namespace octavo {
 
 class PagedNumerators;
@@ -13,15 +15,16 @@ struct PagedAttentionShape {
   int num_kv_heads;
   int head_dim;
   int block_size;
+  DType kv_dtype = DType::kF32;  // of both caches: f32, bf16 or f16
 };
 
-// Softmax is taken in fp32 with the maximum subtracted. Slots at or beyond kv_len, and dead ones, are never
-// read (they may hold NaN).
+// Softmax is taken in fp32 with the maximum subtracted; 16-bit keys and values are widened in registers.
+// Slots at or beyond kv_len, and dead ones, are never read (they may hold NaN).
 void paged_attention_cpu(
     const PagedAttentionShape& shape,
     const float* query,                     // [num_query_heads, head_dim], after RoPE
-    const float* key_cache,                 // [num_blocks, num_kv_heads, block_size, head_dim]
-    const float* value_cache,               // [num_blocks, num_kv_heads, block_size, head_dim]
+    const void* key_cache,                  // [num_blocks, num_kv_heads, block_size, head_dim]
+    const void* value_cache,                // [num_blocks, num_kv_heads, block_size, head_dim]
     const int32_t* block_table,             // [ceil(kv_len / block_size)], physical block ids
     int64_t kv_len,                         // slots; only the last block may be partial
     float scale,                            // usually 1 / sqrt(head_dim)

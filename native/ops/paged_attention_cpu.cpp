@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/check.h"
 #include "core/thread_pool.h"
 #include "ops/paged_attention.h"
 #include "ops/paged_attention_simd.h"
@@ -11,14 +12,33 @@
 
 namespace octavo {
 
-void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, const float* key_cache,
-                         const float* value_cache, const int32_t* block_table, int64_t kv_len, float scale,
+namespace {
+
+PagedAttentionKernels::Attend attend_kernel(DType dtype) {
+  const PagedAttentionKernels& kernels = OCTAVO_PICK_SIMD(paged_attention_kernels);
+  switch (dtype) {
+    case DType::kF32:
+      return kernels.f32;
+    case DType::kBf16:
+      return kernels.bf16;
+    case DType::kF16:
+      return kernels.f16;
+    case DType::kI32:
+      break;
+  }
+  throw Error("ERR_OCTAVO_DTYPE", "Expected f32, bf16 or f16 keys and values but received i32");
+}
+
+}  // namespace
+
+void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, const void* key_cache,
+                         const void* value_cache, const int32_t* block_table, int64_t kv_len, float scale,
                          float* output, PagedNumerators* numerators, const uint64_t* dead_slots) {
   const int group_size = shape.num_query_heads / shape.num_kv_heads;
   const int64_t num_query_heads = shape.num_query_heads, head_dim = shape.head_dim;
   if (kv_len <= 0) return std::fill_n(output, num_query_heads * head_dim, 0.0f), void();
   const int64_t num_splits = (kv_len + kSlotsPerSplit - 1) / kSlotsPerSplit;
-  const PagedAttentionKernels& kernels = OCTAVO_PICK_SIMD(paged_attention_kernels);
+  const PagedAttentionKernels::Attend attend = attend_kernel(shape.kv_dtype);
 
   thread_local std::vector<float> maxima_memory;
   thread_local std::vector<double> sums_memory, weighted_memory;
@@ -35,29 +55,27 @@ void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, c
 
   if (numerators) numerators->begin(shape.num_query_heads, kv_len);
   const double cost = static_cast<double>(kv_len) * num_query_heads * head_dim;
-  parallel_for_worthwhile(shape.num_kv_heads * num_splits, cost, [&](int64_t begin, int64_t end, int) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t kv_head = task / num_splits, split_index = task % num_splits;
-      const int64_t first_slot = split_index * kSlotsPerSplit;
-      const int64_t first_head = kv_head * group_size, partial = split_index * num_query_heads + first_head;
-      const PagedSplit split = {
-          .query = query + first_head * head_dim,
-          .key_cache = key_cache,
-          .value_cache = value_cache,
-          .block_table = block_table,
-          .dead_slots = dead_slots,
-          .group_size = group_size,
-          .num_kv_heads = shape.num_kv_heads,
-          .head_dim = shape.head_dim,
-          .block_size = shape.block_size,
-          .kv_head = static_cast<int>(kv_head),
-          .first_slot = first_slot,
-          .num_slots = static_cast<int>(std::min<int64_t>(kSlotsPerSplit, kv_len - first_slot)),
-          .kv_len = kv_len,
-          .scale = scale,
-          .numerators = numerators ? numerators->of_split(first_head, split_index) : SplitNumerators{}};
-      kernels.attend(split, maxima + partial, sums + partial, weighted + partial * head_dim);
-    }
+  parallel_for_chunks(shape.num_kv_heads * num_splits, cost, [&](int64_t task) {
+    const int64_t kv_head = task / num_splits, split_index = task % num_splits;
+    const int64_t first_slot = split_index * kSlotsPerSplit;
+    const int64_t first_head = kv_head * group_size, partial = split_index * num_query_heads + first_head;
+    const PagedSplit split = {
+        .query = query + first_head * head_dim,
+        .key_cache = key_cache,
+        .value_cache = value_cache,
+        .block_table = block_table,
+        .dead_slots = dead_slots,
+        .group_size = group_size,
+        .num_kv_heads = shape.num_kv_heads,
+        .head_dim = shape.head_dim,
+        .block_size = shape.block_size,
+        .kv_head = static_cast<int>(kv_head),
+        .first_slot = first_slot,
+        .num_slots = static_cast<int>(std::min<int64_t>(kSlotsPerSplit, kv_len - first_slot)),
+        .kv_len = kv_len,
+        .scale = scale,
+        .numerators = numerators ? numerators->of_split(first_head, split_index) : SplitNumerators{}};
+    attend(split, maxima + partial, sums + partial, weighted + partial * head_dim);
   });
 
   const double combine_cost = static_cast<double>(num_splits) * num_query_heads * head_dim * 2;

@@ -1,5 +1,6 @@
-// Logits in fp32; probabilities and values are accumulated in fp64, which memory speed hides: thousands of
-// slots then add no error, and a cache of equal values gives that value exactly.
+// Logits in fp32. Of an fp32 cache, probabilities and values are accumulated in fp64, which memory speed
+// hides: thousands of slots then add no error, and a cache of equal values gives that value exactly. A 16-bit
+// cache comes twice as fast from memory and has no such digits to keep: a tile is accumulated in fp32.
 #include "ops/paged_attention_simd.h"
 
 #include "core/simd_vector.h"
@@ -52,20 +53,22 @@ void locate(const PagedSplit& split, Slots& slots) {
   }
 }
 
-inline void prefetch_row(const float* row, int head_dim) {
-  for (int i = 0; i < head_dim; i += 16) __builtin_prefetch(row + i, 0, 3);
+template <typename Element>
+inline void prefetch_row(const Element* row, int head_dim) {
+  constexpr int kLineElements = 64 / sizeof(Element);
+  for (int i = 0; i < head_dim; i += kLineElements) __builtin_prefetch(row + i, 0, 3);
 }
 
 // logits[head][slot] = query[head] · key[slot], four slots at a time. `logits` has room for a multiple of
 // four slots.
-template <int kHeads>
-inline void dot_four(const float* query, int head_dim, const float* const* keys, float* logits) {
+template <int kHeads, typename Element>
+inline void dot_four(const float* query, int head_dim, const Element* const* keys, float* logits) {
   Vec sums[kHeads][4] = {};
   int i = 0;
   for (; i + kLanes <= head_dim; i += kLanes) {
     Vec key[4];
 #pragma GCC unroll 4
-    for (int s = 0; s < 4; ++s) key[s] = load(keys[s] + i);
+    for (int s = 0; s < 4; ++s) key[s] = load_widened_vec(keys[s] + i);
 #pragma GCC unroll 4
     for (int head = 0; head < kHeads; ++head) {
       const Vec q = load(query + head * head_dim + i);
@@ -77,7 +80,8 @@ inline void dot_four(const float* query, int head_dim, const float* const* keys,
   for (int head = 0; head < kHeads; ++head) {
     Vec4 total = sum_each(sums[head][0], sums[head][1], sums[head][2], sums[head][3]);
     for (int rest = i; rest < head_dim; ++rest) {
-      const Vec4 key = {keys[0][rest], keys[1][rest], keys[2][rest], keys[3][rest]};
+      const Vec4 key = {widen(keys[0][rest]), widen(keys[1][rest]), widen(keys[2][rest]),
+                        widen(keys[3][rest])};
       total += query[head * head_dim + rest] * key;
     }
     store4(logits + head * kTile, total);
@@ -86,32 +90,54 @@ inline void dot_four(const float* query, int head_dim, const float* const* keys,
 
 // Rows that will be needed next, fetched one at a time between other work: a burst of them would wait for the
 // memory system to take them in.
+template <typename Element>
 struct Upcoming {
-  const float* cache;
+  const Element* cache;
   const int64_t* offsets;
   int count;
 };
 
-// weighted[head][i] += probability[head][slot] · value[slot][i], for kVectors vectors of elements from
-// `element` on.
-template <int kHeads, int kVectors>
-inline void accumulate(const double* probabilities, const float* value_cache, const int64_t* offsets,
-                       int num_slots, int head_dim, int element, const Upcoming& upcoming, double* weighted) {
-  DoubleVec sums[kHeads][kVectors];
-#pragma GCC unroll 4
-  for (int head = 0; head < kHeads; ++head)
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v)
-      sums[head][v] = load(weighted + head * head_dim + element + v * kDoubleLanes);
+// In what a cache's values are accumulated, and vectors of it.
+template <typename Element>
+struct Accumulation {
+  using Number = float;
+  using Vector = Vec;
+  static Vector load_value(const Element* from) { return load_widened_vec(from); }
+};
+template <>
+struct Accumulation<float> {
+  using Number = double;
+  using Vector = DoubleVec;
+  static Vector load_value(const float* from) { return load_widened(from); }
+};
+
+// Adds to fp64 numbers.
+inline void add_to(double* weighted, DoubleVec sum) { store(weighted, load(weighted) + sum); }
+inline void add_to(double* weighted, Vec sum) {
+  alignas(64) float numbers[kLanes];
+  store(numbers, sum);
+  for (int i = 0; i < kLanes; i += kDoubleLanes)
+    store(weighted + i, load(weighted + i) + load_widened(numbers + i));
+}
+
+// weighted[head][i] += the sum over slots of probability[head][slot] · value[slot][i], for kVectors vectors
+// of elements from `element` on.
+template <int kHeads, int kVectors, typename Element>
+inline void accumulate(const typename Accumulation<Element>::Number* probabilities,
+                       const Element* value_cache, const int64_t* offsets, int num_slots, int head_dim,
+                       int element, const Upcoming<Element>& upcoming, double* weighted) {
+  using Vector = typename Accumulation<Element>::Vector;
+  constexpr int kStep = sizeof(Vector) / sizeof(typename Accumulation<Element>::Number);
+  Vector sums[kHeads][kVectors] = {};
   for (int slot = 0; slot < num_slots; ++slot) {
     if (slot < upcoming.count) prefetch_row(upcoming.cache + upcoming.offsets[slot], head_dim);
-    const float* value = value_cache + offsets[slot] + element;
-    DoubleVec widened[kVectors];
+    const Element* value = value_cache + offsets[slot] + element;
+    Vector widened[kVectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) widened[v] = load_widened(value + v * kDoubleLanes);
+    for (int v = 0; v < kVectors; ++v) widened[v] = Accumulation<Element>::load_value(value + v * kStep);
 #pragma GCC unroll 4
     for (int head = 0; head < kHeads; ++head) {
-      const DoubleVec factor = splat(probabilities[head * kTile + slot]);
+      const Vector factor = splat(probabilities[head * kTile + slot]);
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sums[head][v] += factor * widened[v];
     }
@@ -120,19 +146,22 @@ inline void accumulate(const double* probabilities, const float* value_cache, co
   for (int head = 0; head < kHeads; ++head)
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v)
-      store(weighted + head * head_dim + element + v * kDoubleLanes, sums[head][v]);
+      add_to(weighted + head * head_dim + element + v * kStep, sums[head][v]);
 }
 
-template <int kHeads>
-inline void accumulate_all(const double* probabilities, const float* value_cache, const int64_t* offsets,
-                           int num_slots, int head_dim, Upcoming upcoming, double* weighted) {
+template <int kHeads, typename Element>
+inline void accumulate_all(const typename Accumulation<Element>::Number* probabilities,
+                           const Element* value_cache, const int64_t* offsets, int num_slots, int head_dim,
+                           Upcoming<Element> upcoming, double* weighted) {
+  constexpr int kStep =
+      sizeof(typename Accumulation<Element>::Vector) / sizeof(typename Accumulation<Element>::Number);
   int element = 0;
-  for (; element + 4 * kDoubleLanes <= head_dim; element += 4 * kDoubleLanes) {
+  for (; element + 4 * kStep <= head_dim; element += 4 * kStep) {
     accumulate<kHeads, 4>(probabilities, value_cache, offsets, num_slots, head_dim, element, upcoming,
                           weighted);
     upcoming.count = 0;
   }
-  for (; element + kDoubleLanes <= head_dim; element += kDoubleLanes) {
+  for (; element + kStep <= head_dim; element += kStep) {
     accumulate<kHeads, 1>(probabilities, value_cache, offsets, num_slots, head_dim, element, upcoming,
                           weighted);
     upcoming.count = 0;
@@ -140,14 +169,15 @@ inline void accumulate_all(const double* probabilities, const float* value_cache
   for (; element < head_dim; ++element)
     for (int head = 0; head < kHeads; ++head)
       for (int slot = 0; slot < num_slots; ++slot)
-        weighted[head * head_dim + element] +=
-            probabilities[head * kTile + slot] * value_cache[offsets[slot] + element];
+        weighted[head * head_dim + element] += static_cast<double>(probabilities[head * kTile + slot]) *
+                                               widen(value_cache[offsets[slot] + element]);
 }
 
 // Replaces a tile's logits by probabilities relative to the running maximum, rescaling what was summed
 // before.
+template <typename Number>
 void renew_maximum(float* logits, int num_slots, float scale, int head_dim, float& maximum,
-                   double& sum_so_far, double* weighted, double* probabilities) {
+                   double& sum_so_far, double* weighted, Number* probabilities) {
   constexpr float kInfinity = __builtin_inff();
   for (int slot = num_slots; slot < kTile; ++slot) logits[slot] = -kInfinity;
   Vec largest = splat(-kInfinity);
@@ -165,10 +195,12 @@ void renew_maximum(float* logits, int num_slots, float scale, int head_dim, floa
   }
   DoubleVec tile_sum{};
   for (int i = 0; i < kTile; i += kLanes) {
-    store(logits + i, exponential(load(logits + i) - maximum));
+    const Vec numerators = exponential(load(logits + i) - maximum);
+    store(logits + i, numerators);
+    if constexpr (sizeof(Number) == sizeof(float)) store(probabilities + i, numerators);
     for (int j = i; j < i + kLanes; j += kDoubleLanes) {
       const DoubleVec widened = load_widened(logits + j);
-      store(probabilities + j, widened);
+      if constexpr (sizeof(Number) == sizeof(double)) store(probabilities + j, widened);
       tile_sum += widened;
     }
   }
@@ -182,21 +214,24 @@ inline void keep_numerators(const SplitNumerators& to, int head, int first_slot,
   to.tile_maxima[head * to.maxima_stride + first_slot / kTile] = maximum;
 }
 
-template <int kHeads>
+template <int kHeads, typename Element>
 inline void attend_tile(const PagedSplit& split, const Slots& slots, int tile_begin, int tile_end,
                         int first_head, float* maxima, double* sums, double* weighted) {
   const int head_dim = split.head_dim, num_slots = tile_end - tile_begin;
   const int64_t* offsets = slots.offsets + tile_begin;
   const float* query = split.query + first_head * head_dim;
+  const Element* const key_cache = static_cast<const Element*>(split.key_cache);
+  const Element* const value_cache = static_cast<const Element*>(split.value_cache);
   alignas(64) float logits[kHeads][kTile];
-  alignas(64) double probabilities[kHeads][kTile];
+  alignas(64) typename Accumulation<Element>::Number probabilities[kHeads][kTile];
   for (int slot = 0; slot < num_slots; slot += 4) {
-    const float* keys[4];
-    for (int s = 0; s < 4; ++s) {
-      const int64_t offset = offsets[slot + s < num_slots ? slot + s : num_slots - 1];
-      keys[s] = split.key_cache + offset;
-      prefetch_row(split.value_cache + offset, head_dim);  // needed once this tile's logits are known
-    }
+    const Element* keys[4];
+    for (int s = 0; s < 4; ++s)
+      keys[s] = key_cache + offsets[slot + s < num_slots ? slot + s : num_slots - 1];
+    // A whole tile ahead, as its keys are: memory takes longer than a tile's logits.
+    const int ahead = tile_end + slot;
+    for (int next = ahead; next < ahead + 4 && next < slots.num_known; ++next)
+      prefetch_row(value_cache + slots.offsets[next], head_dim);
     for (int head = 0; head < kHeads; head += kHeadsAtOnce) {
       constexpr int kFull = kHeads < kHeadsAtOnce ? kHeads : kHeadsAtOnce;
       constexpr int kRest = kHeads % kFull;
@@ -214,21 +249,22 @@ inline void attend_tile(const PagedSplit& split, const Slots& slots, int tile_be
     for (int head = 0; head < kHeads; ++head)
       keep_numerators(split.numerators, first_head + head, tile_begin, num_slots, logits[head],
                       maxima[first_head + head]);
-  Upcoming next_keys = {split.key_cache, slots.offsets + tile_end, slots.num_known - tile_end};
+  Upcoming<Element> next_keys = {key_cache, slots.offsets + tile_end, slots.num_known - tile_end};
   double* target = weighted + first_head * static_cast<int64_t>(head_dim);
   for (int head = 0; head < kHeads; head += kHeadsAtOnce) {
     constexpr int kFull = kHeads < kHeadsAtOnce ? kHeads : kHeadsAtOnce;
     constexpr int kRest = kHeads % kFull;
     if (head + kFull <= kHeads)
-      accumulate_all<kFull>(probabilities[head], split.value_cache, offsets, num_slots, head_dim, next_keys,
+      accumulate_all<kFull>(probabilities[head], value_cache, offsets, num_slots, head_dim, next_keys,
                             target + head * head_dim);
     else if constexpr (kRest > 0)
-      accumulate_all<kRest>(probabilities[head], split.value_cache, offsets, num_slots, head_dim, next_keys,
+      accumulate_all<kRest>(probabilities[head], value_cache, offsets, num_slots, head_dim, next_keys,
                             target + head * head_dim);
     next_keys.count = 0;
   }
 }
 
+template <typename Element>
 void attend(const PagedSplit& split, float* maxima, double* sums, double* weighted) {
   Slots slots;
   locate(split, slots);
@@ -242,16 +278,16 @@ void attend(const PagedSplit& split, float* maxima, double* sums, double* weight
     for (int head = 0; head < split.group_size; head += kHeadsMax) {
       switch (split.group_size - head) {
         case 1:
-          attend_tile<1>(split, slots, begin, end, head, maxima, sums, weighted);
+          attend_tile<1, Element>(split, slots, begin, end, head, maxima, sums, weighted);
           break;
         case 2:
-          attend_tile<2>(split, slots, begin, end, head, maxima, sums, weighted);
+          attend_tile<2, Element>(split, slots, begin, end, head, maxima, sums, weighted);
           break;
         case 3:
-          attend_tile<3>(split, slots, begin, end, head, maxima, sums, weighted);
+          attend_tile<3, Element>(split, slots, begin, end, head, maxima, sums, weighted);
           break;
         default:
-          attend_tile<4>(split, slots, begin, end, head, maxima, sums, weighted);
+          attend_tile<4, Element>(split, slots, begin, end, head, maxima, sums, weighted);
       }
     }
   }
@@ -260,7 +296,7 @@ void attend(const PagedSplit& split, float* maxima, double* sums, double* weight
 }  // namespace
 
 const PagedAttentionKernels& paged_attention_kernels() {
-  static constexpr PagedAttentionKernels kernels = {attend};
+  static constexpr PagedAttentionKernels kernels = {attend<float>, attend<Bf16>, attend<F16>};
   return kernels;
 }
 

@@ -24,8 +24,8 @@ struct SplitNumerators {
 
 struct PagedSplit {
   const float* query;          // [group_size, head_dim], the heads that share this KV head
-  const float* key_cache;      // [num_blocks, num_kv_heads, block_size, head_dim]
-  const float* value_cache;    // [num_blocks, num_kv_heads, block_size, head_dim]
+  const void* key_cache;       // [num_blocks, num_kv_heads, block_size, head_dim]
+  const void* value_cache;     // [num_blocks, num_kv_heads, block_size, head_dim]
   const int32_t* block_table;  // logical to physical
   const uint64_t* dead_slots;  // [num_blocks, slot_words(block_size)], or null
   int group_size, num_kv_heads, head_dim, block_size;
@@ -40,10 +40,11 @@ struct PagedSplit {
 struct PagedAttentionKernels {
   // Gives the softmax numerators' maximum and sum and the weighted sum of values, for the splits to be
   // combined.
-  void (*attend)(const PagedSplit& split,
-                 float* maxima,      // [group_size]
-                 double* sums,       // [group_size], of exp(logit - maximum)
-                 double* weighted);  // [group_size, head_dim], of exp(logit - maximum) · value
+  using Attend = void (*)(const PagedSplit& split,
+                          float* maxima,      // [group_size]
+                          double* sums,       // [group_size], of exp(logit - maximum)
+                          double* weighted);  // [group_size, head_dim], of exp(logit - maximum) · value
+  Attend f32, bf16, f16;                      // for each element type of the caches
 };
 
 OCTAVO_DECLARE_SIMD(PagedAttentionKernels, paged_attention_kernels);

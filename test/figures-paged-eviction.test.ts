@@ -77,6 +77,11 @@ test("memory over time: paged eviction stays within a block of its budget, the f
 	assert.ok(paged.every((row) => row.live_tokens >= 64 && row.allocated_tokens <= 72));
 	const last = rows.filter((row) => row.policy === "full").at(-1)!;
 	assert.deepEqual([last.live_tokens, last.allocated_tokens], [228, 232]);
+	// The paper's argument: holes waste most of what is allocated unless their slots are used again.
+	const end = (how: string) => rows.filter((row) => row.policy === `key-diff by token, ${how}`).at(-1)!;
+	assert.ok(end("mask").fragmentation > 0.3 && end("mask").live_tokens === 64);
+	assert.deepEqual([end("recycle").allocated_tokens, end("recycle").fragmentation], [64, 0]);
+	assert.ok(end("compact").allocated_tokens <= 72);
 	// 4 layers, 232 slots, 2 heads of 32, keys and values in f32.
 	assert.equal(last.allocated_bytes, 4 * 232 * 2 * 32 * 2 * 4);
 });
@@ -112,6 +117,8 @@ test("ablations stand beside the control", async () => {
 	assert.equal(aware.length, 2 * figures.contenders.length);
 	const scopes = (await figures.scopes(model, { numPrompts: 6 })).rows;
 	assert.deepEqual([scopes.length, new Set(scopes.map((row) => row.setting)).size], [12, 4]);
+	const forms = (await figures.granularities(model, { numPrompts: 6 })).rows;
+	assert.deepEqual([forms.length, new Set(forms.map((row) => row.setting)).size], [13, 3]);
 	const prefill = (await figures.prefillAttention(model, { numPrompts: 6 })).rows;
 	assert.ok(prefill.length === 10 && prefill.every((row) => row.over_random !== null));
 });
@@ -139,10 +146,10 @@ test("octavo figures paged-eviction writes every figure", async (t) => {
 		});
 	const { status, stdout, stderr } = run("--prompts", "1", "--output", output);
 	assert.equal(status, 0, stderr);
-	assert.match(stdout, /^13 figures/);
+	assert.match(stdout, /^14 figures/);
 	const files = readdirSync(output);
 	for (const ending of ["arrow", "html", "json"])
-		assert.equal(files.filter((file) => file.endsWith(`.${ending}`)).length, 13);
+		assert.equal(files.filter((file) => file.endsWith(`.${ending}`)).length, 14);
 	assert.equal(readFileSync(join(output, "accuracy-recall.arrow")).subarray(0, 6).toString(), "ARROW1");
 	assert.match(run("--prompts", "none").stderr, /whole number/);
 });

@@ -116,3 +116,40 @@ export function prefillAttention(model: Model, options: VariantOptions = {}): Pr
 		caption: "Cut before, later layers see states that were made without the dropped tokens.",
 	});
 }
+
+/**
+ * Blocks, single tokens, or single tokens of each head: half of the context is prefilled, the other half decoded, so that
+ * eviction in decode decides.
+ *
+ * @returns a point a policy and form, the mean of `numPrompts` (default 60)
+ * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
+ */
+export function granularities(model: Model, options: VariantOptions = {}): Promise<PaperFigure<Point>> {
+	const forms = [
+		["a block at a time", {}],
+		["a token at a time", { granularity: "token" }],
+		["a token of each head", { granularity: "token", heads: "per-head" }],
+	] as const;
+	const numPrefilled = 64;
+	const variants = forms.flatMap(([setting, form]): Variant[] => {
+		const shared = { setting, numPrefilled };
+		return [
+			{ ...shared, name: "key-diff", policy: (budget) => policies.keyDiff({ budget, ...form }) },
+			{ ...shared, name: "h2o", policy: (budget) => policies.h2o({ budget, ...form }) },
+			{ ...shared, name: "inverse-key-norm", policy: (budget) => policies.inverseKeyNorm({ budget, ...form }) },
+			{ ...shared, name: randomControl, policy: (budget, seed) => policies.random({ budget, seed, ...form }) },
+		];
+	});
+	const blocks: Variant = {
+		setting: forms[0][0],
+		name: "paged-eviction",
+		policy: (budget) => policies.pagedEviction({ budget }),
+		numPrefilled,
+	};
+	return runVariants(model, [blocks, ...variants], options, {
+		call: "granularities",
+		name: "granularity",
+		title: "Whole blocks, or single tokens",
+		caption: `${numPrefilled} tokens prefilled, the rest of the context decoded one by one.`,
+	});
+}

@@ -56,7 +56,7 @@ export interface AccuracyByBudgetOptions extends ExperimentOptions {
 /**
  * Fraction of questions answered by budget; questions come after eviction.
  *
- * @returns a point a policy and budget, with 95 % bootstrap intervals over prompts (default 30)
+ * @returns a point a policy and budget, with 95 % bootstrap intervals over prompts (default 24)
  * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
  * Source: arXiv:2509.04377, its figures of accuracy by budget, on stand-in tasks.
  */
@@ -64,7 +64,7 @@ export async function accuracyByBudget(
 	model: Model,
 	options: AccuracyByBudgetOptions = {},
 ): Promise<PaperFigure<Point>> {
-	const checked = checkOptions("figures.accuracyByBudget()", options, experimentChecks(30));
+	const checked = checkOptions("figures.accuracyByBudget()", options, experimentChecks(24));
 	const { task, blockSize, numPrompts, firstSeed } = checked;
 	const standIn = standIns[task];
 	const budgets = checked.budgets ?? standIn.budgets;

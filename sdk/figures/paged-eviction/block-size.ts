@@ -24,13 +24,13 @@ export interface BlockSizeOptions extends ExperimentOptions {
 /**
  * Fraction of recall questions answered, by policy and block size.
  *
- * @returns a point a policy and block size, the mean of `numPrompts` (default 30)
+ * @returns a point a policy and block size, the mean of `numPrompts` (default 20)
  * @throws {OctavoError} ERR_OCTAVO_OPTION; ERR_OCTAVO_BUDGET for a block size that does not fit
  * Source: arXiv:2509.04377, its ablation of the page size.
  */
 export async function accuracyByBlockSize(model: Model, options: BlockSizeOptions = {}): Promise<PaperFigure<Point>> {
 	const checked = checkOptions("figures.accuracyByBlockSize()", options, {
-		...sharedChecks(30),
+		...sharedChecks(20),
 		budget: integer(1, 2 ** 31 - 1, 96),
 		blockSizes: budgetList,
 		policies: contenderList,

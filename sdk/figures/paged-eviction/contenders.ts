@@ -26,3 +26,14 @@ export const contenders: readonly Contender[] = [
 	{ name: "tova", policy: (budget) => policies.tova({ budget }) },
 	{ name: randomControl, policy: (budget, seed) => policies.random({ budget, seed }) },
 ];
+
+/** What becomes of the slots of tokens that leave one by one in decode, beside whole blocks and a cache that grows. */
+export const layouts: readonly Contender[] = [
+	{ name: "full", policy: () => policies.full() },
+	{ name: "snap-kv", policy: (budget) => policies.snapKv({ budget }) },
+	{ name: "paged-eviction", policy: (budget) => policies.pagedEviction({ budget }) },
+	...(["mask", "compact", "recycle"] as const).map((holes) => ({
+		name: `key-diff by token, ${holes}`,
+		policy: (budget: number) => policies.keyDiff({ budget, granularity: "token", holes }),
+	})),
+];

@@ -26,12 +26,12 @@ export interface NeedleByDepthOptions extends ExperimentOptions {
 /**
  * Fraction of needles found, by policy and depth.
  *
- * @returns a point a policy and depth, the mean of `numPrompts` (default 20)
+ * @returns a point a policy and depth, the mean of `numPrompts` (default 12)
  * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
  */
 export async function needleByDepth(model: Model, options: NeedleByDepthOptions = {}): Promise<PaperFigure<Point>> {
 	const checked = checkOptions("figures.needleByDepth()", options, {
-		...sharedChecks(20),
+		...sharedChecks(12),
 		budget: integer(1, 2 ** 31 - 1, 64),
 		blockSize: integer(1, 256, 8),
 		numDepths: integer(2, 124, 9),

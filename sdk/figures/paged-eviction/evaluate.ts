@@ -42,11 +42,13 @@ export interface Conditions {
 	seed: number;
 	/** The prompt ends with its first question, so that the policy sees it before it evicts. Default: asked after. */
 	questionAware?: boolean;
+	/** Tokens of the context that are prefilled; the others come in one by one, so that decode evicts. Default: all. */
+	numPrefilled?: number;
 }
 
 /** Prefills a prompt, which evicts, and asks its questions. */
 export function evaluate(model: Model, prompt: RecallPrompt, conditions: Conditions): Outcome {
-	const { policy, blockSize, seed, questionAware = false } = conditions;
+	const { policy, blockSize, seed, questionAware = false, numPrefilled } = conditions;
 	using session = model.session({ blockSize, policy, seed, recordBlocks: false });
 	const { context, queries } = prompt;
 	let numRight = 0;
@@ -55,7 +57,8 @@ export function evaluate(model: Model, prompt: RecallPrompt, conditions: Conditi
 		session.prefillSync(Int32Array.from([...context, ...question.tokens]));
 		numRight += Number(answer(session, { ...question, tokens: new Int32Array(0) }).correct);
 	} else {
-		session.prefillSync(context);
+		session.prefillSync(context.slice(0, numPrefilled));
+		if (numPrefilled !== undefined) session.feedSync(context.slice(numPrefilled));
 		for (const query of queries) numRight += Number(answer(session, query).correct);
 	}
 	const layers = Array.from({ length: model.config.numLayers }, (_, i) => session.layer(i));

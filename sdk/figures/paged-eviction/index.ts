@@ -3,7 +3,7 @@
 
 import type { Model } from "../../load-model.js";
 import type { PaperFigure } from "../result.js";
-import { prefillAttention, questionAwareness, scopes, scoreVariants } from "./ablations.js";
+import { granularities, prefillAttention, questionAwareness, scopes, scoreVariants } from "./ablations.js";
 import { accuracyByBudget } from "./accuracy.js";
 import { accuracyByBlockSize } from "./block-size.js";
 import { needleByDepth } from "./depth.js";
@@ -28,6 +28,7 @@ export {
 	accuracyByBlockSize,
 	accuracyByBudget,
 	evictionOverhead,
+	granularities,
 	memoryOverTime,
 	needleByDepth,
 	prefillAttention,
@@ -50,7 +51,7 @@ export type Experiment = (model: Model, options?: ExperimentOptions) => Promise<
  * const model = await loadModel();
  * const { table, chart } = await figures.accuracyByBudget(model, { task: "needle", budgets: [64], numPrompts: 4 });
  * console.log(chart.title, table.numRows);   // Accuracy by budget: needle 9
- * console.log(figures.pagedEviction.length);   // 13
+ * console.log(figures.pagedEviction.length);   // 14
  * ```
  */
 export const pagedEviction: readonly Experiment[] = [
@@ -64,6 +65,7 @@ export const pagedEviction: readonly Experiment[] = [
 	scoreVariants,
 	scoreCorrelation,
 	scopes,
+	granularities,
 	prefillAttention,
 	questionAwareness,
 	zeroedOrEvicted,

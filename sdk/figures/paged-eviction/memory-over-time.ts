@@ -2,13 +2,11 @@
 // trace's table `memory`.
 
 import { escapeText, finish, palette, round } from "../../chart/theme.js";
-import { full } from "../../decode/policies/index.js";
-import type { Policy } from "../../decode/policies/policy.js";
 import type { Model } from "../../load-model.js";
 import { recall } from "../../model/tasks/index.js";
 import { checkOptions, integer } from "../../options.js";
 import { type PaperFigure, rowTable } from "../result.js";
-import { contenders } from "./contenders.js";
+import { type Contender, layouts } from "./contenders.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
 import { contenderList, sharedChecks } from "./options.js";
 
@@ -20,8 +18,8 @@ export interface MemoryOverTimeOptions extends Omit<ExperimentOptions, "numPromp
 	blockSize?: number;
 	/** Tokens decoded after a prompt of 128. Default 256. */
 	numTokens?: number;
-	/** Default: the full cache, paged-eviction and snap-kv. */
-	policies?: readonly { readonly name: string; policy(budget: number, seed: number): Policy }[];
+	/** Default: the full cache, snap-kv, paged-eviction, and single tokens with each use of their slots. */
+	policies?: readonly Contender[];
 }
 
 /** The caches of all layers after one step. */
@@ -66,8 +64,7 @@ export async function memoryOverTime(
 		policies: contenderList,
 	});
 	const { budget, blockSize, numTokens, firstSeed: seed } = checked;
-	const byDefault = contenders.filter(({ name }) => name === "paged-eviction" || name === "snap-kv");
-	const all = checked.policies ?? [{ name: "full", policy: () => full() }, ...byDefault];
+	const all = checked.policies ?? layouts;
 	const runs = await runCases(
 		all,
 		({ name, policy }): MemoryPoint[] => {

@@ -21,6 +21,8 @@ export interface Variant {
 	policy(budget: number, seed: number): Policy;
 	/** The prompt ends with the question. Default: it is asked after eviction. */
 	readonly questionAware?: boolean;
+	/** Tokens of the context that are prefilled; the others are decoded. Default: all. */
+	readonly numPrefilled?: number;
 }
 
 /** Options of experiments with variants. */
@@ -61,6 +63,7 @@ export async function runVariants(
 				blockSize,
 				seed,
 				questionAware: variant.questionAware ?? false,
+				...(variant.numPrefilled === undefined ? {} : { numPrefilled: variant.numPrefilled }),
 			}),
 		}),
 		checked,

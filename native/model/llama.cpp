@@ -63,8 +63,8 @@ void renew_rope(const LlamaConfig& config, const std::vector<double>& frequencie
 
 LlamaModel::LlamaModel(const LlamaConfig& config) : config_(config) {
   check_llama_config(config);
-  rope_frequencies_ = rope_frequencies(config.head_dim, config.rope_theta,
-                                       config.rope_scaling ? &*config.rope_scaling : nullptr);
+  rope_frequencies_ = octavo::rope_frequencies(config.head_dim, config.rope_theta,
+                                               config.rope_scaling ? &*config.rope_scaling : nullptr);
 }
 
 LlamaModel::LlamaModel(const LlamaConfig& config, const std::vector<WeightSource>& sources)

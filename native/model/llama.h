@@ -78,6 +78,9 @@ class LlamaModel {
              int64_t num_tokens,
              float* hidden) const;  // [num_tokens, hidden_size]
 
+  // Radians per position of each pair of a head's elements: [head_dim / 2].
+  const std::vector<double>& rope_frequencies() const { return rope_frequencies_; }
+
   // RMSNorm, the three projections, and RoPE on queries and keys.
   void project_qkv(int layer, const float* hidden,  // [num_tokens, hidden_size]
                    const int64_t* positions,        // [num_tokens], the RoPE index of each token

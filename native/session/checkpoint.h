@@ -3,12 +3,20 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
 #include "cache/held_table.h"
 
 namespace octavo {
+
+// A cached key that stands elsewhere than where it was seen.
+struct MovedKey {
+  std::shared_ptr<const std::vector<float>> seen;  // [num_kv_heads, head_dim], as it was cached
+  int64_t shift;                                   // positions towards the query
+};
+using MovedKeys = std::map<int32_t, MovedKey>;  // by the position where each was seen
 
 // Takes 8 bytes a block of every table, 4 a slot where the policy keeps values of tokens, and a copy of
 // logits and queries.
@@ -17,6 +25,7 @@ struct Checkpoint {
   std::vector<HeldTable> tables;  // [num_layers]
   std::vector<int32_t> num_nan_scores;          // [num_layers]
   std::vector<std::vector<float>> slot_values;  // [num_layers] of [num_slots, num_choosers], or empty ones
+  std::vector<MovedKeys> moved_keys;            // [num_layers]
   std::vector<float> queries;                   // [num_layers, num_query_heads, head_dim], of the last token
   std::vector<float> logits;                    // [vocab_size]
   double log_sum_exp;

@@ -91,6 +91,7 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
       } else {
         drop_block();
       }
+      reassign_positions(layer, step.first_position);
       if (shares_choices() && step.layer == 0) share_choices();
       step.choices.clear();
       step.stage = Stage::kChoose;
@@ -395,6 +396,7 @@ void Session::page_prompt() {
         std::max(step.prompt_tokens_dropped, static_cast<int64_t>(step.choices[index].choice.dropped.size()));
     note_eviction(evict_event(index), false, false);
   }
+  reassign_positions(layer, int64_t{num_tokens} - 1);
 }
 
 // Caches a token of the prompt, or one of each head.

@@ -55,6 +55,7 @@ void Session::end() {
   for (Layer& layer : layers_) {
     layer.cache.clear();
     layer.slot_values = {};
+    layer.moved_keys.clear();
     layer.slot_values_before_step = {};
   }
   activations_ = {};

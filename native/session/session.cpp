@@ -198,6 +198,7 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
   for (Layer& layer : layers_) {
     layer.num_nan_scores_before_step = layer.num_nan_scores;
     layer.slot_values_before_step = layer.slot_values;
+    layer.moved_keys_before_step = layer.moved_keys;
   }
   if (step.forced) ++num_forced_used;
   step_ = std::move(step);
@@ -205,7 +206,9 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
 
 void Session::require_position(int64_t num_new_tokens) const {
   const int64_t needed = static_cast<int64_t>(tokens_.size()) + num_new_tokens;
-  if (needed > model_config().max_positions) {
+  // Reassigned, no key is further away in decode than the cache is long.
+  const bool is_free = policy_->positions() == Positions::kReassigned && !tokens_.empty();
+  if (needed > (is_free ? int64_t{std::numeric_limits<int32_t>::max()} : model_config().max_positions)) {
     throw Error("ERR_OCTAVO_POSITION", "Expected at most maxPositions (" +
                                            std::to_string(model_config().max_positions) + ") tokens but " +
                                            std::to_string(needed) + " would have been seen");
@@ -219,18 +222,25 @@ int64_t Session::num_copies_needed(int layer) const {
   const bool may_drop =
       prompt_.empty() && policy_->unit() == EvictionUnit::kToken && policy_->evicts_in(layer);
   const int64_t num_dropped = may_drop ? policy_->tokens_over_budget(table.kv_len() + 1) : 0;
-  if (num_dropped == 0 || !cache.shares_blocks()) return 0;
+  if (!cache.shares_blocks()) return 0;
+  const bool moves_keys = policy_->positions() == Positions::kReassigned && prompt_.empty();
+  const auto num_moved = static_cast<int64_t>(layers_[static_cast<size_t>(layer)].moved_keys.size());
+  const int64_t num_moved_blocks =
+      moves_keys ? std::min<int64_t>(table.num_blocks(), num_moved / config_.block_size + 1) : 0;
+  if (num_dropped == 0) return num_moved_blocks;
   const int64_t num_holes = table.num_slots() - table.kv_len() + num_dropped;
   switch (policy_->holes()) {
     case Holes::kMask:
-      return 0;
+      return num_moved_blocks;
     case Holes::kRecycle:
-      if (!table.has_holes()) return std::min<int64_t>(table.num_blocks(), num_dropped * num_choosers());
+      if (!table.has_holes()) {
+        return std::min<int64_t>(table.num_blocks(), num_dropped * num_choosers() + num_moved_blocks);
+      }
       [[fallthrough]];
     case Holes::kCompact:
       break;
   }
-  return num_holes < config_.block_size ? 0 : table.num_blocks();
+  return num_holes < config_.block_size ? num_moved_blocks : table.num_blocks();
 }
 
 // Snapshots of the history make way, the oldest first, when a pool has nothing else left.
@@ -316,6 +326,7 @@ void Session::roll_back_step() {
     layer.cache.roll_back();
     layer.num_nan_scores = layer.num_nan_scores_before_step;
     layer.slot_values = layer.slot_values_before_step;
+    layer.moved_keys = layer.moved_keys_before_step;
   }
   step_.reset();
 }

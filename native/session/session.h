@@ -136,6 +136,7 @@ class Session {
     // What tokens score by from step to step, where the policy keeps that: attention summed up, or a score by
     // norms. [num_slots, num_choosers], in logical order, 0 in holes.
     std::vector<float> slot_values, slot_values_before_step;
+    MovedKeys moved_keys, moved_keys_before_step;  // where positions are reassigned
   };
 
   Session(const Session& parent, const ForkConfig& changes);
@@ -186,6 +187,10 @@ class Session {
   bool compact(Layer& layer);
   void move_slot(Layer& layer, int64_t from, int64_t to);
   void forget_slots(Layer& layer, int64_t first, int64_t count);
+
+  // reassigned_positions.cpp
+  void reassign_positions(Layer& layer, int64_t newest) const;
+  void restore_positions(Layer& layer) const;
 
   // scoring.cpp
   // Who choose: each KV head, or the layer.

@@ -44,6 +44,7 @@ Session::Session(const Session& parent, const ForkConfig& changes)
     layers_.emplace_back(KvCache(layer.cache.hold()));
     layers_[index].num_nan_scores = parent.step_ ? layer.num_nan_scores_before_step : layer.num_nan_scores;
     layers_[index].slot_values = parent.step_ ? layer.slot_values_before_step : layer.slot_values;
+    layers_[index].moved_keys = parent.step_ ? layer.moved_keys_before_step : layer.moved_keys;
   }
   if (changes.policy) {  // its scores are not the parent's
     require_parallel_layers();
@@ -53,6 +54,7 @@ Session::Session(const Session& parent, const ForkConfig& changes)
       KvCache& cache = layer.cache;
       layer.num_nan_scores = 0;
       layer.slot_values.clear();
+      if (policy_->positions() == Positions::kOriginal) restore_positions(layer);
       // Attention is summed up from here on: what earlier queries gave is not known.
       if (sums_attention(static_cast<int>(index))) {
         layer.slot_values.assign(static_cast<size_t>(cache.table().num_slots() * num_choosers()), 0.0F);
@@ -82,6 +84,7 @@ std::shared_ptr<const Checkpoint> Session::checkpoint() const {
                   .tables = {},
                   .num_nan_scores = {},
                   .slot_values = {},
+                  .moved_keys = {},
                   .queries = last_queries_,
                   .logits = {logits_.f32(), logits_.f32() + logits_.num_elements()},
                   .log_sum_exp = log_sum_exp_,
@@ -94,6 +97,7 @@ std::shared_ptr<const Checkpoint> Session::checkpoint() const {
     made.tables.push_back(layer.cache.hold());
     made.num_nan_scores.push_back(step_ ? layer.num_nan_scores_before_step : layer.num_nan_scores);
     made.slot_values.push_back(step_ ? layer.slot_values_before_step : layer.slot_values);
+    made.moved_keys.push_back(step_ ? layer.moved_keys_before_step : layer.moved_keys);
   }
   return std::make_shared<const Checkpoint>(std::move(made));
 }
@@ -169,6 +173,7 @@ void Session::restore(const Checkpoint& checkpoint) {
     layers_[index].cache.restore(checkpoint.tables[index]);
     layers_[index].num_nan_scores = checkpoint.num_nan_scores[index];
     layers_[index].slot_values = checkpoint.slot_values[index];
+    layers_[index].moved_keys = checkpoint.moved_keys[index];
   }
   tokens_.resize(
       static_cast<size_t>(std::min<int64_t>(checkpoint.num_tokens, static_cast<int64_t>(tokens_.size()))));
@@ -189,6 +194,7 @@ void Session::clear() {
     layer.cache.clear();
     layer.num_nan_scores = 0;
     layer.slot_values.clear();
+    layer.moved_keys.clear();
   }
   tokens_.clear();
   num_tokens_.store(0, std::memory_order_relaxed);

@@ -5,7 +5,7 @@ import type { Trace } from "../trace/trace.js";
 import type { Figure, PlotlyTrace } from "./figure.js";
 import { checkNames, checkOneOf, chooseLayers } from "./options.js";
 import { panels } from "./panels.js";
-import { type BlockRow, blockRows, blocksExtent, evictionRows } from "./rows.js";
+import { type BlockRow, blockRows, blocksExtent, describeHead, evictionRows } from "./rows.js";
 import { colors, describeRun, finish, formatPositions, formatScore, round, scale } from "./theme.js";
 
 /** Options of `chart.blockMap`. */
@@ -14,6 +14,8 @@ export interface BlockMapOptions {
 	layer?: number | readonly number[];
 	/** Show the state after this step in place of the whole run. */
 	step?: number;
+	/** KV head, where each keeps tokens of its own. Default 0. */
+	head?: number;
 }
 
 // Beyond this the page becomes slow, and a screen has no more pixels: fewer steps are drawn.
@@ -28,22 +30,30 @@ const maxCells = 40_000;
  * an unknown option
  */
 export function blockMap(trace: Trace, options: BlockMapOptions = {}): Figure {
-	checkNames("blockMap", options, ["layer", "step"]);
+	checkNames("blockMap", options, ["layer", "step", "head"]);
 	const available = blocksExtent(trace);
 	const layers = chooseLayers(options.layer, available.layers, "the trace's layers");
 	const omitted = options.layer === undefined && available.layers.length > layers.length;
-	const note = omitted ? ` Layers ${layers[0]} to ${layers.at(-1)} of ${available.layers.length} are drawn.` : "";
-	if (options.step === undefined) return mapOverTime(trace, layers, available.steps, note);
-	return mapAtStep(trace, layers, checkOneOf("step", options.step, available.steps, "the trace's steps"), note);
+	const headNote = describeHead(trace, options.head);
+	const layerNote = omitted ? ` Layers ${layers[0]} to ${layers.at(-1)} of ${available.layers.length} are drawn.` : "";
+	const note = layerNote + headNote;
+	if (options.step === undefined) return mapOverTime(trace, layers, available.steps, note, options.head);
+	return mapAtStep(
+		trace,
+		layers,
+		checkOneOf("step", options.step, available.steps, "the trace's steps"),
+		note,
+		options.head,
+	);
 }
 
-function mapOverTime(trace: Trace, layers: number[], allSteps: number[], note: string): Figure {
-	const rows = blockRows(trace, { layers });
+function mapOverTime(trace: Trace, layers: number[], allSteps: number[], note: string, head?: number): Figure {
+	const rows = blockRows(trace, { layers, ...(head === undefined ? {} : { head }) });
 	const numBlocks = 1 + rows.reduce((max, row) => Math.max(max, row.blockId), 0);
 	const stride = Math.max(1, Math.ceil((allSteps.length * numBlocks * layers.length) / maxCells));
 	const steps = allSteps.filter((_, i) => i % stride === 0 || i === allSteps.length - 1);
 	const columnOf = new Map(steps.map((step, i) => [step, i]));
-	const maxPosition = rows.reduce((max, row) => Math.max(max, row.positions.at(-1) ?? 0), 0);
+	const maxPosition = rows.reduce((max, row) => row.positions.reduce((a, b) => Math.max(a, b), max), 0);
 	const blockIds = Array.from({ length: numBlocks }, (_, i) => i);
 	const evictions = evictionRows(trace, { layers }).filter((row) => row.granularity === "block");
 
@@ -99,10 +109,10 @@ function mapOverTime(trace: Trace, layers: number[], allSteps: number[], note: s
 	});
 }
 
-function mapAtStep(trace: Trace, layers: number[], step: number, note: string): Figure {
-	const rows = blockRows(trace, { layers, step });
-	const numSlots = rows.reduce((max, row) => Math.max(max, row.positions.length), trace.metadata.blockSize ?? 1);
-	const maxPosition = rows.reduce((max, row) => Math.max(max, row.positions.at(-1) ?? 0), 0);
+function mapAtStep(trace: Trace, layers: number[], step: number, note: string, head?: number): Figure {
+	const rows = blockRows(trace, { layers, step, ...(head === undefined ? {} : { head }) });
+	const numSlots = rows.reduce((max, row) => Math.max(max, row.slots.length), trace.metadata.blockSize ?? 1);
+	const maxPosition = rows.reduce((max, row) => row.positions.reduce((a, b) => Math.max(a, b), max), 0);
 	const slots = Array.from({ length: numSlots }, (_, i) => i);
 	const numRows = Math.max(...layers.map((layer) => rows.filter((row) => row.layer === layer).length));
 
@@ -114,7 +124,7 @@ function mapAtStep(trace: Trace, layers: number[], step: number, note: string): 
 			...axes[i],
 			x: slots,
 			y: table.map((row) => `${row.logicalIndex} (block ${row.blockId})`),
-			z: table.map((row) => slots.map((slot) => row.positions[slot] ?? null)),
+			z: table.map((row) => slots.map((slot) => (row.slots[slot] === -1 ? null : (row.slots[slot] ?? null)))),
 			text: table.map((row) => slots.map(() => describeBlock(row))),
 			coloraxis: "coloraxis",
 			xgap: 1,
@@ -126,7 +136,7 @@ function mapAtStep(trace: Trace, layers: number[], step: number, note: string): 
 	});
 	const figure = finish(data, {
 		title: `Block table after step ${step}`,
-		caption: `Row: place in the block table, with its physical block. Cell: slot, with the RoPE position of its token; blank: not filled.${note} ${describeRun(trace)}`,
+		caption: `Row: place in the block table, with its physical block. Cell: slot, with the RoPE position of its token; blank: not filled${rows.some(hasHoles) ? ", or a hole that a dropped token left" : ""}.${note} ${describeRun(trace)}`,
 		plotHeight: height,
 		layout: {
 			...layout({ x: "slot", y: "", numColumns: numSlots }),
@@ -137,8 +147,13 @@ function mapAtStep(trace: Trace, layers: number[], step: number, note: string): 
 	return figure;
 }
 
+function hasHoles(row: BlockRow): boolean {
+	return row.positions.length < row.slots.length;
+}
+
 function describeBlock(row: BlockRow): string {
-	return `place ${row.logicalIndex}, ${row.filled} filled, score ${formatScore(row.score)}<br>positions ${formatPositions(row.positions)}`;
+	const holes = hasHoles(row) ? `, ${row.slots.length - row.positions.length} holes` : "";
+	return `place ${row.logicalIndex}, ${row.filled} filled${holes}, score ${formatScore(row.score)}<br>positions ${formatPositions(row.positions)}`;
 }
 
 function colorAxis(max: number, title: string): object {

@@ -12,7 +12,10 @@ export interface BlockRow {
 	blockId: number;
 	filled: number;
 	score: number;
+	/** Of the live slots. */
 	positions: Int32Array;
+	/** Of the filled slots, -1 in a hole. */
+	slots: Int32Array;
 }
 
 /** One row of the table `evictions`. */
@@ -33,13 +36,17 @@ export interface EvictionRow {
 export interface RowFilter {
 	layers?: readonly number[];
 	step?: number;
+	/** KV head, where each keeps tokens of its own. Default 0. */
+	head?: number;
 }
 
-function matching(steps: Int32Array, layers: Int32Array, filter: RowFilter): number[] {
+function matching(steps: Int32Array, layers: Int32Array, heads: Int32Array, filter: RowFilter): number[] {
+	const head = filter.head ?? 0;
 	const wanted = filter.layers && new Set(filter.layers);
 	const rows: number[] = [];
 	for (let i = 0; i < steps.length; i++) {
 		if (filter.step !== undefined && steps[i] !== filter.step) continue;
+		if (heads[i]! >= 0 && heads[i] !== head) continue;
 		if (!wanted || wanted.has(layers[i]!)) rows.push(i);
 	}
 	return rows;
@@ -52,6 +59,23 @@ export function extent(trace: Trace, name: "blocks" | "evictions" | "memory"): {
 		layers: distinct(table.getChild("layer_index")!.toArray() as Int32Array),
 		steps: distinct(table.getChild("step_index")!.toArray() as Int32Array),
 	};
+}
+
+/** What a caption says of the KV head that is drawn; nothing where all heads hold the same tokens. */
+export function describeHead(trace: Trace, head: number | undefined): string {
+	const heads = trace.table("memory").numRows === 0 ? [] : headsOf(trace);
+	if (heads.length === 0) {
+		if (head === undefined) return "";
+		return fail("no head, as the heads of this trace hold the same tokens,", String(head));
+	}
+	if (head !== undefined && !heads.includes(head)) fail(`one of ${describeNumbers(heads)} for head`, String(head));
+	return ` Each KV head keeps its own tokens: those of head ${head ?? 0} of ${heads.length} are drawn.`;
+}
+
+function headsOf(trace: Trace): number[] {
+	const of = (name: "blocks" | "evictions") =>
+		Array.from(trace.table(name).getChild("kv_head")!.toArray() as Int32Array);
+	return distinct([...of("blocks"), ...of("evictions")]).filter((head) => head >= 0);
 }
 
 /** Layers and steps of the table `blocks`, which a session may have been told not to record. */
@@ -74,15 +98,19 @@ export function blockRows(trace: Trace, filter: RowFilter = {}): BlockRow[] {
 	const [logical, ids, filled] = [numbers("logical_index"), numbers("block_id"), numbers("filled")];
 	const scores = table.getChild("score")!.toArray() as Float32Array;
 	const positions = table.getChild("positions")!;
-	return matching(steps, layers, filter).map((i) => ({
-		step: steps[i]!,
-		layer: layers[i]!,
-		logicalIndex: logical[i]!,
-		blockId: ids[i]!,
-		filled: filled[i]!,
-		score: scores[i]!,
-		positions: positions.get(i)!.toArray() as Int32Array,
-	}));
+	return matching(steps, layers, numbers("kv_head"), filter).map((i) => {
+		const slots = positions.get(i)!.toArray() as Int32Array;
+		return {
+			step: steps[i]!,
+			layer: layers[i]!,
+			logicalIndex: logical[i]!,
+			blockId: ids[i]!,
+			filled: filled[i]!,
+			score: scores[i]!,
+			positions: slots.includes(-1) ? slots.filter((position) => position >= 0) : slots,
+			slots,
+		};
+	});
 }
 
 /** Rows of `evictions`, in the order of the trace. */
@@ -92,7 +120,8 @@ export function evictionRows(trace: Trace, filter: RowFilter = {}): EvictionRow[
 	const layers = table.getChild("layer_index")!.toArray() as Int32Array;
 	const list = <T>(name: "positions" | "candidates" | "candidate_scores", i: number) =>
 		table.getChild(name)!.get(i)!.toArray() as T;
-	return matching(steps, layers, filter).map((i) => ({
+	const heads = table.getChild("kv_head")!.toArray() as Int32Array;
+	return matching(steps, layers, heads, filter).map((i) => ({
 		step: steps[i]!,
 		layer: layers[i]!,
 		granularity: table.getChild("granularity")!.get(i) as "token" | "block",

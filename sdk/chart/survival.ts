@@ -5,7 +5,7 @@ import type { Trace } from "../trace/trace.js";
 import type { Figure } from "./figure.js";
 import { markShapes } from "./marks.js";
 import { checkMarks, checkNames, chooseLayers, fail, type PositionMark } from "./options.js";
-import { evictionRows, extent } from "./rows.js";
+import { describeHead, evictionRows, extent } from "./rows.js";
 import { colors, describeRun, finish, scale, wholeTicks } from "./theme.js";
 
 /** Options of `chart.survival`. */
@@ -14,6 +14,8 @@ export interface SurvivalOptions {
 	layer?: number | readonly number[];
 	/** Positions to point out, such as the records of a prompt. */
 	mark?: readonly PositionMark[];
+	/** KV head, where each keeps tokens of its own. Default 0. */
+	head?: number;
 }
 
 /**
@@ -23,7 +25,7 @@ export interface SurvivalOptions {
  * an unknown option
  */
 export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
-	checkNames("survival", options, ["layer", "mark"]);
+	checkNames("survival", options, ["layer", "mark", "head"]);
 	const marks = checkMarks(options.mark);
 	const { layers: available, steps } = extent(trace, "memory");
 	if (steps.length === 0) fail("a trace with at least one step", "an empty one");
@@ -31,7 +33,9 @@ export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
 	const lastPositions = trace.table("steps").getChild("position_index")!.toArray() as Int32Array;
 	const numTokens = 1 + (lastPositions.at(-1) ?? -1);
 	const evicted = layers.map(() => new Array<number | null>(numTokens).fill(null));
-	for (const row of evictionRows(trace, { layers })) {
+	const { head } = options;
+	const headNote = describeHead(trace, head);
+	for (const row of evictionRows(trace, { layers, ...(head === undefined ? {} : { head }) })) {
 		const strip = evicted[layers.indexOf(row.layer)]!;
 		for (const position of row.positions) strip[position] = row.step;
 	}
@@ -80,7 +84,7 @@ export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
 	const counts = numKept.length > 0 ? ` Kept of ${numTokens}: ${summarise(numKept)} a layer.` : "";
 	const figure = finish(data, {
 		title: "Which tokens survive, layer by layer",
-		caption: `Faint: still in the cache at the end. Coloured: evicted, by the step; step 0 is the end of prefill.${counts} ${describeRun(trace)}`,
+		caption: `Faint: still in the cache at the end. Coloured: evicted, by the step; step 0 is the end of prefill.${counts}${headNote} ${describeRun(trace)}`,
 		plotHeight,
 		layout: {
 			shapes,

@@ -20,14 +20,22 @@ float key_of(int64_t token, int head, int dim) { return static_cast<float>(token
 
 // What a cache holds: tokens by their running numbers, which make their keys, and scores.
 struct BlockModel {
-  std::vector<int32_t> tokens;
+  std::vector<int32_t> tokens;  // -1 in a hole
   float score = KvCache::kNoScore;
 };
 using CacheModel = std::vector<BlockModel>;
 
+std::vector<int32_t> live_of(const BlockModel& block) {
+  std::vector<int32_t> live;
+  for (const int32_t token : block.tokens)
+    if (token >= 0) live.push_back(token);
+  return live;
+}
+
 struct Sequence {
   std::unique_ptr<KvCache> cache;
   CacheModel model, committed;
+  bool wrote_over = false;  // since the last commit
 };
 
 struct Taken {
@@ -40,10 +48,15 @@ void require_same(const KvCache& cache, const CacheModel& model) {
   for (size_t index = 0; index < model.size(); ++index) {
     const BlockModel& block = model[index];
     const int32_t block_id = cache.table().block_id(static_cast<int>(index));
-    REQUIRE(cache.live_positions(static_cast<int>(index)) == block.tokens);
+    REQUIRE(cache.live_positions(static_cast<int>(index)) == live_of(block));
+    REQUIRE_EQUAL(cache.table().filled(static_cast<int>(index)), static_cast<int>(block.tokens.size()));
+    REQUIRE_EQUAL(cache.table().num_live(static_cast<int>(index)), static_cast<int>(live_of(block).size()));
     const float score = cache.table().score(static_cast<int>(index));
     REQUIRE(score == block.score || (std::isnan(score) && std::isnan(block.score)));
     for (size_t slot = 0; slot < block.tokens.size(); ++slot) {
+      const bool is_dead = block.tokens[slot] < 0;
+      REQUIRE_EQUAL(cache.table().is_dead(static_cast<int64_t>(index * kBlockSize + slot)), is_dead);
+      if (is_dead) continue;
       for (int head = 0; head < kNumHeads; ++head) {
         for (int dim = 0; dim < kHeadDim; ++dim) {
           const size_t at = (static_cast<size_t>(head) * kBlockSize + slot) * kHeadDim + dim;
@@ -73,24 +86,29 @@ octavo::KvCacheShape shape_of(int num_blocks) {
 
 }  // namespace
 
-TEST("random interleavings of append, evict, fork, snapshot, rewind and free keep what each cache holds") {
+TEST(
+    "random interleavings of append, evict, holes, recycling, fork, snapshot, rewind and free keep what each "
+    "holds") {
   const char* asked = std::getenv("OCTAVO_RANDOM_OPERATIONS");
   const int64_t num_operations = asked ? std::atoll(asked) : 100000;
-  constexpr int kNumBlocks = 40;
+  constexpr int kNumBlocks = 24;
   std::mt19937 random(4);
   const auto below = [&](size_t limit) { return static_cast<size_t>(random() % limit); };
   std::vector<Sequence> sequences;
   std::vector<Taken> snapshots;
-  int64_t num_done[8] = {}, num_exhausted = 0, num_parked = 0, num_copied = 0;
+  int64_t num_done[11] = {}, num_exhausted = 0, num_parked = 0, num_copied = 0;
   int32_t next_token = 0;
   const KvCache root(shape_of(kNumBlocks));  // keeps the arena; stays empty
   for (int64_t operation = 0; operation < num_operations; ++operation) {
-    if (sequences.empty()) sequences.push_back({std::make_unique<KvCache>(root.hold()), {}, {}});
+    if (sequences.empty()) sequences.push_back({std::make_unique<KvCache>(root.hold()), {}, {}, false});
     Sequence& sequence = sequences[below(sequences.size())];
     KvCache& cache = *sequence.cache;
     CacheModel& model = sequence.model;
     const size_t choice = below(100);
-    const size_t kind = choice < 60   ? 0
+    const size_t kind = choice < 47   ? 0
+                        : choice < 51 ? 8
+                        : choice < 56 ? 9
+                        : choice < 60 ? 10
                         : choice < 70 ? 1
                         : choice < 74 ? 2
                         : choice < 80 ? 3
@@ -122,7 +140,7 @@ TEST("random interleavings of append, evict, fork, snapshot, rewind and free kee
         if (model.size() < 2) break;
         const size_t index = below(model.size() - 1);
         const octavo::EvictedBlock evicted = cache.evict(static_cast<int>(index));
-        REQUIRE(evicted.positions.front() == model[index].tokens);
+        REQUIRE(evicted.positions.front() == live_of(model[index]));
         REQUIRE_EQUAL(evicted.freed, cache.ref_count(evicted.block_id) == 1);
         model.erase(model.begin() + static_cast<int64_t>(index));
         break;
@@ -130,13 +148,16 @@ TEST("random interleavings of append, evict, fork, snapshot, rewind and free kee
       case 2: {  // fork: from the last commit
         if (sequences.size() > 5) break;
         const octavo::PoolCounts before = cache.pool_counts();
+        if (before.num_free < static_cast<int>(sequence.committed.size()))
+          break;  // for blocks that were written over
         auto fork = std::make_unique<KvCache>(cache.hold());
-        REQUIRE_EQUAL(cache.pool_counts().num_free, before.num_free);
+        if (!sequence.wrote_over) REQUIRE_EQUAL(cache.pool_counts().num_free, before.num_free);
         const CacheModel committed = sequence.committed;
-        sequences.push_back({std::move(fork), committed, committed});
+        sequences.push_back({std::move(fork), committed, committed, false});
         break;
       }
       case 3:  // snapshot
+        if (cache.pool_counts().num_free < static_cast<int>(sequence.committed.size())) break;
         if (snapshots.size() > 8)
           snapshots.erase(snapshots.begin() + static_cast<int64_t>(below(snapshots.size())));
         snapshots.push_back({std::make_unique<HeldTable>(cache.hold()), sequence.committed});
@@ -147,11 +168,13 @@ TEST("random interleavings of append, evict, fork, snapshot, rewind and free kee
           const Taken& taken = snapshots[below(snapshots.size())];
           cache.restore(*taken.held);
           model = sequence.committed = taken.model;
+          sequence.wrote_over = false;
         }
         break;
       case 5:  // a step that fails
         cache.roll_back();
         model = sequence.committed;
+        sequence.wrote_over = false;
         break;
       case 6:
         if (!model.empty()) {
@@ -161,7 +184,54 @@ TEST("random interleavings of append, evict, fork, snapshot, rewind and free kee
         }
         cache.commit_step();
         sequence.committed = model;
+        sequence.wrote_over = false;
         break;
+      case 8: {  // leave a hole
+        if (model.empty()) break;
+        const size_t index = below(model.size()), slot = below(model[index].tokens.size());
+        const auto place = static_cast<int64_t>(index * kBlockSize + slot);
+        if (model[index].tokens[slot] < 0) {
+          REQUIRE_ERROR("ERR_OCTAVO_BLOCK", cache.mark_dead(place));
+          break;
+        }
+        cache.mark_dead(place);
+        model[index].tokens[slot] = -1;
+        break;
+      }
+      case 9: {  // write one token over another, or into a hole
+        if (model.empty()) break;
+        const size_t from_block = below(model.size()), to_block = below(model.size());
+        const size_t from = below(model[from_block].tokens.size()), to = below(model[to_block].tokens.size());
+        if (model[from_block].tokens[from] < 0) break;
+        const bool is_shared = cache.ref_count(cache.table().block_id(static_cast<int>(to_block))) > 1;
+        const auto copy = [&] {
+          cache.copy_slot(static_cast<int64_t>(from_block * kBlockSize + from),
+                          static_cast<int64_t>(to_block * kBlockSize + to));
+        };
+        if (is_shared && cache.pool_counts().num_free == 0) {
+          REQUIRE_ERROR("ERR_OCTAVO_POOL_EXHAUSTED", copy());
+          break;
+        }
+        copy();
+        sequence.wrote_over = true;
+        model[to_block].tokens[to] = model[from_block].tokens[from];
+        break;
+      }
+      case 10: {  // give the newest slot up, as the last thing of a step
+        if (model.empty() || model.back().tokens.back() < 0) break;
+        cache.drop_newest_slot();
+        model.back().tokens.pop_back();
+        if (model.back().tokens.empty()) model.pop_back();
+        if (below(2) == 0) {  // the step fails
+          cache.roll_back();
+          model = sequence.committed;
+        } else {
+          cache.commit_step();
+          sequence.committed = model;
+        }
+        sequence.wrote_over = false;
+        break;
+      }
       default:  // free
         if (below(3) == 0) {
           const auto place = static_cast<int64_t>(below(sequences.size()));
@@ -173,6 +243,10 @@ TEST("random interleavings of append, evict, fork, snapshot, rewind and free kee
     bool all_committed = true;
     for (const Sequence& each : sequences) {
       require_same(*each.cache, each.model);
+      if (each.cache->pool_counts().num_free < static_cast<int>(each.committed.size())) {
+        all_committed = false;
+        continue;
+      }
       const auto& ids = each.cache->table().block_ids();
       live.insert(ids.begin(), ids.end());
       const HeldTable before = each.cache->hold();  // blocks that a roll-back would need are in use too

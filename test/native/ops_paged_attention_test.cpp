@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/slot_bits.h"
 #include "core/thread_pool.h"
 #include "helpers.h"
 #include "ops/paged_attention.h"
@@ -227,4 +228,45 @@ TEST("speed at a context of 4096 (printed, not judged)") {
   }
   const double bytes = 12.0 * 2 * 4096 * 4 * 64 * sizeof(float);
   std::printf("     12 layers of 4096 x 4 x 64: %.2f ms, %.1f GB/s\n", best * 1e3, bytes / best / 1e9);
+}
+
+TEST("holes are left out: attention equals that over the live slots alone, and nothing of a hole is read") {
+  std::mt19937 random(31);
+  for (const int block_size : {1, 4, 16, 80, 256}) {
+    for (const int64_t kv_len : {1, 15, 33, 257, 511, 1500}) {
+      for (const unsigned share : {2U, 10U, 100U}) {
+        PagedCase input = paged_case({6, 2, 24, block_size}, kv_len, 5, 6);
+        const int words = slot_words(block_size);
+        std::vector<uint64_t> dead(static_cast<size_t>(input.num_table_blocks() * words));
+        std::vector<int64_t> live;
+        for (int64_t slot = 0; slot < kv_len; ++slot) {
+          // Runs of dead slots that are longer than a split of the work too.
+          if (slot != kv_len - 1 && (random() % share != 0 || (slot > 100 && slot < 700))) {
+            dead[static_cast<size_t>(slot / block_size * words + slot % block_size / 64)] |=
+                uint64_t{1} << (slot % block_size % 64);
+            for (int head = 0; head < 2; ++head) {
+              std::fill_n(input.key(slot, head), 24, NAN);
+              std::fill_n(input.value(slot, head), 24, NAN);
+            }
+          } else {
+            live.push_back(slot);
+          }
+        }
+        PagedCase packed = paged_case({6, 2, 24, block_size}, static_cast<int64_t>(live.size()), 5, 6);
+        packed.query = input.query;
+        for (size_t i = 0; i < live.size(); ++i)
+          for (int head = 0; head < 2; ++head) {
+            std::copy_n(input.key(live[i], head), 24, packed.key(static_cast<int64_t>(i), head));
+            std::copy_n(input.value(live[i], head), 24, packed.value(static_cast<int64_t>(i), head));
+          }
+        const std::vector<double> expected = paged_oracle(packed);
+        std::vector<float> output(input.query.size(), NAN);
+        paged_attention_cpu(input.shape, input.query.data(), input.keys.data(), input.values.data(),
+                            input.table.data(), kv_len, input.scale, output.data(), nullptr, dead.data());
+        const auto count = static_cast<int64_t>(output.size());
+        const Difference found = difference(output.data(), expected.data(), count);
+        REQUIRE(found.comparable && found.relative_l2 <= 1e-6);
+      }
+    }
+  }
 }

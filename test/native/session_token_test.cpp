@@ -354,3 +354,68 @@ TEST("a fork may change the form: tables with holes serve policies that leave no
     REQUIRE_ERROR("ERR_OCTAVO_ARGUMENT", session.fork(changes));
   }
 }
+
+TEST("reassigned positions equal keys rotated anew to their place in the cache, also beyond maxPositions") {
+  TinyLlama tiny(6);
+  tiny.config.max_positions = kPrompt + 20;
+  const auto model = tiny.open();
+  for (const bool by_token : {false, true}) {
+    for (const Holes holes : {Holes::kRecycle, Holes::kMask, Holes::kCompact}) {
+      if (!by_token && holes != Holes::kRecycle) continue;
+      const EvictionUnit unit = by_token ? EvictionUnit::kToken : EvictionUnit::kBlock;
+      const Form form{"streaming-llm", unit, holes, Heads::kShared};
+      SessionConfig config = config_of(form);
+      REQUIRE_ERROR("ERR_OCTAVO_POSITION", run(model, config, some_tokens(kPrompt, 3), kDecoded, 1.0));
+      config.policy.positions = Positions::kReassigned;
+      if (by_token) config.policy.num_sinks = 3;
+      const Run result = run(model, config, some_tokens(kPrompt, 3), kDecoded, 1.0);
+      const Live live = live_positions(result.trace, tiny.config);
+      const auto place = [&](int layer, int query, int key) {
+        if (query < kPrompt) return key;
+        const auto& held = live[static_cast<size_t>(query - kPrompt + 1)][static_cast<size_t>(layer)].front();
+        return static_cast<int>(std::distance(held.begin(), held.lower_bound(key)));
+      };
+      std::vector<float> actual;
+      std::vector<double> wanted, unmoved;
+      const auto expected = tiny.forward_placed(result.tokens, sees_of(live), place);
+      const auto original = tiny.forward_placed(result.tokens, sees_of(live), kInPlace);
+      for (size_t step = 1; step < result.logits.size(); ++step) {
+        actual.insert(actual.end(), result.logits[step].begin(), result.logits[step].end());
+        const auto& row = expected[kPrompt - 1 + step];
+        wanted.insert(wanted.end(), row.begin(), row.end());
+        unmoved.insert(unmoved.end(), original[kPrompt - 1 + step].begin(),
+                       original[kPrompt - 1 + step].end());
+      }
+      const auto count = static_cast<int64_t>(actual.size());
+      compare(form.name() + " reassigned", actual.data(), wanted.data(), count, 1e-6, 1e-4);
+      REQUIRE(difference(actual.data(), unmoved.data(), count).relative_l2 > 1e-3);
+
+      // Through stops, snapshots in the middle of a step, and forks to a policy that moves nothing.
+      for (const int64_t history : {0, 5}) {
+        config.history = history;
+        Session session(model, config);
+        session.prefill(some_tokens(kPrompt, 3));
+        advance(session, steps(16, 1.0));
+        AdvanceRequest request = steps(20, 1.0);
+        request.stop = {.evict = true, .layer = 1};
+        const AdvanceResult stopped = advance(session, request);
+        REQUIRE(stopped.event);
+        const auto first = static_cast<size_t>(16 + stopped.num_steps);
+        const int64_t inside = session.take_snapshot();
+        const auto fork = session.fork({});
+        ForkConfig changes;
+        changes.policy = config_of(form).policy;
+        session.fork(changes);
+        for (size_t step = first; step < first + 12; ++step) {
+          advance(session, steps(1, 1.0));
+          advance(*fork, steps(1, 1.0));
+          REQUIRE(logits_of(session) == result.logits[step]);
+          REQUIRE(logits_of(*fork) == result.logits[step]);
+        }
+        session.rewind_to_snapshot(inside);
+        advance(session, steps(1, 1.0));
+        REQUIRE(logits_of(session) == result.logits[first]);
+      }
+    }
+  }
+}

@@ -1,6 +1,6 @@
 // StreamingLLM: the first tokens (the attention sinks) and the most recent ones stay. Needs no scores.
 
-import { anything, checkOptions, integer, optional } from "../../options.js";
+import { anything, checkOptions, integer, oneOf, optional } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
@@ -15,6 +15,13 @@ export interface StreamingLlmOptions extends ScopeOptions, PrefillAttentionOptio
 	 * Default: one block; as tokens 4, or a block where that is less.
 	 */
 	sinks?: number;
+	/**
+	 * Where kept keys stand to the query. `original`: where they were seen. `reassigned`: at their place in the cache, as if
+	 * what was dropped had never been; sinks then follow the window closely, and decode may go on beyond the model's
+	 * `maxPositions`. The query keeps the position of its token, and it is the keys before a gap that are rotated towards
+	 * it: RoPE knows differences only. A prompt attends before it is cut, so with original positions. Default `original`.
+	 */
+	positions?: "original" | "reassigned";
 }
 
 /**
@@ -23,13 +30,14 @@ export interface StreamingLlmOptions extends ScopeOptions, PrefillAttentionOptio
  * @throws {OctavoError} ERR_OCTAVO_BUDGET for a budget that is no positive whole number; a session checks the rest
  * @throws {OctavoError} ERR_OCTAVO_OPTION for an unknown option
  * Source: arXiv:2309.17453 (StreamingLLM).
- * Differs: as blocks, sinks and window are counted in blocks; kept keys hold their original positions.
+ * Differs: as blocks, sinks and window are counted in blocks; kept keys hold their original positions unless told otherwise.
  */
 export function streamingLlm(options: StreamingLlmOptions): Policy {
 	const checked = withScope(
 		checkOptions("policies.streamingLlm", options, {
 			budget: anything,
 			sinks: optional(integer(0, 2 ** 31 - 1, 0)),
+			positions: optional(oneOf(["original", "reassigned"], "original")),
 			...tokenFormChecks,
 			scope,
 			prefillAttention,

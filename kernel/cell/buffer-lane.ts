@@ -1,7 +1,7 @@
 // One way between the front process and its worker for bytes that JSON should not carry: an unlinked file, in memory where
-// the system has such files, that both hold open. Bytes are written to it at a place and read from there; a pipe, which
-// hands on 64 KiB at a time, takes three times as long. The reader keeps its count in the file's head, so that the writer
-// knows what has been read even while one of the two never looks at its pipes.
+// the system has such files, that both hold open. Bytes are written to it at a place and read from there, whole; a pipe
+// hands on 64 KiB at a time. The reader keeps its count in the file's head, so that the writer knows what has been read
+// even while one of the two never looks at its pipes.
 
 import { closeSync, existsSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -27,9 +27,9 @@ export class CommDelivery {
 	 *
 	 * @param id of the request that brought it
 	 */
-	deliver(message: CommMessage, id: number): Promise<CommResult> {
+	async deliver(message: CommMessage, id: number): Promise<CommResult> {
 		const event = this.#comms.take(message);
-		return new Promise((resolve) => {
+		return await new Promise((resolve) => {
 			this.#before = this.#before
 				.then(() => this.#interrupts.yielded())
 				.then(() => resolve(this.#comms.receive(message, event, (handler) => this.#call(handler, id))));

@@ -116,18 +116,19 @@ async function answer(request: WorkerRequest): Promise<void> {
 	const { id } = request;
 	// Beside a running cell, whose state these must leave alone.
 	if (request.method === "input") return inputs.answer(request.inputId, request.text);
-	if (request.method === "comm")
-		return outbox.event({ type: "reply", id, result: await delivery.deliver(request, id) });
+	if (request.method === "comm") return reply(id, () => delivery.deliver(request, id));
 	memory.hold();
 	interrupts.enter();
+	await reply(id, () => (request.method === "execute" ? execute(request) : language(request)));
+	interrupts.leave();
+	memory.touch();
+}
+
+async function reply(id: number, perform: () => unknown): Promise<void> {
 	try {
-		const result = request.method === "execute" ? await execute(request) : language(request);
-		outbox.event({ type: "reply", id, result });
+		outbox.event({ type: "reply", id, result: await perform() });
 	} catch (error) {
 		outbox.event({ type: "reply", id, failure: (error as Error).stack ?? String(error) });
-	} finally {
-		interrupts.leave();
-		memory.touch();
 	}
 }
 

@@ -8,7 +8,18 @@ import type { Table } from "apache-arrow";
 import type { Batch } from "../sdk/decode/batch/batch.js";
 import type { AddOptions } from "../sdk/decode/batch/options.js";
 import type { BatchSequence } from "../sdk/decode/batch/sequence.js";
-import { custom, full, h2o, keyDiff, pagedEviction, random, snapKv } from "../sdk/decode/policies/index.js";
+import {
+	custom,
+	full,
+	h2o,
+	inverseKeyNorm,
+	keyDiff,
+	pagedEviction,
+	random,
+	snapKv,
+	streamingLlm,
+	tova,
+} from "../sdk/decode/policies/index.js";
 import type { SessionView } from "../sdk/decode/session-view.js";
 import { loadModel, type Model } from "../sdk/load-model.js";
 import { recall } from "../sdk/model/tasks/recall.js";
@@ -52,12 +63,22 @@ function assertAsAlone(sequence: BatchSequence, given: ReturnType<typeof prompt>
 const scored = custom({ budget: 32, score: (block) => block.keys.data[0]! });
 const policies = [full(), pagedEviction({ budget: 32 }), h2o({ budget: 24 }), keyDiff({ budget: 40 }), scored];
 const more = [random({ budget: 32 }), snapKv({ budget: 32 })];
+const byToken = [
+	tova({ budget: 24, granularity: "token", holes: "recycle" }),
+	h2o({ budget: 24, granularity: "token", holes: "mask" }),
+	keyDiff({ budget: 24, granularity: "token", holes: "compact" }),
+	streamingLlm({ budget: 24, granularity: "token" }),
+	inverseKeyNorm({ budget: 24, skipLayers: [0] }),
+	pagedEviction({ budget: 24, scope: { shared: "mean-rank" } }),
+	pagedEviction({ budget: 32, prefillAttention: "evicted" }),
+];
 
 test("sequences of all kinds of policies, swapped out on the way, are what they are alone", async () => {
 	using batch = model.batch({ blockSize, numBlocks: 22 });
-	const all = [...policies, ...more].map((policy, i) => {
-		const options = { ...recorded, policy, sampling, seed: 70 + i, maxTokens: 20 + 3 * i };
-		return { options, given: prompt(i, 40 + 7 * i), sequence: batch.add(prompt(i, 40 + 7 * i), options) };
+	const all = [...policies, ...more, ...byToken].map((policy, i) => {
+		const options = { ...recorded, policy, sampling, seed: 70 + i, maxTokens: 20 + 3 * (i % 7) };
+		const given = prompt(i, 40 + 7 * (i % 7));
+		return { options, given, sequence: batch.add(given, options) };
 	});
 	assert.deepEqual(await batch.run(), { reason: "done", numSteps: batch.throughput.numRows });
 	for (const { sequence, given, options } of all) {
@@ -230,6 +251,7 @@ test("bad input is named at once, and queues nothing", async () => {
 	code("ERR_OCTAVO_TOKEN", () => batch.add([]));
 	code("ERR_OCTAVO_POSITION", () => batch.add([1, 2], { maxTokens: 1e6 }));
 	code("ERR_OCTAVO_BUDGET", () => batch.add([1, 2], { policy: pagedEviction({ budget: 20 }) }));
+	code("ERR_OCTAVO_ARGUMENT", () => batch.add([1, 2], { policy: keyDiff({ budget: 24, heads: "per-head" }) }));
 	code("ERR_OCTAVO_OPTION", () => batch.add([1, 2], { arrival: -1 }));
 	code("ERR_OCTAVO_OPTION", () => batch.add([1, 2], { maxToken: 3 } as never));
 	await assert.rejects(batch.run({ onProgress: 3 as never }), { code: "ERR_OCTAVO_OPTION" });

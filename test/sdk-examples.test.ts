@@ -1,4 +1,5 @@
-// Runs every @example of the SDK's documentation as the program it is, and checks what it says it prints.
+// Runs every @example of the SDK's documentation, and those of docs/batch.md, as the programs they are, and checks what they
+// say they print.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -26,8 +27,20 @@ function examplesOf(path: string): Example[] {
 	}));
 }
 
+// Those of a page: blocks that import, and so are programs.
+function pageExamples(path: string): Example[] {
+	const text = readFileSync(join(root, path), "utf8");
+	const blocks = [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((match) => match[1]!);
+	return blocks
+		.filter((code) => code.includes("import "))
+		.map((code, i) => ({ name: `${path}, program ${i + 1}`, code }));
+}
+
 const files = readdirSync(join(root, "sdk"), { recursive: true }).map((file) => `sdk/${file}`);
-const examples = files.filter((file) => file.endsWith(".ts")).flatMap(examplesOf);
+const examples = [
+	...files.filter((file) => file.endsWith(".ts")).flatMap(examplesOf),
+	...pageExamples("docs/batch.md"),
+];
 
 // What an example prints stands after each console.log as a comment.
 function promisedOutput(code: string): string[] {

@@ -129,7 +129,8 @@ export class KernelClient {
 		writeFileSync(file, JSON.stringify(connection));
 		const argv = options.argv ?? [process.execPath, mainPath, "kernel", "--connection-file", "{connection_file}"];
 		const [command, ...rest] = argv.map((part) => part.replace("{connection_file}", file));
-		const env = { ...process.env, ...options.env };
+		// A test that is killed takes its kernel along.
+		const env = { ...process.env, JPY_PARENT_PID: String(process.pid), ...options.env };
 		const child = spawn(command!, rest, { cwd: folder, env, stdio: ["ignore", "ignore", "pipe"] });
 		const client = new KernelClient(child, folder, temporary, key);
 		client.shell.connect(`tcp://127.0.0.1:${shell_port}`);

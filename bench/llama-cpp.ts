@@ -1,7 +1,8 @@
 // How fast are prefill and decode beside llama.cpp, on the same weights and threads? The engines take turns, round after
 // round, and the read bandwidth is measured between them, so that a machine whose speed drifts is fair to all; medians.
 // Prints Markdown, and writes it with `--output FILE`. `--cache FOLDER` (or OCTAVO_BENCH_CACHE) keeps llama.cpp's builds;
-// `--types f32,f16,bf16`, `--large` (a shape of one billion, bf16), `--rounds N`, `--threads N`.
+// `--types f32,f16,bf16` of weights, `--kv f32,f16` of octavo's keys and values, `--large` (a shape of one billion, bf16),
+// `--rounds N`, `--threads N`.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
@@ -30,6 +31,7 @@ const { values: options } = parseArgs({
 		cache: { type: "string", default: process.env.OCTAVO_BENCH_CACHE ?? join(tmpdir(), "octavo-bench-llama-cpp") },
 		output: { type: "string" },
 		types: { type: "string", default: "f32,f16,bf16" },
+		kv: { type: "string", default: "f32,f16" },
 		large: { type: "boolean", default: false },
 		rounds: { type: "string", default: "5" },
 		threads: { type: "string", default: String(Math.min(2, availableParallelism())) },
@@ -50,7 +52,7 @@ interface Comparison {
 	spec: LlamaSpec;
 	files: ModelFiles;
 	bandwidth: number;
-	engines: { name: string; speeds: Speed[] }[];
+	engines: { name: string; kvBytes: number; evicts: boolean; speeds: Speed[] }[];
 }
 
 async function compare(
@@ -64,7 +66,9 @@ async function compare(
 		say(`${title}: writing the model`);
 		const files = writeRandomModel(join(folder, "model"), spec, type);
 		const workload: Workload = { files, numThreads, numTokens: spec === largeShape ? 12 : 32, contexts };
-		const results = engines.map(({ name }) => ({ name, speeds: [] as Speed[] }));
+		const results = engines.map(({ name, kvBytes }) => {
+			return { name, kvBytes, evicts: name.startsWith("octavo"), speeds: [] as Speed[] };
+		});
 		const bandwidths: number[] = [];
 		for (let round = 0; round < numRounds; round++) {
 			for (const [index, engine] of engines.entries()) {
@@ -81,28 +85,37 @@ async function compare(
 	}
 }
 
-/** Bytes of keys and values that one decode step of octavo must read, in fp32. */
-function cacheBytes({ numLayers, numKvHeads, headDim }: LlamaSpec, kvLen: number): number {
-	return 2 * 4 * numLayers * numKvHeads * headDim * kvLen;
+/** Bytes of keys and values that one decode step must read. */
+function cacheBytes({ numLayers, numKvHeads, headDim }: LlamaSpec, kvBytes: number, kvLen: number): number {
+	return 2 * kvBytes * numLayers * numKvHeads * headDim * kvLen;
 }
 
 function table({ title, spec, files, bandwidth, engines }: Comparison): string {
 	const of = (name: string, value: (speed: Speed) => number) =>
 		median(engines.find((engine) => engine.name === name)!.speeds.map(value));
-	const columns: { header: string; value: (speed: Speed) => number; limit?: number; digits: number }[] = [
+	const columns: {
+		header: string;
+		value: (speed: Speed) => number;
+		limit?: (kvBytes: number) => number;
+		digits: number;
+	}[] = [
 		{ header: "prefill 512", value: (speed) => speed.prefill, digits: 0 },
 		...contexts.map((context) => ({
 			header: `decode at ${context}`,
 			value: (speed: Speed) => speed.decode[context]!,
-			limit: bandwidth / (files.sizeBytes + cacheBytes(spec, context)),
+			limit: (kvBytes: number) => bandwidth / (files.sizeBytes + cacheBytes(spec, kvBytes, context)),
 			digits: 1,
 		})),
 	];
 	const row = (name: string, cells: readonly string[]) => `| ${[name, ...cells].join(" | ")} |`;
-	const others = engines.filter(({ name }) => name !== octavo.name);
+	const others = engines.filter(({ evicts }) => !evicts);
+	const own = engines.filter(({ evicts }) => evicts);
 	const best = (value: (speed: Speed) => number) => Math.max(...others.map(({ name }) => of(name, value)));
-	const evicting = of(octavo.name, (speed) => speed.evicting!);
-	const full = of(octavo.name, (speed) => speed.decode[contexts.at(-1)!]!);
+	const evictions = own.map(({ name }) => {
+		const evicting = of(name, (speed) => speed.evicting!);
+		const full = of(name, (speed) => speed.decode[contexts.at(-1)!]!);
+		return `${name}: ${evicting.toFixed(1)} tokens/s, ${(evicting / full).toFixed(2)} times its full cache`;
+	});
 	const peak = (name: string) => `${(of(name, (speed) => speed.peakBytes) / 2 ** 20).toFixed(0)} MiB`;
 	return [
 		`## ${title}`,
@@ -114,25 +127,28 @@ function table({ title, spec, files, bandwidth, engines }: Comparison): string {
 		...engines.map(({ name }) =>
 			row(name, [...columns.map(({ value, digits }) => of(name, value).toFixed(digits)), peak(name)]),
 		),
-		row("limit of reading once", [
-			...columns.map(({ limit, digits }) => (limit === undefined ? "–" : limit.toFixed(digits))),
-			"–",
-		]),
-		row("**octavo ÷ the faster llama.cpp**", [
-			...columns.map(({ value }) => `**${(of(octavo.name, value) / best(value)).toFixed(2)}**`),
-			"–",
-		]),
-		row("octavo ÷ limit", [
-			...columns.map(({ value, limit }) => (limit === undefined ? "–" : (of(octavo.name, value) / limit).toFixed(2))),
-			"–",
+		...own.flatMap(({ name, kvBytes }) => [
+			row(`**${name} ÷ the faster llama.cpp**`, [
+				...columns.map(({ value }) => `**${(of(name, value) / best(value)).toFixed(2)}**`),
+				"–",
+			]),
+			row(`${name} ÷ its limit of reading once`, [
+				...columns.map(({ value, limit }) =>
+					limit === undefined
+						? "–"
+						: `${(of(name, value) / limit(kvBytes)).toFixed(2)} of ${limit(kvBytes).toFixed(1)}`,
+				),
+				"–",
+			]),
 		]),
 		"",
-		`octavo with paged-eviction at budget ${budget} after a prompt of ${contexts.at(-1)}: ${evicting.toFixed(1)} tokens/s, ${(evicting / full).toFixed(2)} times its full cache.`,
+		`With paged-eviction at budget ${budget} after a prompt of ${contexts.at(-1)}: ${evictions.join("; ")}.`,
 	].join("\n");
 }
 
 const builds = await prepareLlamaCpp(options.cache, say);
-const engines = [octavo, llamaBench(builds), nodeLlamaCpp(builds)];
+const kvTypes = options.kv.split(",") as ("f32" | "bf16" | "f16")[];
+const engines = [...kvTypes.map(octavo), llamaBench(builds), nodeLlamaCpp(builds)];
 const loadBefore = loadavg()[0]!;
 const comparisons: Comparison[] = [];
 for (const type of options.types.split(",").filter((type) => type !== "") as WeightType[]) {
@@ -146,8 +162,8 @@ const text = [
 	`${cpus()[0]?.model.trim() ?? "unknown processor"}, ${cpus().length} cores, ${numThreads} threads, ${new Date().toISOString().slice(0, 10)}; octavo: ${simd}, GEMM ${gemm}; ${builds.version}.`,
 	`Load average ${loadBefore.toFixed(1)} before and ${loadavg()[0]!.toFixed(1)} after: near 0 and ${numThreads} on an idle machine; above, other programs`,
 	"took their share from every engine. The engines take turns; medians of the rounds",
-	`(${numRounds}). Random weights, the same numbers for all. octavo keeps keys and values in fp32, llama.cpp by its default in f16. The`,
-	"limit is the bandwidth measured between the runs (a search for a byte, all threads) over the bytes of weights and of octavo's cache.",
+	`(${numRounds}). Random weights, the same numbers for all; llama.cpp's cache is its default. The limit is the bandwidth`,
+	"measured between the runs (a search for a byte, all threads) over the bytes of weights and of the cache.",
 	"",
 	comparisons.map(table).join("\n\n"),
 ].join("\n");

@@ -128,6 +128,8 @@ export interface SessionSpec {
 	blockSize: number;
 	/** Physical blocks in each layer's pool. */
 	numBlocks: number;
+	/** What keys and values are stored as. Default f32. */
+	kvDtype?: "f32" | "bf16" | "f16";
 	policy: PolicySpec;
 	/** Key of every random choice (sampling, random policy). An integer from 0 to 2^53 - 1. */
 	seed: number;
@@ -259,9 +261,9 @@ export type AdvanceResult =
 
 /** The cache of one layer; the views stay valid, and show later changes, for the session's life and beyond. */
 export interface LayerCache {
-	/** f32 [num_blocks, num_kv_heads, block_size, head_dim], after RoPE. */
+	/** [num_blocks, num_kv_heads, block_size, head_dim] of the session's `kvDtype`, after RoPE. */
 	keys: NativeTensor;
-	/** f32 [num_blocks, num_kv_heads, block_size, head_dim]. */
+	/** [num_blocks, num_kv_heads, block_size, head_dim] of the session's `kvDtype`. */
 	values: NativeTensor;
 	/** i32 [num_blocks, block_size], or [num_blocks, num_kv_heads, block_size] where heads differ; -1 in slots never filled. */
 	positions: NativeTensor;
@@ -351,6 +353,8 @@ export interface BatchSpec {
 	blockSize: number;
 	/** Physical blocks in each layer's pool. */
 	numBlocks: number;
+	/** What keys and values are stored as. Default f32. */
+	kvDtype?: "f32" | "bf16" | "f16";
 	/** Sequences that run at once, at most. */
 	maxSequences: number;
 	/** Blocks of each pool that stay free when a sequence is let in beside others. */

@@ -28,21 +28,26 @@ export interface Workload {
 /** An engine's name in the table, and one run of it. */
 export interface Engine {
 	name: string;
+	/** Bytes that a number of its cache takes. */
+	kvBytes: number;
 	measure: (workload: Workload) => Promise<Speed>;
 }
 
 const program = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url));
 const lastLine = (text: string) => JSON.parse(text.trim().split("\n").at(-1)!) as Omit<Speed, "peakBytes">;
 
-/** octavo from this repository. */
-export const octavo: Engine = {
-	name: "octavo",
-	async measure({ files, numThreads, numTokens, contexts }) {
-		const args = [program("octavo-speed"), files.folder, numThreads, numTokens, contexts.join(",")].map(String);
-		const { stdout, peakBytes } = await runMeasured(process.execPath, args);
-		return { ...lastLine(stdout), peakBytes };
-	},
-};
+/** octavo from this repository, with keys and values stored as `kvDtype`. */
+export function octavo(kvDtype: "f32" | "bf16" | "f16"): Engine {
+	return {
+		name: `octavo, ${kvDtype} cache`,
+		kvBytes: kvDtype === "f32" ? 4 : 2,
+		async measure({ files, numThreads, numTokens, contexts }) {
+			const rest = [files.folder, numThreads, numTokens, contexts.join(","), kvDtype].map(String);
+			const { stdout, peakBytes } = await runMeasured(process.execPath, [program("octavo-speed"), ...rest]);
+			return { ...lastLine(stdout), peakBytes };
+		},
+	};
+}
 
 interface LlamaBenchRow {
 	n_depth: number;
@@ -52,7 +57,8 @@ interface LlamaBenchRow {
 /** llama-bench with its own defaults (cache in f16, flash attention where it thinks best), fit to one sequence. */
 export function llamaBench({ llamaBench }: LlamaCppBuilds): Engine {
 	return {
-		name: "llama.cpp built here",
+		name: "llama.cpp built here, f16 cache",
+		kvBytes: 2,
 		async measure({ files, numThreads, numTokens, contexts }) {
 			const run = async (...args: string[]) => {
 				const shared = ["-m", files.gguf, "-t", String(numThreads), "-r", "1", "-o", "json"];
@@ -73,7 +79,8 @@ export function llamaBench({ llamaBench }: LlamaCppBuilds): Engine {
 /** node-llama-cpp with the library it brings. */
 export function nodeLlamaCpp({ packageFolder }: LlamaCppBuilds): Engine {
 	return {
-		name: "node-llama-cpp prebuilt",
+		name: "node-llama-cpp prebuilt, f16 cache",
+		kvBytes: 2,
 		async measure({ files, numThreads, numTokens, contexts }) {
 			const rest = [packageFolder, files.gguf, numThreads, numTokens, contexts.join(",")].map(String);
 			const { stdout, peakBytes } = await runMeasured(process.execPath, [program("node-llama-cpp-speed"), ...rest]);

@@ -1,9 +1,10 @@
 // One measurement of octavo in a process of its own, as llama-bench is: opens a model folder, prefills and decodes, and
-// prints the speeds as JSON. Arguments: folder, threads, decoded tokens, contexts joined by commas.
+// prints the speeds as JSON. Arguments: folder, threads, decoded tokens, contexts joined by commas, type of keys and values.
 
-import { loadModel, type Policy, policies, setNumThreads } from "octavo";
+import { loadModel, type Policy, policies, type SessionOptions, setNumThreads } from "octavo";
 
-const [folder = "", threads = "2", tokens = "24", contexts = "128"] = process.argv.slice(2);
+const [folder = "", threads = "2", tokens = "24", contexts = "128", keysAndValues = "f32"] = process.argv.slice(2);
+const kvDtype = keysAndValues as NonNullable<SessionOptions["kvDtype"]>;
 const numTokens = Number(tokens);
 const promptLength = 512;
 const numWarmUpTokens = 4;
@@ -12,7 +13,7 @@ using model = await loadModel(folder);
 const prompt = (length: number) => Int32Array.from({ length }, (_, i) => (i * 7919 + 13) % model.config.vocabSize);
 
 function prefillSpeed(): number {
-	const session = model.session({ policy: policies.full(), numBlocks: promptLength / 16 + 1 });
+	const session = model.session({ policy: policies.full(), numBlocks: promptLength / 16 + 1, kvDtype });
 	const start = performance.now();
 	session.prefillSync(prompt(promptLength));
 	const seconds = (performance.now() - start) / 1000;
@@ -22,7 +23,7 @@ function prefillSpeed(): number {
 
 function decodeSpeed(context: number, policy: Policy): number {
 	const numBlocks = Math.ceil((context + numTokens + numWarmUpTokens) / 16) + 1;
-	const session = model.session({ policy, numBlocks });
+	const session = model.session({ policy, numBlocks, kvDtype });
 	session.prefillSync(prompt(context));
 	session.runSync({ maxTokens: numWarmUpTokens, endTokens: [] });
 	const start = performance.now();

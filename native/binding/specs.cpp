@@ -145,11 +145,21 @@ std::vector<WeightSource> to_weight_sources(const Napi::Value& value) {
   return sources;
 }
 
+namespace {
+
+DType to_kv_dtype(const Fields& fields) {
+  return fields.choice<DType>("kvDtype", {{"f32", DType::kF32}, {"bf16", DType::kBf16}, {"f16", DType::kF16}},
+                              DType::kF32);
+}
+
+}  // namespace
+
 SessionConfig to_session_config(const Napi::Value& value) {
   const Fields fields(value, "spec");
   SessionConfig config;
   config.block_size = fields.integer32("blockSize", 1, 256);
   config.num_blocks = fields.integer32("numBlocks", 1, kMaxInt32);
+  config.kv_dtype = to_kv_dtype(fields);
   config.seed = static_cast<uint64_t>(fields.integer("seed", 0, kMaxSafeInteger));
   config.record_blocks = fields.boolean("recordBlocks");
   config.record_logits = fields.boolean("recordLogits", false);
@@ -174,6 +184,7 @@ BatchConfig to_batch_config(const Napi::Value& value) {
   const Fields fields(value, "spec");
   return {.block_size = fields.integer32("blockSize", 1, 256),
           .num_blocks = fields.integer32("numBlocks", 1, kMaxInt32),
+          .kv_dtype = to_kv_dtype(fields),
           .max_sequences = fields.integer32("maxSequences", 1, kMaxInt32),
           .watermark = fields.integer32("watermark", 0, kMaxInt32)};
 }

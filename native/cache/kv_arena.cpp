@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/check.h"
+#include "core/half.h"
 
 namespace octavo {
 
@@ -14,16 +15,19 @@ namespace {
 constexpr int64_t kMaxTensorBytes = (int64_t{1} << 32) - 1;
 
 int64_t checked_block_elements(const KvCacheShape& shape) {
+  if (shape.dtype == DType::kI32)
+    throw Error("ERR_OCTAVO_DTYPE", "Expected f32, bf16 or f16 keys and values but received i32");
+  const auto element_bytes = static_cast<int64_t>(dtype_size_bytes(shape.dtype));
   int64_t elements = 0;
   int64_t total_bytes = 0;
   const bool overflows =
       __builtin_mul_overflow(int64_t{shape.num_kv_heads} * shape.block_size, int64_t{shape.head_dim},
                              &elements) ||
-      __builtin_mul_overflow(elements * int64_t{sizeof(float)}, int64_t{shape.num_blocks}, &total_bytes);
+      __builtin_mul_overflow(elements * element_bytes, int64_t{shape.num_blocks}, &total_bytes);
   if (overflows || total_bytes > kMaxTensorBytes) {
     throw Error("ERR_OCTAVO_ARGUMENT", "Expected less than 4 GiB of keys in a layer but received numBlocks " +
                                            std::to_string(shape.num_blocks) + " of " +
-                                           std::to_string(elements * int64_t{sizeof(float)}) +
+                                           std::to_string(elements * element_bytes) +
                                            " bytes; give a smaller numBlocks");
   }
   return elements;
@@ -34,8 +38,8 @@ int64_t checked_block_elements(const KvCacheShape& shape) {
 KvArena::KvArena(const KvCacheShape& shape)
     : shape(shape), block_elements(checked_block_elements(shape)), pool(shape.num_blocks, shape.block_size) {
   const std::vector<int64_t> arena = {shape.num_blocks, shape.num_kv_heads, shape.block_size, shape.head_dim};
-  keys = Tensor::zeros(DType::kF32, arena);
-  values = Tensor::zeros(DType::kF32, arena);
+  keys = Tensor::zeros(shape.dtype, arena);
+  values = Tensor::zeros(shape.dtype, arena);
   positions = Tensor::zeros(DType::kI32,
                             shape.per_head
                                 ? std::vector<int64_t>{shape.num_blocks, shape.num_kv_heads, shape.block_size}
@@ -48,9 +52,29 @@ int32_t* KvArena::block_positions(int block_id) const {
                                static_cast<size_t>(shape.block_size);
 }
 
+void KvArena::write_vector(const float* from, std::byte* to) const {
+  if (shape.dtype == DType::kF32) {
+    std::memcpy(to, from, vector_bytes());
+    return;
+  }
+  auto* const numbers = reinterpret_cast<uint16_t*>(to);
+  for (int i = 0; i < shape.head_dim; ++i)
+    numbers[i] = shape.dtype == DType::kBf16 ? narrow_to_bf16(from[i]) : narrow_to_f16(from[i]);
+}
+
+void KvArena::read_vector(const std::byte* from, float* to) const {
+  if (shape.dtype == DType::kF32) {
+    std::memcpy(to, from, vector_bytes());
+    return;
+  }
+  const auto* const numbers = reinterpret_cast<const uint16_t*>(from);
+  for (int i = 0; i < shape.head_dim; ++i)
+    to[i] = shape.dtype == DType::kBf16 ? widen_bf16(numbers[i]) : widen_f16(numbers[i]);
+}
+
 void KvArena::copy_block(const KvArena& source, int from, int to, int num_slots) const {
-  const size_t head = static_cast<size_t>(shape.block_size) * shape.head_dim;
-  const size_t bytes = static_cast<size_t>(num_slots) * shape.head_dim * sizeof(float);
+  const size_t head = static_cast<size_t>(shape.block_size) * vector_bytes();
+  const size_t bytes = static_cast<size_t>(num_slots) * vector_bytes();
   for (size_t index = 0; index < static_cast<size_t>(shape.num_kv_heads); ++index) {
     std::memcpy(block_keys(to) + index * head, source.block_keys(from) + index * head, bytes);
     std::memcpy(block_values(to) + index * head, source.block_values(from) + index * head, bytes);

@@ -3,6 +3,7 @@
 // covers is written.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 
@@ -16,16 +17,28 @@ struct KvCacheShape {
   int num_kv_heads;
   int block_size;
   int head_dim;
-  bool per_head = false;  // whether each KV head holds tokens of its own in a slot
+  bool per_head = false;      // whether each KV head holds tokens of its own in a slot
+  DType dtype = DType::kF32;  // of keys and values: f32, bf16 or f16
 };
 
 struct KvArena {
   // Throws ERR_OCTAVO_ARGUMENT when a tensor would reach 4 GiB, the most that one JavaScript buffer can show.
   explicit KvArena(const KvCacheShape& shape);
 
-  // Keys or values of a block: f32 [num_kv_heads, block_size, head_dim].
-  float* block_keys(int block_id) const { return keys.f32() + block_offset(block_id); }
-  float* block_values(int block_id) const { return values.f32() + block_offset(block_id); }
+  // Keys or values of a block: [num_kv_heads, block_size, head_dim] of the shape's dtype.
+  std::byte* block_keys(int block_id) const {
+    return static_cast<std::byte*>(keys.data) + block_offset(block_id);
+  }
+  std::byte* block_values(int block_id) const {
+    return static_cast<std::byte*>(values.data) + block_offset(block_id);
+  }
+  // Bytes of one head's key or value in a slot.
+  size_t vector_bytes() const { return static_cast<size_t>(shape.head_dim) * dtype_size_bytes(shape.dtype); }
+  // Numbers into a slot's place, rounded to nearest even where it holds 16-bit ones; and back.
+  void write_vector(const float* from,  // [head_dim]
+                    std::byte* to) const;
+  void read_vector(const std::byte* from,
+                   float* to) const;  // [head_dim]
   // KV heads that have positions of their own: all, or one for all.
   int num_position_rows() const { return shape.per_head ? shape.num_kv_heads : 1; }
   int32_t* block_positions(int block_id) const;  // [num_position_rows, block_size]
@@ -35,8 +48,8 @@ struct KvArena {
 
   const KvCacheShape shape;
   const int64_t block_elements;
-  Tensor keys;       // f32 [num_blocks, num_kv_heads, block_size, head_dim]
-  Tensor values;     // f32 [num_blocks, num_kv_heads, block_size, head_dim]
+  Tensor keys;       // [num_blocks, num_kv_heads, block_size, head_dim] of the shape's dtype
+  Tensor values;     // the same
   Tensor positions;  // i32 [num_blocks, block_size], or [num_blocks, num_kv_heads, block_size] where heads
                      // differ; -1 where never filled
   std::mutex mutex;  // guards pool
@@ -44,7 +57,8 @@ struct KvArena {
 
  private:
   size_t block_offset(int block_id) const {
-    return static_cast<size_t>(block_id) * static_cast<size_t>(block_elements);
+    return static_cast<size_t>(block_id) * static_cast<size_t>(block_elements) *
+           dtype_size_bytes(shape.dtype);
   }
 };
 

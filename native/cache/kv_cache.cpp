@@ -112,11 +112,10 @@ void KvCache::undo_in_table(const Undo& undo, BlockTable& table) {
 
 // In a block that stands for the one that was written.
 void KvCache::undo_overwrite(const Undo& undo, int block_id) const {
-  const auto head_dim = static_cast<size_t>(shape().head_dim);
-  const size_t bytes = head_dim * sizeof(float);
-  const float* saved = undo.contents.data();
-  for (float* half : {arena_->block_keys(block_id), arena_->block_values(block_id)}) {
-    for (int head = 0; head < shape().num_kv_heads; ++head, saved += head_dim) {
+  const size_t bytes = arena_->vector_bytes();
+  const std::byte* saved = undo.contents.data();
+  for (std::byte* half : {arena_->block_keys(block_id), arena_->block_values(block_id)}) {
+    for (int head = 0; head < shape().num_kv_heads; ++head, saved += bytes) {
       std::memcpy(half + place_of(undo.slot, head), saved, bytes);
     }
   }
@@ -194,10 +193,9 @@ void KvCache::append_per_head(const float* const* keys, const float* const* valu
     }
     undo_.push_back(std::move(undo));
   }
-  const size_t bytes = static_cast<size_t>(shape().head_dim) * sizeof(float);
   for (int head = 0; head < shape().num_kv_heads; ++head) {
-    std::memcpy(arena_->block_keys(block_id) + place_of(slot, head), keys[head], bytes);
-    std::memcpy(arena_->block_values(block_id) + place_of(slot, head), values[head], bytes);
+    arena_->write_vector(keys[head], arena_->block_keys(block_id) + place_of(slot, head));
+    arena_->write_vector(values[head], arena_->block_values(block_id) + place_of(slot, head));
   }
 }
 
@@ -237,13 +235,13 @@ void KvCache::prepare_overwrite(int64_t slot) {
   if (arena_->pool.ref_count(id_of(slot)) > 1) copy_block_at(static_cast<int>(slot / shape().block_size));
   Undo undo{.change = Change::kOverwrite, .block_id = id_of(slot), .slot = slot % shape().block_size};
   for (int row = 0; row < num_position_rows(); ++row) undo.positions.push_back(slot_position(slot, row));
-  undo.contents.reserve(static_cast<size_t>(2 * shape().num_kv_heads * shape().head_dim));
+  const size_t bytes = arena_->vector_bytes();
+  undo.contents.reserve(static_cast<size_t>(2 * shape().num_kv_heads) * bytes);
   for (int head = 0; head < shape().num_kv_heads; ++head) {
-    undo.contents.insert(undo.contents.end(), slot_key(slot, head), slot_key(slot, head) + shape().head_dim);
+    undo.contents.insert(undo.contents.end(), key_at(slot, head), key_at(slot, head) + bytes);
   }
   for (int head = 0; head < shape().num_kv_heads; ++head) {
-    undo.contents.insert(undo.contents.end(), slot_value(slot, head),
-                         slot_value(slot, head) + shape().head_dim);
+    undo.contents.insert(undo.contents.end(), value_at(slot, head), value_at(slot, head) + bytes);
   }
   undo_.push_back(std::move(undo));
 }
@@ -259,10 +257,10 @@ void KvCache::copy_slot_of_head(int64_t from, int64_t to, int head) { copy_heads
 
 void KvCache::copy_heads(int64_t from, int64_t to, int first_head, int last_head) {
   prepare_overwrite(to);
-  const size_t bytes = static_cast<size_t>(shape().head_dim) * sizeof(float);
+  const size_t bytes = arena_->vector_bytes();
   for (int head = first_head; head < last_head; ++head) {
-    std::memcpy(arena_->block_keys(id_of(to)) + place_of(to, head), slot_key(from, head), bytes);
-    std::memcpy(arena_->block_values(id_of(to)) + place_of(to, head), slot_value(from, head), bytes);
+    std::memcpy(key_at(to, head), key_at(from, head), bytes);
+    std::memcpy(value_at(to, head), value_at(from, head), bytes);
   }
   int32_t* positions = arena_->block_positions(id_of(to)) + to % shape().block_size;
   for (int row = 0; row < num_position_rows(); ++row) {
@@ -273,9 +271,8 @@ void KvCache::copy_heads(int64_t from, int64_t to, int first_head, int last_head
 
 void KvCache::write_keys(int64_t slot, const float* keys) {
   prepare_overwrite(slot);
-  const auto head_dim = static_cast<size_t>(shape().head_dim);
-  for (int head = 0; head < shape().num_kv_heads; ++head, keys += head_dim) {
-    std::memcpy(arena_->block_keys(id_of(slot)) + place_of(slot, head), keys, head_dim * sizeof(float));
+  for (int head = 0; head < shape().num_kv_heads; ++head, keys += shape().head_dim) {
+    arena_->write_vector(keys, key_at(slot, head));
   }
 }
 

@@ -10,6 +10,7 @@
 #include "cache/block_table.h"
 #include "cache/held_table.h"
 #include "cache/kv_arena.h"
+#include "cache/wide_keys.h"
 
 namespace octavo {
 
@@ -42,10 +43,9 @@ class KvCache {
   ~KvCache();
 
   const KvCacheShape& shape() const { return arena_->shape; }
-  const Tensor& keys() const { return arena_->keys; }  // f32 [num_blocks, num_kv_heads, block_size, head_dim]
-  const Tensor& values() const {
-    return arena_->values;
-  }  // f32 [num_blocks, num_kv_heads, block_size, head_dim]
+  // [num_blocks, num_kv_heads, block_size, head_dim] of the shape's dtype.
+  const Tensor& keys() const { return arena_->keys; }
+  const Tensor& values() const { return arena_->values; }
   // i32 [num_blocks, block_size], or [num_blocks, num_kv_heads, block_size]; -1 never filled
   const Tensor& positions() const { return arena_->positions; }
   int num_position_rows() const { return arena_->num_position_rows(); }
@@ -54,16 +54,20 @@ class KvCache {
   int ref_count(int block_id) const;
   // Whether a holder other than this table has any of its blocks.
   bool shares_blocks() const;
-  // Keys or values of one block: f32 [num_kv_heads, block_size, head_dim].
-  const float* block_keys(int block_id) const { return arena_->block_keys(block_id); }
-  const float* block_values(int block_id) const { return arena_->block_values(block_id); }
-  // Keys or values of one slot and head: f32 [head_dim].
-  const float* slot_key(int64_t slot, int head) const {
-    return block_keys(id_of(slot)) + place_of(slot, head);
+  // Keys or values of one block: [num_kv_heads, block_size, head_dim] of the shape's dtype.
+  const std::byte* block_keys(int block_id) const { return arena_->block_keys(block_id); }
+  const std::byte* block_values(int block_id) const { return arena_->block_values(block_id); }
+  // The key or value of one slot and head as fp32.
+  void read_key(int64_t slot, int head,
+                float* to) const {  // [head_dim]
+    arena_->read_vector(key_at(slot, head), to);
   }
-  const float* slot_value(int64_t slot, int head) const {
-    return block_values(id_of(slot)) + place_of(slot, head);
+  void read_value(int64_t slot, int head,
+                  float* to) const {  // [head_dim]
+    arena_->read_vector(value_at(slot, head), to);
   }
+  // Keys of the table's blocks as fp32, for what reads all of them.
+  WideKeys wide_keys() const;
   // RoPE position in a slot, of a row of positions.
   int32_t slot_position(int64_t slot, int row = 0) const;
   // RoPE positions of the live slots of one block, in slot order.
@@ -126,15 +130,23 @@ class KvCache {
     float score = 0;        // score, eviction: what its score was
     std::vector<uint64_t> dead_words = {};  // eviction
     std::vector<int32_t> positions = {};    // slot, overwrite: what they were [num_position_rows]
-    std::vector<float> contents = {};  // overwrite: what keys, then values were [2, num_kv_heads, head_dim]
+    std::vector<std::byte> contents =
+        {};  // overwrite: what keys, then values were [2, num_kv_heads, head_dim]
   };
   static void undo_in_table(const Undo& undo, BlockTable& table);
   void undo_overwrite(const Undo& undo, int block_id) const;
   int id_of(int64_t slot) const { return table_.block_id(static_cast<int>(slot / shape().block_size)); }
+  // In bytes from the block's first.
   size_t place_of(int64_t slot, int head) const {
     return (static_cast<size_t>(head) * static_cast<size_t>(shape().block_size) +
             static_cast<size_t>(slot % shape().block_size)) *
-           static_cast<size_t>(shape().head_dim);
+           arena_->vector_bytes();
+  }
+  std::byte* key_at(int64_t slot, int head) const {
+    return arena_->block_keys(id_of(slot)) + place_of(slot, head);
+  }
+  std::byte* value_at(int64_t slot, int head) const {
+    return arena_->block_values(id_of(slot)) + place_of(slot, head);
   }
   bool must_copy_newest() const;
   void copy_block_at(int logical_index);

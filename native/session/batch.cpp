@@ -41,13 +41,15 @@ Batch::Batch(std::shared_ptr<const LlamaModel> model, const BatchConfig& config)
     arenas_.push_back(std::make_shared<KvArena>(KvCacheShape{.num_blocks = config.num_blocks,
                                                              .num_kv_heads = model_config().num_kv_heads,
                                                              .block_size = config.block_size,
-                                                             .head_dim = model_config().head_dim}));
+                                                             .head_dim = model_config().head_dim,
+                                                             .dtype = config.kv_dtype}));
   }
 }
 
 Batch::Added Batch::add(BatchRequest request) {
   const SessionConfig config{.block_size = config_.block_size,
                              .num_blocks = config_.num_blocks,
+                             .kv_dtype = config_.kv_dtype,
                              .policy = request.policy,
                              .seed = request.seed,
                              .record_blocks = request.record_blocks,

@@ -8,16 +8,18 @@
 #include <string>
 #include <vector>
 
+#include "core/tensor.h"
 #include "evict/policy.h"
 #include "session/events.h"
 
 namespace octavo {
 
 struct BatchConfig {
-  int block_size = 16;     // slots per block, 1 to 256
-  int num_blocks = 0;      // physical blocks in each layer's pool
-  int max_sequences = 64;  // that run at once
-  int watermark = 0;       // blocks of each pool that stay free when a sequence is let in beside others
+  int block_size = 16;           // slots per block, 1 to 256
+  int num_blocks = 0;            // physical blocks in each layer's pool
+  DType kv_dtype = DType::kF32;  // of cached keys and values: f32, bf16 or f16
+  int max_sequences = 64;        // that run at once
+  int watermark = 0;             // blocks of each pool that stay free when a sequence is let in beside others
 };
 
 struct BatchRequest {

@@ -118,8 +118,9 @@ void Session::attend() {
     paged_attention_cpu({.num_query_heads = config.num_query_heads,
                          .num_kv_heads = config.num_kv_heads,
                          .head_dim = config.head_dim,
-                         .block_size = config_.block_size},
-                        activations_.query.data(), cache.keys().f32(), cache.values().f32(),
+                         .block_size = config_.block_size,
+                         .kv_dtype = cache.shape().dtype},
+                        activations_.query.data(), cache.keys().data, cache.values().data,
                         cache.table().block_ids().data(), cache.table().num_slots(), attention_scale(config),
                         activations_.attention.data(), keeps_numerators ? &numerators_ : nullptr,
                         cache.table().dead_slots());

@@ -145,10 +145,10 @@ void Session::score_slots_by_norms(Layer& layer) {
   for (int64_t slot = 0; slot < cache.table().num_slots(); ++slot) {
     if (cache.table().is_dead(slot)) continue;
     for (int row = 0; row < num_rows; ++row) {
-      std::vector<float> keys, values;
-      for (int head = row * heads_each; head < (row + 1) * heads_each; ++head) {
-        keys.insert(keys.end(), cache.slot_key(slot, head), cache.slot_key(slot, head) + head_dim);
-        values.insert(values.end(), cache.slot_value(slot, head), cache.slot_value(slot, head) + head_dim);
+      std::vector<float> keys(static_cast<size_t>(heads_each) * head_dim), values(keys.size());
+      for (int head = 0; head < heads_each; ++head) {
+        cache.read_key(slot, row * heads_each + head, keys.data() + static_cast<size_t>(head) * head_dim);
+        cache.read_value(slot, row * heads_each + head, values.data() + static_cast<size_t>(head) * head_dim);
       }
       layer.slot_values[static_cast<size_t>(slot * num_rows + row)] =
           norm_scores(keys.data(), values.data(), heads_each, 1, layer.num_nan_scores).front();
@@ -254,8 +254,10 @@ void Session::score_block(int layer_index, int logical_index) {
   for (int64_t slot = first; slot < first + cache.table().filled(logical_index); ++slot) {
     if (cache.table().is_dead(slot)) continue;
     for (int head = 0; head < cache.shape().num_kv_heads; ++head) {
-      keys.insert(keys.end(), cache.slot_key(slot, head), cache.slot_key(slot, head) + head_dim);
-      values.insert(values.end(), cache.slot_value(slot, head), cache.slot_value(slot, head) + head_dim);
+      keys.resize(keys.size() + head_dim);
+      values.resize(keys.size());
+      cache.read_key(slot, head, keys.data() + keys.size() - head_dim);
+      cache.read_value(slot, head, values.data() + values.size() - head_dim);
     }
   }
   const int num_live = cache.table().num_live(logical_index);
@@ -289,6 +291,7 @@ std::vector<float> Session::distinctness_of_live_keys(const KvCache& cache, int6
   const int num_rows = num_choosers();
   const int heads_each = cache.shape().num_kv_heads / num_rows;
   std::vector<float> scores(static_cast<size_t>(num_slots * num_rows)), of_row;
+  const WideKeys wide = cache.wide_keys();
   for (int row = 0; row < num_rows; ++row) {
     std::vector<const float*> keys;
     std::vector<int64_t> slots;
@@ -296,7 +299,7 @@ std::vector<float> Session::distinctness_of_live_keys(const KvCache& cache, int6
       if (cache.table().is_dead(slot)) continue;
       slots.push_back(slot);
       for (int head = row * heads_each; head < (row + 1) * heads_each; ++head)
-        keys.push_back(cache.slot_key(slot, head));
+        keys.push_back(wide.of(slot, head));
     }
     of_row.resize(slots.size());
     key_distinctness_cpu(keys.data(), static_cast<int64_t>(slots.size()), heads_each, cache.shape().head_dim,
@@ -316,12 +319,13 @@ std::vector<float> Session::attention_mass_of(const KvCache& cache,
   const int num_rows = num_choosers();
   std::vector<float> mass(static_cast<size_t>(num_slots * num_rows));
   if (num_rows == 1 && !table.has_holes()) {
+    const WideKeys wide = cache.wide_keys();
     paged_attention_mass_cpu({.num_query_heads = config.num_query_heads,
                               .num_kv_heads = config.num_kv_heads,
                               .head_dim = config.head_dim,
                               .block_size = config_.block_size},
-                             query, cache.keys().f32(), table.block_ids().data(), num_slots,
-                             attention_scale(config), mass.data());
+                             query, wide.keys, wide.block_ids, num_slots, attention_scale(config),
+                             mass.data());
     return mass;
   }
   const std::vector<float> pattern = pattern_of(cache, query, num_slots);
@@ -350,12 +354,13 @@ std::vector<float> Session::pattern_of(const KvCache& cache, const float* query,
   for (int64_t slot = 0; table.has_holes() && slot < num_slots; ++slot)
     num_live -= table.is_dead(slot) ? 1 : 0;
   std::vector<float> probabilities(static_cast<size_t>(config.num_query_heads * num_live));
+  const WideKeys wide = cache.wide_keys();
   attention_pattern_cpu({.num_query_heads = config.num_query_heads,
                          .num_kv_heads = config.num_kv_heads,
                          .head_dim = config.head_dim,
                          .block_size = config_.block_size},
-                        query, cache.keys().f32(), table.block_ids().data(), num_slots,
-                        attention_scale(config), probabilities.data(), table.dead_slots());
+                        query, wide.keys, wide.block_ids, num_slots, attention_scale(config),
+                        probabilities.data(), table.dead_slots());
   return probabilities;
 }
 

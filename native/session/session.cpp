@@ -41,7 +41,8 @@ Session::Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& c
                            .num_kv_heads = model_config.num_kv_heads,
                            .block_size = config.block_size,
                            .head_dim = model_config.head_dim,
-                           .per_head = policy_->heads() == Heads::kPerHead};
+                           .per_head = policy_->heads() == Heads::kPerHead,
+                           .dtype = config.kv_dtype};
   if (!arenas.empty() && arenas.front()->shape.per_head != shape.per_head) {
     throw Error("ERR_OCTAVO_ARGUMENT",
                 "Expected heads shared for the policy of a sequence beside others but received per-head");

@@ -22,8 +22,9 @@
 namespace octavo {
 
 struct SessionConfig {
-  int block_size = 16;  // slots per block, 1 to 256
-  int num_blocks = 0;   // physical blocks in each layer's pool
+  int block_size = 16;           // slots per block, 1 to 256
+  int num_blocks = 0;            // physical blocks in each layer's pool
+  DType kv_dtype = DType::kF32;  // of cached keys and values: f32, bf16 or f16
   PolicyConfig policy;
   uint64_t seed = 0;  // key of every random choice
   bool record_blocks = false;

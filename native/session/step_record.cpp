@@ -8,7 +8,9 @@ void Session::record_step(float entropy) {
   const auto step_index = static_cast<int32_t>(step.index);
   for (const EvictionRow& row : step.evictions) recorder_.record(row);
 
-  const double bytes_per_token = 2.0 * sizeof(float) * model_config().num_kv_heads * model_config().head_dim;
+  const double bytes_per_token = 2.0 *
+                                 static_cast<double>(dtype_size_bytes(layers_.front().cache.shape().dtype)) *
+                                 model_config().num_kv_heads * model_config().head_dim;
   for (size_t index = 0; index < layers_.size(); ++index) {
     const KvCache& cache = layers_[index].cache;
     const BlockTable& table = cache.table();

@@ -37,9 +37,9 @@ export interface BlockView {
 	headPositions?: Int32Array[];
 	/** Names of the tokens in the live slots. */
 	text: string;
-	/** f32 [num_kv_heads, block_size, head_dim], after RoPE; no copy. */
+	/** [num_kv_heads, block_size, head_dim] of the session's `kvDtype`, after RoPE; no copy. */
 	keys: Tensor;
-	/** f32 [num_kv_heads, block_size, head_dim]; no copy. */
+	/** [num_kv_heads, block_size, head_dim] of the session's `kvDtype`; no copy. */
 	values: Tensor;
 }
 
@@ -47,9 +47,9 @@ export interface BlockView {
 export class LayerView {
 	/** Index of the layer. */
 	readonly index: number;
-	/** f32 [num_blocks, num_kv_heads, block_size, head_dim], after RoPE: all physical blocks; no copy. */
+	/** [num_blocks, num_kv_heads, block_size, head_dim] of the session's `kvDtype`, after RoPE: all physical blocks; no copy. */
 	readonly keys: Tensor;
-	/** f32 [num_blocks, num_kv_heads, block_size, head_dim]: all physical blocks; no copy. */
+	/** [num_blocks, num_kv_heads, block_size, head_dim] of the session's `kvDtype`: all physical blocks; no copy. */
 	readonly values: Tensor;
 	/**
 	 * i32 [num_blocks, block_size]: RoPE position in each slot, -1 in slots never filled; no copy. Where each KV head

@@ -60,8 +60,10 @@ void require_same(const KvCache& cache, const CacheModel& model) {
       for (int head = 0; head < kNumHeads; ++head) {
         for (int dim = 0; dim < kHeadDim; ++dim) {
           const size_t at = (static_cast<size_t>(head) * kBlockSize + slot) * kHeadDim + dim;
-          REQUIRE_EQUAL(cache.block_keys(block_id)[at], key_of(block.tokens[slot], head, dim));
-          REQUIRE_EQUAL(cache.block_values(block_id)[at], -key_of(block.tokens[slot], head, dim));
+          REQUIRE_EQUAL(reinterpret_cast<const float*>(cache.block_keys(block_id))[at],
+                        key_of(block.tokens[slot], head, dim));
+          REQUIRE_EQUAL(reinterpret_cast<const float*>(cache.block_values(block_id))[at],
+                        -key_of(block.tokens[slot], head, dim));
         }
       }
     }

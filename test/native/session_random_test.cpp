@@ -89,8 +89,10 @@ uint64_t digest_of(const Session& session) {
       const int32_t block_id = cache.table().block_id(index);
       for (size_t head = 0; head < static_cast<size_t>(cache.shape().num_kv_heads); ++head) {
         const size_t first = head * kBlockSize * row;
-        mix(digest, cache.block_keys(block_id) + first, positions.size() * row * sizeof(float));
-        mix(digest, cache.block_values(block_id) + first, positions.size() * row * sizeof(float));
+        mix(digest, cache.block_keys(block_id) + first * sizeof(float),
+            positions.size() * row * sizeof(float));
+        mix(digest, cache.block_values(block_id) + first * sizeof(float),
+            positions.size() * row * sizeof(float));
       }
     }
   }

@@ -3,7 +3,7 @@
 import type { BatchRequestSpec, BatchSpec } from "../../../native/addon.js";
 import { OctavoError, received } from "../../errors.js";
 import type { ModelConfig } from "../../model/config.js";
-import { anything, boolean, checkOptions, instanceOf, integer, number, optional } from "../../options.js";
+import { anything, boolean, checkOptions, instanceOf, integer, number, oneOf, optional } from "../../options.js";
 import { checkPolicy, type DecodeDefaults, type RunOptions, toTokens } from "../options.js";
 import type { Policy } from "../policies/policy.js";
 import { checkSampling } from "../sampling.js";
@@ -15,6 +15,8 @@ export interface BatchOptions {
 	blockSize?: number;
 	/** Physical blocks in each layer's pool, which all sequences share. Default: those of one full sequence. */
 	numBlocks?: number;
+	/** What keys and values are stored as, of all sequences; see `SessionOptions`. Default f32. */
+	kvDtype?: "f32" | "bf16" | "f16";
 	/** Sequences that run at once, at most; from 1. Default 64. */
 	maxSequences?: number;
 	/** Share of the blocks that stays free when a sequence is let in beside others, from 0 to 1. Default 0.01. */
@@ -67,6 +69,7 @@ export function checkBatch(options: unknown, { maxPositions }: ModelConfig): Che
 	const given = checkOptions("batch()", options, {
 		blockSize: integer(1, 256, 16),
 		numBlocks: integer(1, 2 ** 31 - 1, 0),
+		kvDtype: oneOf(["f32", "bf16", "f16"], "f32"),
 		maxSequences: integer(1, 2 ** 31 - 1, 64),
 		watermark: number(0, 1, 0.01),
 		policy: anything,
@@ -74,11 +77,11 @@ export function checkBatch(options: unknown, { maxPositions }: ModelConfig): Che
 		recordBlocks: boolean(false),
 		recordLogits: boolean(false),
 	});
-	const { blockSize, maxSequences, seed, recordBlocks, recordLogits } = given;
+	const { blockSize, kvDtype, maxSequences, seed, recordBlocks, recordLogits } = given;
 	const numBlocks = given.numBlocks || Math.ceil(maxPositions / blockSize);
 	const watermark = Math.ceil(given.watermark * numBlocks);
 	const policy = checkPolicy(given.policy, blockSize);
-	return { spec: { blockSize, numBlocks, maxSequences, watermark }, policy, seed, recordBlocks, recordLogits };
+	return { spec: { blockSize, numBlocks, kvDtype, maxSequences, watermark }, policy, seed, recordBlocks, recordLogits };
 }
 
 /**

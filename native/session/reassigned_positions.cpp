@@ -31,10 +31,9 @@ void Session::reassign_positions(Layer& layer, int64_t newest) const {
     if (shift == 0 && !was_moved) continue;
     MovedKey moved = was_moved ? known->second : MovedKey{.seen = {}, .shift = 0};
     if (!was_moved) {
-      std::vector<float> seen;
+      std::vector<float> seen(num_heads * head_dim);
       for (size_t head = 0; head < num_heads; ++head) {
-        const float* key = cache.slot_key(slot, static_cast<int>(head));
-        seen.insert(seen.end(), key, key + head_dim);
+        cache.read_key(slot, static_cast<int>(head), seen.data() + head * head_dim);
       }
       moved.seen = std::make_shared<const std::vector<float>>(std::move(seen));
     }

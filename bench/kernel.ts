@@ -1,6 +1,8 @@
-// How fast is a cell? Drives this kernel, and tslab's own beside it, over raw ZeroMQ: start, one-line cells, completion,
-// 10,000 printed lines. Both run in the same minute on the same machine, so that their ratio means something.
+// How fast is a cell? Drives this kernel, and tslab's and ipykernel beside it, over raw ZeroMQ: start, one-line cells,
+// completion, 10,000 printed lines, 5 MiB of HTML, memory. All run in the same minutes on the same machine, so that their
+// ratios mean something.
 
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, loadavg } from "node:os";
@@ -15,16 +17,35 @@ interface Measured {
 	cellP95: number;
 	cellAfterImportMedian: number;
 	completeMedian: number;
+	htmlToIdle: number;
 	linesToIdle: number;
 	linesArrived: number;
 	memoryMiB: number;
 }
 
-const rounds = 5;
+const rounds = 3;
 /** Few: tslab stops answering after some 140 requests in quick succession. */
 const cells = 50;
 const warmUp = 15;
 const numLines = 10_000;
+const htmlBytes = 5 * 1024 * 1024;
+/** Time without a request before memory is read, in milliseconds. */
+const idleMs = 2000;
+/** Time after which idle is no longer waited for, in milliseconds. */
+const giveUpMs = 5000;
+
+/** What is asked of one kernel. */
+interface Contender {
+	name: "octavo" | "tslab" | "ipykernel";
+	/** Command; undefined for this kernel. */
+	argv?: string[];
+	line: (index: number) => string;
+	complete: string;
+	/** Imports a package with many types; undefined where there are none. */
+	importing?: string;
+	html: string;
+	lines: string;
+}
 
 /** Resident memory of a process and of what it started; Linux only. */
 function residentMiB(pid: number): number {
@@ -51,30 +72,37 @@ async function repeat(count: number, run: (index: number) => Promise<unknown>): 
 	return times;
 }
 
-async function measure(argv: string[] | undefined, importing: string): Promise<Measured> {
+async function measure({ argv, line, complete, importing, html, lines }: Contender): Promise<Measured> {
 	const start = performance.now();
 	const kernel = await KernelClient.start(argv === undefined ? { folder } : { folder, argv });
 	try {
 		await kernel.execute("1");
 		const startToFirstCell = performance.now() - start;
 		// To the reply, not to idle: tslab loses its idle message after some hundred cells.
-		const run = (code: string) => kernel.ask("execute_request", { code });
-		const line = (index: number) => run(`const value${index % 5}: number = ${index} * 2; value${index % 5}`);
-		await repeat(warmUp, line);
-		const cellTimes = await repeat(cells, line);
-		const ask = () => kernel.ask("complete_request", { code: "value1.toF", cursor_pos: 10 });
+		const content = (code: string) => ({ code, silent: false, store_history: true, allow_stdin: false });
+		const run = (code: string) => kernel.ask("execute_request", content(code));
+		const runLine = (index: number) => run(line(index));
+		await repeat(warmUp, runLine);
+		const cellTimes = await repeat(cells, runLine);
+		const ask = () => kernel.ask("complete_request", { code: complete, cursor_pos: complete.length });
 		await repeat(3, ask);
 		const completeMedian = quantile(await repeat(15, ask), 0.5);
-		await run(importing);
-		await repeat(5, line);
-		const cellAfterImportMedian = quantile(await repeat(15, line), 0.5);
+		let cellAfterImportMedian = Number.NaN;
+		if (importing !== undefined) {
+			await run(importing);
+			await repeat(5, runLine);
+			cellAfterImportMedian = quantile(await repeat(15, runLine), 0.5);
+		}
+		await new Promise((resolve) => setTimeout(resolve, idleMs));
 		const memoryMiB = residentMiB(kernel.process.pid!);
+		const toIdle = (code: string) =>
+			kernel.exchange(kernel.send("execute_request", content(code)), giveUpMs).catch(() => undefined);
+		const htmlToIdle = await time(() => toIdle(html));
 		// Last: tslab does not recover from it.
 		let arrived = "";
-		const lines = `for (let i = 0; i < ${numLines}; i++) console.log("line", i)`;
 		const linesToIdle = await time(async () => {
-			const id = kernel.send("execute_request", { code: lines });
-			await kernel.exchange(id, 10_000).catch(() => undefined);
+			const id = kernel.send("execute_request", content(lines));
+			await kernel.exchange(id, giveUpMs).catch(() => undefined);
 			const own = kernel.messages.filter(({ parentId, type }) => parentId === id && type === "stream");
 			arrived = own.map(({ content }) => content.text).join("");
 		});
@@ -85,6 +113,7 @@ async function measure(argv: string[] | undefined, importing: string): Promise<M
 			cellP95: quantile(cellTimes, 0.95),
 			cellAfterImportMedian,
 			completeMedian,
+			htmlToIdle,
 			linesToIdle,
 			linesArrived: arrived.split("\n").length - 1,
 			memoryMiB,
@@ -101,28 +130,63 @@ const labels: Record<keyof Measured, string> = {
 	cellP95: "one-line cell to its reply, p95, ms",
 	cellAfterImportMedian: "the same after importing apache-arrow, median, ms",
 	completeMedian: "completion, median, ms",
-	linesToIdle: `${numLines} lines → idle, ms (10 s: idle never came)`,
+	htmlToIdle: "5 MiB of HTML → idle, ms (5 s: idle never came)",
+	linesToIdle: `${numLines} lines → idle, ms (5 s: idle never came)`,
 	linesArrived: `of ${numLines} lines arrived`,
-	memoryMiB: "resident memory after that, all processes, MiB",
+	memoryMiB: "resident memory, idle for 2 s after those, all processes, MiB",
 };
 
 const tslabHome = dirname(createRequire(import.meta.url).resolve("tslab/package.json"));
-const tslab = [process.execPath, join(tslabHome, "bin", "tslab"), "kernel", "--config-path", "{connection_file}"];
-const importing = `import * as arrow from "apache-arrow"; arrow.tableFromArrays({ a: [1] }).numRows`;
-const measured: Record<"octavo" | "tslab", Measured[]> = { octavo: [], tslab: [] };
+const typescript = {
+	line: (index: number) => `const value${index % 5}: number = ${index} * 2; value${index % 5}`,
+	complete: "value1.toF",
+	importing: `import * as arrow from "apache-arrow"; arrow.tableFromArrays({ a: [1] }).numRows`,
+	lines: `for (let i = 0; i < ${numLines}; i++) console.log("line", i)`,
+};
+const python = "/usr/bin/python3";
+const contenders: Contender[] = [
+	{ name: "octavo", ...typescript, html: `display.html("x".repeat(${htmlBytes}))` },
+	{
+		name: "tslab",
+		...typescript,
+		argv: [process.execPath, join(tslabHome, "bin", "tslab"), "kernel", "--config-path", "{connection_file}"],
+		html: `import * as shown from "tslab"; shown.display.html("x".repeat(${htmlBytes}))`,
+	},
+	{
+		name: "ipykernel",
+		argv: [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+		line: (index) => `value${index % 5} = ${index} * 2; value${index % 5}`,
+		complete: "value1.bit_l",
+		html: `from IPython.display import HTML, display; display(HTML("x" * ${htmlBytes}))`,
+		lines: `for i in range(${numLines}): print("line", i)`,
+	},
+];
+const hasPython = spawnSync(python, ["-c", "import ipykernel"]).status === 0;
+const skipped = hasPython ? [] : [`ipykernel is left out: ${python} has none.`];
+const chosen = contenders.filter(({ name }) => name !== "ipykernel" || hasPython);
+// Octavo's first start makes its snapshot, which all later ones use.
+await measure(chosen[0]!);
+await new Promise((resolve) => setTimeout(resolve, 1000));
+const measured = new Map(chosen.map(({ name }) => [name, [] as Measured[]]));
 for (let round = 0; round < rounds; round++) {
-	measured.octavo.push(await measure(undefined, importing));
-	measured.tslab.push(await measure(tslab, importing));
+	for (const contender of chosen) measured.get(contender.name)!.push(await measure(contender));
 	console.error(`round ${round + 1} of ${rounds}`);
 }
 
 const show = (value: number) => (value >= 100 ? value.toFixed(0) : value.toFixed(1));
-const rows = (Object.keys(labels) as (keyof Measured)[]).map((name) => {
-	const [ours, theirs] = [measured.octavo, measured.tslab].map((all) => all.map((one) => one[name]));
-	const spread = (all: number[]) => `${show(quantile(all, 0.5))} (${show(Math.min(...all))}–${show(Math.max(...all))})`;
-	const ratio = quantile(ours!, 0.5) / quantile(theirs!, 0.5);
-	return `| ${labels[name]} | ${spread(ours!)} | ${spread(theirs!)} | ${ratio.toFixed(2)} |`;
+const rows = (Object.keys(labels) as (keyof Measured)[]).map((field) => {
+	const all = [...measured.values()].map((each) => each.map((one) => one[field]));
+	const spread = (values: number[]) =>
+		Number.isNaN(values[0])
+			? "–"
+			: `${show(quantile(values, 0.5))} (${show(Math.min(...values))}–${show(Math.max(...values))})`;
+	const ratios = all.slice(1).map((other) => {
+		const ratio = quantile(all[0]!, 0.5) / quantile(other, 0.5);
+		return Number.isNaN(ratio) ? "–" : ratio.toFixed(2);
+	});
+	return `| ${labels[field]} | ${[...all.map(spread), ...ratios].join(" | ")} |`;
 });
+const names = chosen.map(({ name }) => name);
 const report = [
 	"# Kernel latency",
 	"",
@@ -130,8 +194,10 @@ const report = [
 	`Load average while measuring: ${loadavg()[0]!.toFixed(1)}.`,
 	`${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} threads, Node.js ${process.versions.node}.`,
 	"",
-	"| | octavo | tslab | ratio |",
-	"|---|---|---|---|",
+	...skipped,
+	"",
+	`| | ${[...names, ...names.slice(1).map((name) => `octavo / ${name}`)].join(" | ")} |`,
+	`|${"---|".repeat(2 * names.length)}`,
 	...rows,
 	"",
 ].join("\n");

@@ -87,6 +87,7 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 	const shutdown = () => {
 		ending ??= (async () => {
 			await worker.stop();
+			await history.close();
 			outlet.flushStream();
 			await sockets.close();
 			process.exit(0);

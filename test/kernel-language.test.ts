@@ -119,7 +119,7 @@ test("history gives tail, range and search", async () => {
 	assert.equal((await ask({ hist_access_type: "search", pattern: "*entry*", n: 10, unique: true })).length, 2);
 	assert.deepEqual((await ask({ hist_access_type: "search", pattern: "'f?rst*", n: 10 }))[0][2], "'first entry'");
 	const [entry] = await ask({ hist_access_type: "tail", n: 1, output: true });
-	assert.deepEqual(entry[2], ["'second entry'", null]);
+	assert.deepEqual(entry[2], ["'second entry'", "'second entry'"]);
 });
 
 test("a comm of an unknown target is closed, and comm_info lists none", async () => {

@@ -9,9 +9,13 @@ import { type AwaitNotes, guardAwaits } from "./await-guards.js";
 import { cellModule } from "./cell-module.js";
 import { type Builder, CellProgram } from "./cell-program.js";
 import { compilerHost, overlay, resolver } from "./compiler-host.js";
+import { describeDiagnostic } from "./diagnostics.js";
+import type { Diagnostic } from "./errors.js";
 import { PackageView, packageRoot, typescriptPath } from "./packages.js";
+import type { StringAt } from "./paths.js";
 import type { SnapshotParts } from "./protocol.js";
 import { type Snapshot, takeSnapshot } from "./snapshot.js";
+import { stringAt } from "./string-at.js";
 
 type Ts = typeof TypeScript;
 type Loose = Record<string, unknown>;
@@ -20,6 +24,8 @@ type Loose = Record<string, unknown>;
 export interface Compilation extends AwaitNotes {
 	/** Source map from the cell (one line below tslab's prefix) to the text that runs. */
 	sourceToOutput?: string;
+	/** Type errors of a cell that runs all the same. */
+	tolerated?: Diagnostic[];
 }
 
 /** The tuned compiler. */
@@ -30,6 +36,10 @@ export interface Compiler {
 	syntaxErrors(code: string): { code: number; atEnd: boolean }[];
 	/** Ranges of the `try` blocks that have a `catch` in JavaScript text, as offsets. */
 	tryRanges(code: string): [begin: number, end: number][];
+	/** The string literal around a position. */
+	stringAt(code: string, position: number): StringAt | undefined;
+	/** Whether type errors are tolerated: collected in {@link Compilation.tolerated} instead of refused. */
+	tolerant: boolean;
 	/** What a snapshot is made of. */
 	snapshotParts(): SnapshotParts;
 	/** Announces a conversion, whose first program tslab makes only to list the names that the cell declares. */
@@ -144,7 +154,12 @@ export function tuneCompiler(folder: string): Compiler {
 		return builder;
 	}
 
-	copy.getPreEmitDiagnosticsOfFiles = (_: unknown, files: TypeScript.SourceFile[]) => program.diagnostics(files);
+	copy.getPreEmitDiagnosticsOfFiles = (_: unknown, files: TypeScript.SourceFile[]) => {
+		const found = program.diagnostics(files);
+		if (!compiler.tolerant || found.some(({ code }) => code < 2000)) return found;
+		current.tolerated = found.flatMap((diagnostic) => describeDiagnostic(ts, diagnostic, sourceFile));
+		return [];
+	};
 
 	copy.transpileModule = (text: string, options: TypeScript.TranspileOptions) => {
 		const plain = withoutMapUrl(text);
@@ -153,7 +168,8 @@ export function tuneCompiler(folder: string): Compiler {
 		return { ...result, outputText: withoutMapUrl(result.outputText) };
 	};
 
-	return {
+	const compiler: Compiler = {
+		tolerant: false,
 		take() {
 			const taken = current;
 			current = { awaits: false, imports: [] };
@@ -166,6 +182,7 @@ export function tuneCompiler(folder: string): Compiler {
 			const end = prefix.length + code.trimEnd().length;
 			return parseDiagnostics.map((error) => ({ code: error.code, atEnd: error.start + error.length >= end }));
 		},
+		stringAt: (code, position) => stringAt(ts, code, position),
 		tryRanges(code) {
 			const ranges: [number, number][] = [];
 			const visit = (node: TypeScript.Node): void => {
@@ -185,6 +202,7 @@ export function tuneCompiler(folder: string): Compiler {
 			namesOnly = true;
 		},
 	};
+	return compiler;
 }
 
 /** Loads TypeScript, and leaves a copy of its exports where tslab will find it. */

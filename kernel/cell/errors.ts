@@ -47,6 +47,16 @@ const cyan = (text: string) => `\u001b[36m${text}\u001b[39m`;
 const dim = (text: string) => `\u001b[2m${text}\u001b[22m`;
 const contextLines = 2;
 
+/** Thrown inside to leave with an error that is already explained. */
+export class Explained extends Error {
+	readonly content: ErrorContent;
+
+	constructor(content: ErrorContent) {
+		super(content.evalue);
+		this.content = content;
+	}
+}
+
 /** Remembers what every cell was made from, and explains errors by it. */
 export class ErrorExplainer {
 	readonly #cells = new Map<string, CellSource>();

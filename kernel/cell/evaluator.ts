@@ -6,10 +6,11 @@ import vm from "node:vm";
 import type { ErrorContent } from "../protocol/messages.js";
 import { type Compilation, type Compiler, tuneCompiler } from "./compiler.js";
 import { DebugTools } from "./debug-tools.js";
-import { type Diagnostic, ErrorExplainer } from "./errors.js";
+import { type Diagnostic, ErrorExplainer, Explained } from "./errors.js";
 import { defaultOf, Imports, type Module, namespaceOf } from "./imports.js";
 import { Interrupted, type Interrupts } from "./interrupts.js";
 import { describeCompletions, describeInfo, type QuickInfo, type TslabCompletions } from "./language.js";
+import { completePath } from "./paths.js";
 import type { Bundle, CompleteResult, InspectResult, IsCompleteResult, SnapshotParts } from "./protocol.js";
 import { Variables } from "./variables.js";
 
@@ -38,6 +39,9 @@ interface Executor {
 /** Errors that more input may mend: an open comment, an open template literal, and what the parser still expects. */
 const openEnded = new Set([1005, 1010, 1109, 1160]);
 
+/** A line that says what becomes of type errors, from its cell on. */
+const typeErrorsLine = /^[ \t]*\/\/[ \t]*@octavo[ \t]+type-errors:[ \t]*(warn|refuse)[ \t]*$/m;
+
 /** What running a cell gave. */
 export interface Outcome {
 	error?: ErrorContent;
@@ -45,19 +49,10 @@ export interface Outcome {
 	bundle?: Bundle;
 }
 
-/** Thrown inside to leave with an error that is already explained. */
-class Explained extends Error {
-	readonly content: ErrorContent;
-
-	constructor(content: ErrorContent) {
-		super(content.evalue);
-		this.content = content;
-	}
-}
-
 /** One notebook's cells: their declarations, variables and errors. */
 export class Evaluator {
 	readonly explainer = new ErrorExplainer();
+	readonly #folder: string;
 	readonly #interrupts: Interrupts;
 	readonly #compiler: Compiler;
 	readonly #converter: Converter;
@@ -75,6 +70,7 @@ export class Evaluator {
 
 	/** @param folder the notebook's folder, from which imports resolve */
 	constructor(folder: string, interrupts: Interrupts) {
+		this.#folder = folder;
 		this.#interrupts = interrupts;
 		const require = createRequire(import.meta.url);
 		this.#compiler = tuneCompiler(folder);
@@ -152,9 +148,15 @@ export class Evaluator {
 					if (this.#printed.length > 0) throw new Error(this.#printed.join("\n"));
 					return;
 				}
+				const switched = typeErrorsLine.exec(code)?.[1];
+				if (switched) this.#compiler.tolerant = switched === "warn";
 				const [converted, compilation] = this.#convert(code);
 				if (converted.diagnostics.length > 0) {
 					throw new Explained(this.explainer.explainDiagnostics(code, label, converted.diagnostics));
+				}
+				if (compilation.tolerated?.length) {
+					const { traceback } = this.explainer.explainDiagnostics(code, label, compilation.tolerated);
+					process.stderr.write(`${traceback.join("\n")}\n`);
 				}
 				await this.#imports.preload(compilation.imports);
 				lastName = converted.lastExpressionVar;
@@ -178,6 +180,9 @@ export class Evaluator {
 
 	/** Completions at a position, in UTF-16 units. */
 	complete(code: string, position: number): CompleteResult {
+		const string = this.#compiler.stringAt(code, position);
+		const path = string && completePath(this.#folder, string, position);
+		if (path) return path;
 		return describeCompletions(this.#converter.complete(this.#declarations, code, position), code, position);
 	}
 

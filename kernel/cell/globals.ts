@@ -3,6 +3,7 @@
 import type { Comms } from "./comms.js";
 import type { ClearOptions, DisplayFunction } from "./display-function.js";
 import type { ConfirmFunction, PromptFunction } from "./input.js";
+import type { InstallFunction } from "./install.js";
 import type { ProgressFunction } from "./progress.js";
 
 declare global {
@@ -12,6 +13,13 @@ declare global {
 	function clearOutput(options?: ClearOptions): void;
 	/** Shows how far something has come. */
 	var progress: ProgressFunction;
+	/**
+	 * Adds packages to the notebook's folder with npm; the next cell can import them.
+	 *
+	 * @param packages names such as `lodash`, `npm:d3@7`, or paths that begin with `./`
+	 * @throws {OctavoError} ERR_OCTAVO_PACKAGE_NAME for what is no package; ERR_OCTAVO_INSTALL when npm fails
+	 */
+	var install: InstallFunction;
 	/** Channels to what runs in the front end. */
 	var comms: Comms;
 	// Functions with members, which merge with a browser's own declarations where a package brings those in.
@@ -44,6 +52,7 @@ export interface CellGlobals {
 	display: DisplayFunction;
 	clearOutput: (options?: ClearOptions) => void;
 	progress: ProgressFunction;
+	install: InstallFunction;
 	comms: Comms;
 	prompt: PromptFunction;
 	confirm: ConfirmFunction;

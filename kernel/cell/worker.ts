@@ -13,6 +13,7 @@ import { Evaluator } from "./evaluator.js";
 import { installGlobals } from "./globals.js";
 import { IdleMemory } from "./idle-memory.js";
 import { Inputs } from "./input.js";
+import { makeInstall } from "./install.js";
 import type { InterruptThreadData } from "./interrupt-thread.js";
 import { Interrupted, Interrupts, slot } from "./interrupts.js";
 import { captureStreams, Outbox } from "./outbox.js";
@@ -51,6 +52,7 @@ installGlobals({
 	display: cellDisplay,
 	clearOutput: cellDisplay.clear,
 	progress: makeProgress(cellDisplay),
+	install: makeInstall(process.cwd()),
 	comms,
 	...inputs.functions(),
 });

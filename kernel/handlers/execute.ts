@@ -78,6 +78,8 @@ export class Executions {
 		if (outcome.result) {
 			const { data, metadata } = outcome.result;
 			this.#outlet.publish("execute_result", { execution_count: count, data, metadata }, request);
+			const text = data["text/plain"];
+			if (asked.store_history && typeof text === "string") this.#history.addOutput(count, text);
 		}
 		const user_expressions = outcome.expressions;
 		return { content: { status: "ok", execution_count: count, user_expressions, payload: [] } };

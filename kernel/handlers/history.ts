@@ -1,56 +1,87 @@
-// history_request: the inputs of this session, in memory. Outputs are not kept: entries carry null for them.
+// history_request: the inputs of this session and of earlier ones. There is no raw form of a cell, so `raw` says nothing.
 
 import type { Handler } from "../protocol/router.js";
+import { type HistoryEntry, HistoryStore } from "./history-store.js";
 
-/** Inputs remembered; older ones are forgotten. */
-const kept = 10_000;
-
-/** The inputs of one kernel session. */
+/** Answers what is asked about earlier inputs. */
 export class History {
-	#entries: { line: number; code: string }[] = [];
+	readonly #store: HistoryStore;
 
-	/** Remembers an input under its execution count. */
+	/** @param store where entries are kept */
+	constructor(store = new HistoryStore()) {
+		this.#store = store;
+	}
+
+	/** Keeps an input under its execution count. */
 	add(line: number, code: string): void {
-		this.#entries.push({ line, code });
-		if (this.#entries.length > kept) this.#entries = this.#entries.slice(-kept / 2);
+		this.#store.add(line, code);
+	}
+
+	/** Keeps the plain text of an input's result. */
+	addOutput(line: number, output: string): void {
+		this.#store.addOutput(line, output);
+	}
+
+	/** Settles when everything has been written. */
+	close(): Promise<void> {
+		return this.#store.close();
 	}
 
 	/** Handles `history_request`: access types range, tail and search (glob with `*` and `?`). */
 	readonly handle: Handler = ({ content }) => {
-		const found = this.#find(content);
-		const history = found.map(({ line, code }) => [1, line, content.output === true ? [code, null] : code]);
+		const history = this.#find(content).map(({ session, line, code, output }) => [
+			session,
+			line,
+			content.output === true ? [code, output] : code,
+		]);
 		return { content: { status: "ok", history } };
 	};
 
-	#find(content: Record<string, unknown>): { line: number; code: string }[] {
+	#find(content: Record<string, unknown>): readonly HistoryEntry[] {
 		const number = (value: unknown, otherwise: number) => (Number.isInteger(value) ? (value as number) : otherwise);
-		const count = Math.max(0, number(content.n, kept));
+		const count = Math.max(0, number(content.n, Number.POSITIVE_INFINITY));
 		switch (content.hist_access_type) {
 			case "range": {
-				// Session 0 is the present one, as is 1, its own number; there are no others.
-				if (![0, 1].includes(number(content.session, 0))) return [];
 				const start = number(content.start, 0);
 				const stop = number(content.stop, Number.POSITIVE_INFINITY);
-				return this.#entries.filter(({ line }) => line >= start && line < stop);
+				return this.#session(number(content.session, 0)).filter(({ line }) => line >= start && line < stop);
 			}
 			case "search": {
 				const pattern = globPattern(typeof content.pattern === "string" ? content.pattern : "*");
-				const matching = this.#entries.filter(({ code }) => pattern.test(code));
-				return last(content.unique === true ? unique(matching) : matching, count);
+				return this.#newest(count, ({ code }) => pattern.test(code), content.unique === true);
 			}
 			default:
-				return last(this.#entries, count);
+				return this.#newest(count, () => true, false);
 		}
 	}
-}
 
-function last<T>(items: T[], count: number): T[] {
-	return count === 0 ? [] : items.slice(-count);
-}
+	/** Entries of a session: 0 is this one, a negative number counts back from it. */
+	#session(number: number): readonly HistoryEntry[] {
+		if (number > 0) return this.#store.read(number);
+		if (number === 0) return this.#store.current;
+		const earlier = this.#store.earlier().at(number);
+		return earlier === undefined ? [] : this.#store.read(earlier);
+	}
 
-/** Keeps the newest of equal inputs. */
-function unique(entries: { line: number; code: string }[]): { line: number; code: string }[] {
-	return [...new Map(entries.map((entry) => [entry.code, entry])).values()].sort((a, b) => a.line - b.line);
+	/** The newest entries that match, oldest first; `unique` keeps the newest of equal inputs. */
+	#newest(count: number, matches: (entry: HistoryEntry) => boolean, unique: boolean): HistoryEntry[] {
+		const found: HistoryEntry[] = [];
+		const seen = new Set<string>();
+		const take = (entries: readonly HistoryEntry[]) => {
+			for (const entry of [...entries].reverse()) {
+				if (found.length >= count) return;
+				if (!matches(entry) || (unique && seen.has(entry.code))) continue;
+				seen.add(entry.code);
+				found.push(entry);
+			}
+		};
+		take(this.#store.current);
+		for (const session of this.#store.earlier().reverse()) {
+			if (found.length >= count) break;
+			take(this.#store.read(session));
+		}
+		return found.reverse();
+	}
 }
 
 function globPattern(glob: string): RegExp {

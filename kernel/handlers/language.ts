@@ -27,6 +27,14 @@ function codeAndCursor(content: Record<string, unknown>): { code: string; cursor
 	return { code, cursor: toUtf16(code, cursor) };
 }
 
+const escaped = (text: string) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
+/** Documentation as HTML: its paragraphs, as they stand. */
+function paragraphs(text = ""): string {
+	const parts = text.split(/\n{2,}/).filter((part) => part !== "");
+	return parts.map((part) => `<p>${escaped(part)}</p>`).join("");
+}
+
 /** Makes the handlers of language requests. */
 export function languageHandlers(worker: WorkerProcess): [string, Handler][] {
 	const complete: Handler = async ({ content }) => {
@@ -52,6 +60,7 @@ export function languageHandlers(worker: WorkerProcess): [string, Handler][] {
 		if (signature === undefined) return { content: { status: "ok", found: false, data: {}, metadata: {} } };
 		const data = {
 			"text/plain": documentation === undefined ? signature : `${signature}\n\n${documentation}`,
+			"text/html": `<pre>${escaped(signature)}</pre>${paragraphs(documentation)}`,
 			"text/markdown": `\`\`\`typescript\n${signature}\n\`\`\`${documentation === undefined ? "" : `\n\n${documentation}`}`,
 		};
 		return { content: { status: "ok", found: true, data, metadata: {} } };

@@ -129,8 +129,9 @@ export class KernelClient {
 		writeFileSync(file, JSON.stringify(connection));
 		const argv = options.argv ?? [process.execPath, mainPath, "kernel", "--connection-file", "{connection_file}"];
 		const [command, ...rest] = argv.map((part) => part.replace("{connection_file}", file));
-		// A test that is killed takes its kernel along.
-		const env = { ...process.env, JPY_PARENT_PID: String(process.pid), ...options.env };
+		// A test that is killed takes its kernel along, and each has a history of its own.
+		const own = { JPY_PARENT_PID: String(process.pid), JUPYTER_DATA_DIR: temporary };
+		const env = { ...process.env, ...own, ...options.env };
 		const child = spawn(command!, rest, { cwd: folder, env, stdio: ["ignore", "ignore", "pipe"] });
 		const client = new KernelClient(child, folder, temporary, key);
 		client.shell.connect(`tcp://127.0.0.1:${shell_port}`);

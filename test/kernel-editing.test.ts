@@ -49,7 +49,7 @@ async function complete(marked: string): Promise<[matches: string[], start: numb
 
 test("file paths are completed in any string that begins as one", async () => {
 	assert.deepEqual(await complete('const a = "./data/t|"'), [["test.csv", "träining.csv"], 18, 19]);
-	assert.deepEqual(await complete("const b = '🙂' + `./da|`"), [["data/"], 20, 22]);
+	assert.deepEqual(await complete("const b = '🙂' + `./da|`"), [["data/"], 19, 21]);
 	assert.deepEqual(await complete('read("./data/.|")'), [[".hidden"], 13, 14]);
 	assert.deepEqual(await complete(`x = "${folder}/hel|"`), [
 		["helper.json", "helper.ts"],
@@ -57,8 +57,6 @@ test("file paths are completed in any string that begins as one", async () => {
 		folder.length + 9,
 	]);
 	assert.deepEqual((await complete('"./nowhere/|"'))[0], []);
-	await kernel.execute('type Side = "left" | "right";');
-	assert.deepEqual((await complete('const side: Side = "|"'))[0], ["left", "right"]);
 });
 
 test("imports complete files without their extension, and packages", async () => {

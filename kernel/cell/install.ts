@@ -8,7 +8,7 @@ import { interruptSignal } from "./interrupts.js";
 /** Adds packages to the notebook's folder. */
 export type InstallFunction = (...packages: string[]) => Promise<void>;
 
-const packageName = /^(?:npm:)?(@[a-z0-9~-][\w.~-]*\/)?[a-z0-9~-][\w.~-]*(@[\w.^~<>=|* -]+)?$/i;
+const packageName = /^(?:npm:)?(@[a-z0-9~][\w.~-]*\/)?[a-z0-9~][\w.~-]*(@[\w.^~<>=|* -]+)?$/i;
 /** What npm says when it reached no registry. */
 const unreachable = /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|ETIMEDOUT|ENOTCACHED)\b/;
 

@@ -88,10 +88,11 @@ test("an interrupt stops a native run, and the session can go on", async () => {
 	const before = resultOf(await kernel.execute("session.numTokens"));
 	const after = resultOf(await kernel.execute("await new Promise((r) => setTimeout(r, 100)); session.numTokens"));
 	assert.equal(after, before, "the run went on in the background");
-	assert.equal(
-		resultOf(await kernel.execute("session.rewind(start); (await session.run({ maxTokens: 3 })).numSteps")),
-		"3",
-	);
+	// The native call ends with its present token, which takes its time on a busy machine.
+	const again = async () => kernel.execute("session.rewind(start); (await session.run({ maxTokens: 3 })).numSteps");
+	let last = await again();
+	for (let i = 0; i < 100 && /ERR_OCTAVO_BUSY/.test(last.reply.evalue); i++) last = await again();
+	assert.equal(resultOf(last), "3");
 });
 
 test("an interrupt of an idle kernel changes nothing", async () => {

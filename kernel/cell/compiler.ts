@@ -32,7 +32,7 @@ export interface Compilation extends AwaitNotes {
 export interface Compiler {
 	/** Gives what the conversion since the last call left behind. */
 	take(): Compilation;
-	/** Syntax errors of a cell: their TypeScript codes, and whether they are at its very end. */
+	/** Syntax errors of a cell: their TypeScript codes, and whether they are behind its last character. */
 	syntaxErrors(code: string): { code: number; atEnd: boolean }[];
 	/** Ranges of the `try` blocks that have a `catch` in JavaScript text, as offsets. */
 	tryRanges(code: string): [begin: number, end: number][];
@@ -180,7 +180,7 @@ export function tuneCompiler(folder: string): Compiler {
 			const parsed = ts.createSourceFile("cell.ts", prefix + code, ts.ScriptTarget.ES2022);
 			const { parseDiagnostics } = parsed as unknown as { parseDiagnostics: TypeScript.DiagnosticWithLocation[] };
 			const end = prefix.length + code.trimEnd().length;
-			return parseDiagnostics.map((error) => ({ code: error.code, atEnd: error.start + error.length >= end }));
+			return parseDiagnostics.map((error) => ({ code: error.code, atEnd: error.start >= end }));
 		},
 		stringAt: (code, position) => stringAt(ts, code, position),
 		tryRanges(code) {

@@ -1,6 +1,7 @@
 // Everything a cell puts out, in the order in which it did. Text leaves with a synchronous write; once a display waits
 // for its value to show itself, what follows waits behind it.
 
+import { StringDecoder } from "node:string_decoder";
 import { frameKind, type WorkerEvent, writeFrame } from "./protocol.js";
 
 /** Longest text in one frame, in UTF-16 units. */
@@ -72,16 +73,17 @@ export class Outbox {
 /** Sends what is written to `process.stdout` and `process.stderr` through the outbox. */
 export function captureStreams(outbox: Outbox): void {
 	for (const name of ["stdout", "stderr"] as const) {
+		// Bytes of one character may come in several writes.
+		const decoder = new StringDecoder("utf8");
 		process[name].write = (
 			chunk: string | Uint8Array,
 			encoding?: BufferEncoding | ((error?: Error | null) => void),
 			done?: (error?: Error | null) => void,
 		): boolean => {
 			const callback = typeof encoding === "function" ? encoding : done;
-			const text =
-				typeof chunk === "string" && (typeof encoding !== "string" || /^utf-?8$/i.test(encoding))
-					? chunk
-					: Buffer.from(chunk as string, typeof encoding === "string" ? encoding : "utf8").toString("utf8");
+			const isText = typeof chunk === "string" && (typeof encoding !== "string" || /^utf-?8$/i.test(encoding));
+			const bytes = () => Buffer.from(chunk as string, typeof encoding === "string" ? encoding : "utf8");
+			const text = isText ? decoder.end() + chunk : decoder.write(bytes());
 			outbox.text(frameKind[name], text);
 			if (callback) process.nextTick(callback);
 			return true;

@@ -1,5 +1,6 @@
 // Brings each request to its handler, between busy and idle. Shell requests wait for each other; control requests are
-// answered at once, whatever the shell does. Comm messages wait for the requests before them, but not for the running
+// answered at once, whatever the shell does, but for cells: one that comes there waits in the same line, since two would
+// run at once. Comm messages wait for the requests before them, but not for the running
 // cell, which may be what awaits them. After a failed cell the cells already waiting are aborted.
 
 import type { Message } from "../wire/frames.js";
@@ -20,6 +21,13 @@ export interface Answer {
 /** Handles one type of message. */
 export type Handler = (request: Message, channel: RequestChannel) => Promise<Answer | undefined> | Answer | undefined;
 
+/** A request with the channel it came on. */
+interface Arrived {
+	channel: RequestChannel;
+	message: Message;
+}
+
+const isCell = ({ header }: Message) => header.msg_type === "execute_request";
 const isComm = ({ header }: Message) => /^comm_(?:open|msg|close)$/.test(header.msg_type);
 
 /** Dispatches requests of both channels. */
@@ -28,7 +36,7 @@ export class Router {
 	readonly #handlers: ReadonlyMap<string, Handler>;
 	readonly #aborted: () => ReplyContent;
 	readonly #stdin: (message: Message) => void;
-	readonly #waiting: Message[] = [];
+	readonly #waiting: Arrived[] = [];
 	#working = false;
 
 	/**
@@ -49,53 +57,52 @@ export class Router {
 
 	/** Takes a verified message. */
 	accept(channel: RequestChannel | "stdin", message: Message): void {
-		if (channel === "control") {
-			void this.#handle("control", message);
-		} else if (channel === "shell") {
-			this.#waiting.push(message);
+		if (channel === "stdin") {
+			this.#stdin(message);
+		} else if (channel === "control" && !isCell(message)) {
+			void this.#handle({ channel, message });
+		} else {
+			this.#waiting.push({ channel, message });
 			if (this.#working) this.#passComms();
 			else void this.#work();
-		} else {
-			this.#stdin(message);
 		}
 	}
 
 	async #work(): Promise<void> {
 		this.#working = true;
-		for (let message = this.#waiting.shift(); message; message = this.#waiting.shift()) {
-			const handled = this.#handle("shell", message);
+		for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
+			const handled = this.#handle(next);
 			this.#passComms();
 			// A handler of a comm message may await a later one.
-			if (!isComm(message)) await handled;
+			if (!isComm(next.message)) await handled;
 		}
 		this.#working = false;
 	}
 
 	/** Handles comm messages that only the running request is before. */
 	#passComms(): void {
-		while (this.#waiting[0] && isComm(this.#waiting[0])) void this.#handle("shell", this.#waiting.shift()!);
+		while (this.#waiting[0] && isComm(this.#waiting[0].message)) void this.#handle(this.#waiting.shift()!);
 	}
 
 	/** Takes the cells that wait now out of the queue; those sent after the failed cell's reply are not among them. */
-	async #takeWaitingCells(): Promise<Message[]> {
+	async #takeWaitingCells(): Promise<Arrived[]> {
 		// Requests that a client sent together may still be on their way through ZeroMQ.
 		for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
-		const isCell = ({ header }: Message) => header.msg_type === "execute_request";
-		const cells = this.#waiting.filter(isCell);
-		const others = this.#waiting.filter((message) => !isCell(message));
+		const cells = this.#waiting.filter(({ message }) => isCell(message));
+		const others = this.#waiting.filter(({ message }) => !isCell(message));
 		this.#waiting.splice(0, this.#waiting.length, ...others);
 		return cells;
 	}
 
-	#abort(cells: readonly Message[]): void {
-		for (const message of cells) {
+	#abort(cells: readonly Arrived[]): void {
+		for (const { channel, message } of cells) {
 			this.#outlet.status("busy", message);
-			this.#outlet.reply("shell", message, this.#aborted());
+			this.#outlet.reply(channel, message, this.#aborted());
 			this.#outlet.status("idle", message);
 		}
 	}
 
-	async #handle(channel: RequestChannel, request: Message): Promise<void> {
+	async #handle({ channel, message: request }: Arrived): Promise<void> {
 		const type = request.header.msg_type;
 		this.#outlet.status("busy", request);
 		let answer: Answer | undefined;

@@ -1,6 +1,7 @@
 // A Jupyter client on raw ZeroMQ frames, for tests of the kernel: it signs and parses by itself and shares no code with
 // the kernel, so that an error there cannot hide here.
 
+import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHmac, randomBytes, randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -8,6 +9,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Dealer, Request, Subscriber } from "zeromq";
+import { MessageChecks } from "./message-checks.js";
 
 /** A message as a test looks at it. */
 export interface Received {
@@ -72,6 +74,8 @@ export class KernelClient {
 	notes = "";
 	/** ZeroMQ address of the stdin channel, for a second client. */
 	stdinAddress = "";
+	/** ZeroMQ addresses of two more channels, for a second client. */
+	addresses = { shell: "", iopub: "" };
 	/** Of shell, control and stdin alike: a kernel asks on stdin whoever sent the cell. */
 	readonly identity = `test-${randomUUID()}`;
 	readonly shell = new Dealer({
@@ -84,6 +88,7 @@ export class KernelClient {
 	readonly stdin = new Dealer({ routingId: this.identity, linger: 0 });
 	readonly #iopub = new Subscriber({ linger: 0, receiveHighWaterMark: 0 });
 	readonly #heartbeat = new Request({ linger: 0 });
+	readonly #checks = new MessageChecks();
 	readonly #key: string;
 	readonly #temporary: string;
 	readonly #watchers = new Set<() => void>();
@@ -138,6 +143,7 @@ export class KernelClient {
 		client.control.connect(`tcp://127.0.0.1:${control_port}`);
 		client.stdin.connect(`tcp://127.0.0.1:${stdin_port}`);
 		client.stdinAddress = `tcp://127.0.0.1:${stdin_port}`;
+		client.addresses = { shell: `tcp://127.0.0.1:${shell_port}`, iopub: `tcp://127.0.0.1:${iopub_port}` };
 		client.#iopub.connect(`tcp://127.0.0.1:${iopub_port}`);
 		client.#iopub.subscribe();
 		client.#heartbeat.connect(`tcp://127.0.0.1:${hb_port}`);
@@ -161,6 +167,7 @@ export class KernelClient {
 			if (Number.isNaN(this.startMs)) this.startMs = performance.now() - this.#spawnedAt;
 			try {
 				await this.until(() => heard(id, (channel) => channel === "iopub"), 200);
+				this.#checks.listening = true;
 				return;
 			} catch {
 				// Not yet heard.
@@ -175,10 +182,12 @@ export class KernelClient {
 		key = this.#key,
 		metadata: unknown = {},
 		parent: unknown = {},
+		channel = "shell",
+		date = new Date().toISOString(),
 	): { id: string; frames: Buffer[] } {
 		const id = randomUUID();
-		const date = new Date().toISOString();
 		const header = { msg_id: id, msg_type: type, session: this.session, username: "test", date, version: "5.3" };
+		this.#checks.sent(header, channel);
 		const parts = [header, parent, metadata, content].map((part) => Buffer.from(JSON.stringify(part)));
 		const signature = this.#key === "" ? "" : this.sign(parts, key);
 		return { id, frames: [Buffer.from("<IDS|MSG>"), Buffer.from(signature), ...parts] };
@@ -200,7 +209,7 @@ export class KernelClient {
 		buffers: Buffer[] = [],
 		parent: unknown = {},
 	): string {
-		const { id, frames } = this.frames(type, content, undefined, metadata, parent);
+		const { id, frames } = this.frames(type, content, undefined, metadata, parent, channel);
 		// A kernel that is gone takes nothing; whoever waits for the reply is told by the time-out.
 		this[channel].send([...frames, ...buffers]).catch(() => {});
 		return id;
@@ -272,7 +281,7 @@ export class KernelClient {
 		});
 	}
 
-	/** Ends the kernel, whatever it does, and removes what the test wrote. */
+	/** Ends the kernel, whatever it does, and removes what the test wrote. Fails when a message broke the protocol. */
 	async stop(): Promise<void> {
 		if (this.process.exitCode === null && this.process.signalCode === null) {
 			const exited = new Promise((resolve) => this.process.once("exit", resolve));
@@ -283,6 +292,7 @@ export class KernelClient {
 		}
 		for (const socket of [this.shell, this.control, this.stdin, this.#iopub, this.#heartbeat]) socket.close();
 		rmSync(this.#temporary, { recursive: true, force: true });
+		assert.deepEqual(this.#checks.violations, [], "messages against the protocol");
 	}
 
 	async #listen(channel: Received["channel"], socket: AsyncIterable<Buffer[]>): Promise<void> {
@@ -291,6 +301,8 @@ export class KernelClient {
 			const parts = frames.slice(at + 2, at + 6);
 			if (this.#key !== "" && this.sign(parts) !== frames[at + 1]!.toString()) throw new Error("Wrong signature");
 			const [header, parent, metadata, content] = parts.map((part) => JSON.parse(part.toString()));
+			const topics = frames.slice(0, at).map(String);
+			this.#checks.came({ channel, topics, header, parent, metadata, content, buffers: frames.slice(at + 6) });
 			const [type, parentId, buffers] = [header.msg_type, parent.msg_id ?? "", frames.slice(at + 6)];
 			this.messages.push({ channel, type, parentId, content, metadata, header, buffers });
 			this.#look();

@@ -66,8 +66,10 @@ export class Breakpoints {
 		const numLines = this.#sources.text(path)?.split("\n").length;
 		const fresh = wanted.map((one): Kept => {
 			const { line, column } = one;
-			const message =
-				numLines === undefined
+			const isTypeScript = /\.[cm]?tsx?$/.test(path) && !path.startsWith(this.#sources.prefix);
+			const message = isTypeScript
+				? `Expected a cell or a JavaScript file but received ${path}: imported TypeScript runs without a source map`
+				: numLines === undefined
 					? `Expected the path of a cell or a file but received ${path}`
 					: line > numLines
 						? `Expected a line from 1 to ${numLines} but received ${line}`

@@ -5,8 +5,9 @@ import { basename } from "node:path";
 import type { Page, Variable } from "../cell/debug-values.js";
 import type { Bundle } from "../cell/protocol.js";
 import { type Arguments, breakpointsOf, countOf, optionalCount, pathOf, textOf, textsOf } from "./arguments.js";
+import type { ExceptionFilter } from "./exception-filters.js";
 import { failure } from "./inspector.js";
-import { type DebugSession, type ExceptionFilter, type Motion, threadId } from "./session.js";
+import { type DebugSession, type Motion, threadId } from "./session.js";
 import { hashSeed, pathSuffix } from "./sources.js";
 import { callTools, describe, type ExceptionDetails, exceptionText, type RemoteObject } from "./stop.js";
 

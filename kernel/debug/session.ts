@@ -4,8 +4,10 @@
 import type { DebugSource } from "../cell/debug-tools.js";
 import type { Breakpoint } from "./breakpoints.js";
 import { Breakpoints } from "./breakpoints.js";
+import { type ExceptionFilter, ExceptionFilters } from "./exception-filters.js";
 import { failure, Inspector } from "./inspector.js";
-import { isCell, isUserFile, libraryPatterns, Sources } from "./sources.js";
+import { noteCells } from "./known-cells.js";
+import { isCell, isUserFile, Sources } from "./sources.js";
 import { callTools, type Paused, type PausedReason, Stop } from "./stop.js";
 
 /** The only thread that a front end sees. */
@@ -24,9 +26,6 @@ export interface DebuggedWorker {
 /** How a stopped thread goes on. */
 export type Motion = "resume" | "stepOver" | "stepInto" | "stepOut";
 
-/** What is stopped at besides breakpoints: everything thrown that reaches user code, or only what nothing catches. */
-export type ExceptionFilter = "all" | "uncaught";
-
 /** A debugger of one kernel. */
 export class DebugSession {
 	readonly sources = new Sources();
@@ -35,7 +34,7 @@ export class DebugSession {
 	readonly #worker: DebuggedWorker;
 	readonly #publish: (event: string, body: object) => void;
 	readonly #execution: () => unknown;
-	readonly #filters = new Set<ExceptionFilter>();
+	readonly #filters = new ExceptionFilters();
 	#attached = false;
 	#stop: Stop | undefined;
 	#nextFrameId = 1;
@@ -91,16 +90,15 @@ export class DebugSession {
 		this.#attached = false;
 		this.#resumed();
 		this.breakpoints.clear();
-		this.#filters.clear();
+		this.#filters.choose([]);
 		await this.inspector.post("close");
 		this.sources.forgetScripts();
 	}
 
 	/** Chooses what exceptions stop the thread. */
 	async setFilters(filters: readonly ExceptionFilter[]): Promise<void> {
-		this.#filters.clear();
-		for (const filter of filters) this.#filters.add(filter);
-		if (this.#attached) await this.#applyFilters();
+		this.#filters.choose(filters);
+		if (this.#attached) await this.#filters.apply(this.inspector);
 	}
 
 	/** Lets the stopped thread go on. */
@@ -150,36 +148,15 @@ export class DebugSession {
 		this.#parsed = (url, scriptId) => known.push(url, scriptId);
 		await this.inspector.post("Debugger.enable");
 		this.#parsed = undefined;
-		await this.#noteScripts(known);
+		await noteCells(this.inspector, this.sources, known);
 		await this.inspector.post("Debugger.setInstrumentationBreakpoint", {
 			instrumentation: "beforeScriptWithSourceMapExecution",
 		});
-		await this.#applyFilters();
+		await this.#filters.apply(this.inspector);
 		await this.breakpoints.bindAgain();
 	}
 
 	#parsed: ((url: string, scriptId: string) => void) | undefined;
-
-	/** Notes cells that ran before the debugger came. */
-	async #noteScripts(known: readonly string[]): Promise<void> {
-		const ids = new Map<string, string>();
-		for (let i = 0; i < known.length; i += 2) ids.set(known[i]!, known[i + 1]!);
-		const names = [...ids.keys()].filter(isCell);
-		if (names.length === 0) return;
-		for (const source of await callTools<DebugSource[]>(this.inspector, "sources", [{ value: names }])) {
-			this.sources.addCell(ids.get(source.script.name)!, source);
-		}
-	}
-
-	/** Exceptions that begin in a library are seen only while libraries are not passed over; steps leave them by themselves. */
-	async #applyFilters(): Promise<void> {
-		const some = this.#filters.size > 0;
-		const patterns = some
-			? libraryPatterns.filter((pattern) => /node:|evalmachine|\^\$/.test(pattern))
-			: libraryPatterns;
-		await this.inspector.post("Debugger.setBlackboxPatterns", { patterns });
-		await this.inspector.post("Debugger.setPauseOnExceptions", { state: some ? "all" : "none" });
-	}
 
 	#event(method: string, params: unknown): void {
 		if (method === "Debugger.scriptParsed") {
@@ -240,8 +217,7 @@ export class DebugSession {
 		const step = this.#stepIn;
 		if ((stop.event.hitBreakpoints ?? []).length > 0 && stop.top(this.sources) === "user") return "breakpoint";
 		if (reasons.some(({ reason }) => reason === "exception" || reason === "promiseRejection")) {
-			const all = this.#filters.has("all");
-			return stop.hasUserFrame && (await stop.escapes(this.sources, all)) ? "exception" : "onward";
+			return stop.hasUserFrame && (await stop.escapes(this.sources, this.#filters.all)) ? "exception" : "onward";
 		}
 		const top = stop.top(this.sources);
 		if (top !== "user") {

@@ -93,6 +93,8 @@ export interface PolicySpec {
 	poolingWidth?: number;
 	/** snap-kv: a token's score is the mean of its neighbours', with zeros beyond the ends, or the largest. Default `avg`. */
 	pooling?: "avg" | "max";
+	/** custom: what the scores are made of; `attentionMass` is summed up in every step. Default: none of these. */
+	needs?: readonly ("norms" | "attentionMass" | "lastQuery")[];
 	/** h2o: what a token got is divided by how many queries could see it. Default false. */
 	normalised?: boolean;
 	/** One decision for all layers, by this reduction of their scores. Absent: each layer decides for itself. Not for `full`. */
@@ -243,8 +245,28 @@ export interface ScoreEvent {
 	kind: "score";
 	stepIndex: number;
 	layer: number;
-	/** Logical block indices, ascending. */
+	phase: "prefill" | "decode";
+	granularity: "token" | "block";
+	/** Logical block indices, ascending; or the RoPE positions of all live tokens, in the order of their slots. */
 	candidates: Int32Array;
+}
+
+/** What a caller may score by, of all live tokens of the layer that is asked for; empty arrays where it was not asked for. Copies. */
+export interface ScoringInputs {
+	numKvHeads: number;
+	headDim: number;
+	/** Decode: physical block times block size plus the place in the block. */
+	slots: Int32Array;
+	/** Prefill: [num_tokens, num_kv_heads, head_dim]. */
+	keys: Float32Array;
+	values: Float32Array;
+	/** [num_tokens, num_kv_heads]. */
+	keyNorms: Float32Array;
+	valueNorms: Float32Array;
+	/** [num_tokens]. */
+	attentionMass: Float32Array;
+	/** [num_query_heads, head_dim]. */
+	lastQuery: Float32Array;
 }
 
 export type EngineEvent = EvictEvent | BlockFullEvent | LayerEvent | NanEvent | ScoreEvent;
@@ -343,6 +365,8 @@ export interface NativeSession {
 	fork(spec: { policy?: PolicySpec; seed?: number }): NativeSession;
 	/** f32 [num_query_heads, kv_len]: attention of the last token's query over live slots. ERR_OCTAVO_PATTERN. */
 	attentionPattern(layer: number): Float32Array;
+	/** At a stop for scores: what `needs` names. ERR_OCTAVO_ARGUMENT elsewhere. */
+	scoringInputs(needs: readonly string[]): ScoringInputs;
 	/** Returns every block to the pool. Later calls throw ERR_OCTAVO_CLOSED; views stay valid. */
 	dispose(): void;
 }

@@ -130,7 +130,7 @@ test("what is no policy is refused", () => {
 	const wrong = (options: object) => () => custom(options as never);
 	assert.throws(wrong({ budget, score: 5 }), { code: "ERR_OCTAVO_OPTION", message: /function for score/ });
 	assert.throws(wrong({ budget: -1, score: () => 0 }), { code: "ERR_OCTAVO_BUDGET" });
-	assert.throws(wrong({ budget, score: () => 0, granularity: "token" }), { code: "ERR_OCTAVO_OPTION" });
+	assert.throws(wrong({ budget, score: () => 0, granularity: "page" }), { code: "ERR_OCTAVO_OPTION" });
 	assert.throws(wrong({ budget, scores: () => 0 }), { code: "ERR_OCTAVO_OPTION", message: /did you mean score/ });
 	const copy = { ...custom({ budget, score: () => 0 }) };
 	assert.throws(() => model.session({ policy: copy }), { code: "ERR_OCTAVO_OPTION", message: /a copy/ });

@@ -64,6 +64,8 @@ Napi::Value to_js(Napi::Env env, ScoreEvent&& event) {
   object.Set("kind", "score");
   object.Set("stepIndex", static_cast<double>(event.step_index));
   object.Set("layer", event.layer);
+  object.Set("phase", event.phase == Phase::kPrefill ? "prefill" : "decode");
+  object.Set("granularity", event.granularity == Granularity::kToken ? "token" : "block");
   object.Set("candidates", to_typed_array(env, std::move(event.candidates)));
   return object;
 }
@@ -135,6 +137,20 @@ Napi::Object to_js(Napi::Env env, LayerState&& state) {
   object.Set("kvLen", static_cast<double>(state.kv_len));
   object.Set("numFreeBlocks", state.num_free_blocks);
   object.Set("numParkedBlocks", state.num_parked_blocks);
+  return object;
+}
+
+Napi::Object to_js(Napi::Env env, ScoringInputs&& inputs) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("numKvHeads", inputs.num_kv_heads);
+  object.Set("headDim", inputs.head_dim);
+  object.Set("slots", to_typed_array(env, std::move(inputs.slots)));
+  object.Set("keys", to_typed_array(env, std::move(inputs.keys)));
+  object.Set("values", to_typed_array(env, std::move(inputs.values)));
+  object.Set("keyNorms", to_typed_array(env, std::move(inputs.key_norms)));
+  object.Set("valueNorms", to_typed_array(env, std::move(inputs.value_norms)));
+  object.Set("attentionMass", to_typed_array(env, std::move(inputs.attention_mass)));
+  object.Set("lastQuery", to_typed_array(env, std::move(inputs.last_query)));
   return object;
 }
 

@@ -9,6 +9,7 @@ namespace octavo::binding {
 
 Napi::Object to_js(Napi::Env env, AdvanceResult&& result);
 Napi::Object to_js(Napi::Env env, LayerState&& state);
+Napi::Object to_js(Napi::Env env, ScoringInputs&& inputs);
 Napi::Object to_js(Napi::Env env, BatchResult&& result);
 
 }  // namespace octavo::binding

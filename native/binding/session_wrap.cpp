@@ -35,6 +35,7 @@ Napi::Function SessionWrap::define(Napi::Env env) {
       method<SessionWrap, &SessionWrap::rewind_points>("rewindPoints"),
       method<SessionWrap, &SessionWrap::fork>("fork"),
       method<SessionWrap, &SessionWrap::attention_pattern>("attentionPattern"),
+      method<SessionWrap, &SessionWrap::scoring_inputs>("scoringInputs"),
       method<SessionWrap, &SessionWrap::dispose>("dispose"),
   };
   return DefineClass(env, kClassName, properties);
@@ -204,6 +205,11 @@ Napi::Value SessionWrap::fork(const Napi::CallbackInfo& info) {
 Napi::Value SessionWrap::attention_pattern(const Napi::CallbackInfo& info) {
   const int64_t layer = to_integer(info[0], "layer", 0, kMaxSafeInteger);
   return to_typed_array(info.Env(), idle_session().attention_pattern(layer));
+}
+
+Napi::Value SessionWrap::scoring_inputs(const Napi::CallbackInfo& info) {
+  const ScoringNeeds needs = to_scoring_needs(info[0]);
+  return to_js(info.Env(), idle_session().scoring_inputs(needs));
 }
 
 Napi::Value SessionWrap::dispose(const Napi::CallbackInfo& info) {

@@ -48,6 +48,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   Napi::Value rewind_points(const Napi::CallbackInfo& info);
   Napi::Value fork(const Napi::CallbackInfo& info);
   Napi::Value attention_pattern(const Napi::CallbackInfo& info);
+  Napi::Value scoring_inputs(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
   // Throws ERR_OCTAVO_CLOSED after dispose.

@@ -54,6 +54,7 @@ PolicyConfig to_policy_config(const Fields& fields, uint64_t session_seed) {
   if (fields.has("poolingWidth")) config.pooling_width = fields.integer("poolingWidth", 0, kMaxInt32);
   config.pooling = fields.choice<Pooling>("pooling", {{"avg", Pooling::kMean}, {"max", Pooling::kMaximum}},
                                           Pooling::kMean);
+  if (fields.has("needs")) config.sums_attention = to_scoring_needs(fields.value("needs")).attention_mass;
   config.normalised = fields.boolean("normalised", false);
   if (fields.has("shared")) {
     config.shared = fields.choice<SharedBy>("shared",
@@ -99,6 +100,20 @@ Decision to_decision(const Fields& fields) {
 }
 
 }  // namespace
+
+ScoringNeeds to_scoring_needs(const Napi::Value& value) {
+  if (!value.IsArray()) fail_argument("an array", "needs", value);
+  const auto array = value.As<Napi::Array>();
+  ScoringNeeds needs;
+  for (uint32_t index = 0; index < array.Length() && index < 16; ++index) {
+    const std::string need = to_text(array.Get(index), "needs[" + std::to_string(index) + "]");
+    needs.vectors = needs.vectors || need == "keys" || need == "values";
+    needs.norms = needs.norms || need == "norms";
+    needs.attention_mass = needs.attention_mass || need == "attentionMass";
+    needs.last_query = needs.last_query || need == "lastQuery";
+  }
+  return needs;
+}
 
 LlamaConfig to_llama_config(const Napi::Value& value) {
   const Fields fields(value, "spec");

@@ -27,6 +27,8 @@ struct RewindTarget {
   RewindUnit unit;
   int64_t count;
 };
+// Names that are no needs are passed over: the SDK checks them.
+ScoringNeeds to_scoring_needs(const Napi::Value& value);
 RewindTarget to_rewind_target(const Napi::Value& value);
 // seed: the parent's, for a policy that is given none.
 ForkConfig to_fork_config(const Napi::Value& value, uint64_t seed);

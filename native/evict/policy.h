@@ -67,7 +67,8 @@ struct PolicyConfig {
   bool normalised = false;           // h2o: what a token got is divided by how many queries could see it
   std::optional<SharedBy> shared;    // one decision for all layers; none: each layer makes its own
   PrefillAttention prefill_attention = PrefillAttention::kFull;
-  uint64_t seed = 0;  // random: key of its generator
+  bool sums_attention = false;  // custom: what queries gave each token is summed up for its scores
+  uint64_t seed = 0;            // random: key of its generator
   EvictionUnit unit = EvictionUnit::kBlock;
   Holes holes = Holes::kRecycle;  // only with tokens as unit
   Heads heads = Heads::kShared;
@@ -144,6 +145,8 @@ class Policy {
   bool evicts_in(int layer) const;
 
   virtual Evidence evidence() const { return Evidence::kNone; }
+  // Whether the session sums up what all queries so far gave each token.
+  virtual bool sums_attention() const { return evidence() == Evidence::kAttentionMass; }
   // Only with Evidence::kNorms.
   virtual TokenScores score_tokens(const TokenNorms& norms) const;
   // Only with evidence of attention: how many of a prompt's last queries count, 1 to num_tokens.

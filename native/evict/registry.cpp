@@ -41,7 +41,7 @@ constexpr Entry kPolicies[] = {
     {"snap-kv", make<SnapKvPolicy>, false, true},
     {"tova", make<TovaPolicy>, true, false},
     {"h2o", make<H2oPolicy>, true, true},
-    {"custom", make<CustomPolicy>, false, false},
+    {"custom", make<CustomPolicy>, true, false},
     {"random", make<RandomPolicy>, true, true},
 };
 

@@ -55,7 +55,10 @@ void require_scope(const PolicyConfig& config, const Policy& policy) {
   if (config.prefill_attention == PrefillAttention::kFull) return;
   if (!config.budget)
     fail("full for prefillAttention of policy " + config.name + ", which evicts nothing,", "evicted");
-  if (evidence != Evidence::kNone && evidence != Evidence::kNorms && evidence != Evidence::kKeys) {
+  const bool by_caller =
+      evidence == Evidence::kCaller && policy.unit() == EvictionUnit::kToken && !policy.sums_attention();
+  if (!by_caller && evidence != Evidence::kNone && evidence != Evidence::kNorms &&
+      evidence != Evidence::kKeys) {
     fail("full for prefillAttention of policy " + config.name + ", which cuts a prompt after its attention,",
          "evicted");
   }

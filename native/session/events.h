@@ -78,7 +78,23 @@ struct NanEvent {
 struct ScoreEvent {
   int64_t step_index;
   int layer;
-  std::vector<int32_t> candidates;  // logical block indices
+  Phase phase;
+  Granularity granularity;
+  std::vector<int32_t>
+      candidates;  // logical block indices; or RoPE positions of all live tokens, in order of slots
+};
+
+// What a caller may score by, at a stop for scores: of all live tokens of the layer, in order of slots.
+struct ScoringNeeds {
+  bool vectors = false, norms = false, attention_mass = false, last_query = false;
+};
+struct ScoringInputs {
+  int num_kv_heads, head_dim;
+  std::vector<int32_t> slots;                 // decode: block id times block_size plus the place in the block
+  std::vector<float> keys, values;            // prefill: [num_tokens, num_kv_heads, head_dim]
+  std::vector<float> key_norms, value_norms;  // [num_tokens, num_kv_heads]
+  std::vector<float> attention_mass;          // [num_tokens]
+  std::vector<float> last_query;              // [num_query_heads, head_dim]
 };
 
 using Event = std::variant<EvictEvent, BlockFullEvent, LayerEvent, NanEvent, ScoreEvent>;

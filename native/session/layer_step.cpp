@@ -145,6 +145,14 @@ std::optional<Event> Session::prefill_layer(const StopConditions& stop) {
     if (std::optional<NanEvent> event = require_finite(stop)) return event;
     const bool cuts_first = config_.policy.prefill_attention == PrefillAttention::kEvicted;
     if (!cuts_first) attend_prompt();
+    score_prompt();
+    step.stage = Stage::kScore;
+  }
+  if (step.stage == Stage::kScore) {
+    if (std::optional<ScoreEvent> event = ask_for_scores()) return event;
+    step.stage = Stage::kChoose;
+  }
+  if (step.stage == Stage::kChoose) {
     choose_tokens();
     step.stage = step.choices.empty() ? Stage::kFinish : Stage::kEvict;
   }
@@ -283,7 +291,6 @@ void Session::choose_tokens() {
   Step& step = *step_;
   step.choices.clear();
   step.next_choice = 0;
-  score_prompt();
   if (!policy_->evicts_in(step.layer)) return;
   const Stopwatch stopwatch(step.evict_us);
   if (shares_choices()) {
@@ -371,21 +378,19 @@ void Session::page_prompt() {
       }
     }
   }
+  const std::vector<float>& values = step.token_mass.empty() ? step.token_scores : step.token_mass;
   std::vector<int32_t> tokens(kept.size());
   float block_sum = 0;
   for (size_t slot = 0; slot < kept.front().size(); ++slot) {
     for (size_t chooser = 0; chooser < kept.size(); ++chooser) tokens[chooser] = kept[chooser][slot];
     page_token(tokens);
-    if (step.token_scores.empty()) continue;
     float score = 0;
     for (size_t chooser = 0; chooser < kept.size(); ++chooser) {
       const size_t at = chooser * step.tokens.size() + static_cast<size_t>(tokens[chooser]);
-      if (keeps_slot_values(step.layer)) {
-        const std::vector<float>& values = step.token_mass.empty() ? step.token_scores : step.token_mass;
-        layer.slot_values.push_back(values[at]);
-      }
-      score += step.token_scores[at];
+      if (keeps_slot_values(step.layer)) layer.slot_values.push_back(values[at]);
+      if (!step.token_scores.empty()) score += step.token_scores[at];
     }
+    if (step.token_scores.empty()) continue;
     block_sum += score / static_cast<float>(kept.size());
     if (!layer.cache.table().is_full()) continue;
     layer.cache.set_score(layer.cache.table().num_blocks() - 1,

@@ -64,7 +64,13 @@ std::vector<float> Session::score_prompt_of(int first_kv_head, int num_kv_heads)
   std::vector<float> scores;
   switch (policy_->evidence()) {
     case Evidence::kNone:
+      break;
     case Evidence::kCaller:
+      if (!policy_->sums_attention()) break;
+      step.token_mass.resize(static_cast<size_t>(num_tokens));
+      prompt_attention_mass_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
+                                activations_.query.data(), keys, num_tokens, num_tokens,
+                                attention_scale(config), step.token_mass.data());
       break;
     case Evidence::kNorms:
       if (is_part) part_of_others = part(activations_.value, first_kv_head, 1);
@@ -121,7 +127,7 @@ std::vector<float> Session::norm_scores(const float* keys, const float* values, 
 void Session::note_cached_token(Layer& layer) {
   if (!keeps_slot_values(step_->layer)) return;
   const int num_rows = num_choosers();
-  if (policy_->evidence() == Evidence::kAttentionMass) {
+  if (policy_->sums_attention()) {
     layer.slot_values.insert(layer.slot_values.end(), static_cast<size_t>(num_rows), 0.0F);
     return;
   }
@@ -209,39 +215,6 @@ void Session::score_blocks() {
       set_block_scores(layer, scores_of_mass(layer));
       break;
   }
-}
-
-std::optional<ScoreEvent> Session::ask_for_scores() const {
-  if (shares_choices() && step_->layer > 0) return std::nullopt;
-  std::vector<int32_t> candidates = policy_->blocks_to_score(table_view());
-  if (candidates.empty()) return std::nullopt;
-  const int layer = std::max(step_->layer, step_->scored_layer);
-  return ScoreEvent{.step_index = step_->index, .layer = layer, .candidates = std::move(candidates)};
-}
-
-void Session::take_scores(const std::vector<float>& scores) {
-  const bool asked = step_ && step_->phase == Phase::kDecode && step_->stage == Stage::kScore;
-  const std::vector<int32_t> blocks = asked ? policy_->blocks_to_score(table_view()) : std::vector<int32_t>();
-  if (blocks.empty()) {
-    throw Error("ERR_OCTAVO_ARGUMENT", "Expected a session that stopped for scores but this one did not");
-  }
-  if (scores.size() != blocks.size()) {
-    throw Error("ERR_OCTAVO_ARGUMENT", "Expected " + std::to_string(blocks.size()) +
-                                           " scores, one of each candidate, but received " +
-                                           std::to_string(scores.size()));
-  }
-  for (size_t i = 0; i < scores.size(); ++i) {
-    if (std::isnan(scores[i])) {
-      throw Error("ERR_OCTAVO_POLICY",
-                  "Expected a number as score of block " + std::to_string(blocks[i]) + " but received NaN");
-    }
-  }
-  KvCache& cache = layers_[static_cast<size_t>(std::max(step_->layer, step_->scored_layer))].cache;
-  for (size_t i = 0; i < scores.size(); ++i) cache.set_score(blocks[i], scores[i]);
-  if (means_over_layers() && ++step_->scored_layer < model_config().num_layers) return;
-  step_->scored_layer = 0;
-  if (means_over_layers()) gather_layer_scores();
-  step_->stage = Stage::kChoose;
 }
 
 // The mean over the live tokens of a block; holes are not read.

@@ -190,7 +190,8 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
   activations_.query.resize(num_tokens * config.num_query_heads * config.head_dim);
   activations_.key.resize(num_tokens * config.num_kv_heads * config.head_dim);
   activations_.value.resize(num_tokens * config.num_kv_heads * config.head_dim);
-  step.attends_in_place = step.phase == Phase::kPrefill && !scores_by_attention(policy_->evidence());
+  step.attends_in_place = step.phase == Phase::kPrefill && !scores_by_attention(policy_->evidence()) &&
+                          !policy_->sums_attention();
   activations_.attention.resize(step.attends_in_place ? 0 : activations_.query.size());
   activations_.positions.resize(num_tokens);
   for (size_t token = 0; token < num_tokens; ++token) {

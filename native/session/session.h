@@ -127,6 +127,8 @@ class Session {
   // before an eviction: what it would give if nothing went. Throws ERR_OCTAVO_PATTERN where no token or a cut
   // prompt came last.
   std::vector<float> attention_pattern(int64_t layer) const;
+  // At a stop for scores. Throws ERR_OCTAVO_ARGUMENT elsewhere, or for attention that is not summed up.
+  ScoringInputs scoring_inputs(const ScoringNeeds& needs) const;
 
  private:
   struct Layer {
@@ -205,8 +207,6 @@ class Session {
   void score_slots_by_norms(Layer& layer);
   void score_cached_tokens();
   void score_blocks();
-  std::optional<ScoreEvent> ask_for_scores() const;
-  void take_scores(const std::vector<float>& scores);
   void score_block(int layer_index, int logical_index);
   void set_block_scores(Layer& layer, const std::vector<float>& token_scores);
   std::vector<float> distinctness_of_live_keys(const KvCache& cache, int64_t num_slots) const;
@@ -215,6 +215,11 @@ class Session {
   std::vector<float> pattern_of(const KvCache& cache, const float* query, int64_t num_slots) const;
   bool serves_numerators(const KvCache& cache) const;
   void add_attention_mass();
+
+  // custom_scoring.cpp
+  int layer_asked_for() const;
+  std::optional<ScoreEvent> ask_for_scores() const;
+  void take_scores(const std::vector<float>& scores);
 
   // shared_scope.cpp
   bool shares_choices() const { return config_.policy.shared.has_value(); }

@@ -19,9 +19,7 @@ bool Session::scores_layer(int layer) const {
   return layer == 0 || config_.policy.shared != SharedBy::kLayer0;
 }
 
-bool Session::sums_attention(int layer) const {
-  return policy_->evidence() == Evidence::kAttentionMass && scores_layer(layer);
-}
+bool Session::sums_attention(int layer) const { return policy_->sums_attention() && scores_layer(layer); }
 
 // A place in the table means the same in all layers only where they hold equally much.
 void Session::require_parallel_layers() const {

@@ -6,7 +6,7 @@ import type { ModelConfig } from "../model/config.js";
 import type { Tokenizer } from "../model/tokenizer.js";
 import { anything, boolean, checkOptions, instanceOf, integer, oneOf } from "../options.js";
 import { checkBudgetFits } from "./policies/budget.js";
-import { scoreBlockOf } from "./policies/custom.js";
+import { customScoreOf } from "./policies/custom.js";
 import { full, type Policy } from "./policies/index.js";
 import { checkSampling, type SamplingOptions } from "./sampling.js";
 
@@ -117,7 +117,7 @@ export function checkPolicy(given: unknown, blockSize: number): Policy {
 			`Expected a policy made by policies.… for policy but received ${received(policy)}`,
 		);
 	}
-	scoreBlockOf(policy);
+	customScoreOf(policy);
 	if (policy.budget !== undefined) checkBudgetFits(policy.budget, blockSize);
 	return policy;
 }

@@ -10,7 +10,7 @@ import type { Trace } from "../trace/trace.js";
 import { Driver } from "./driver.js";
 import { LayerView } from "./layer-view.js";
 import type { DecodeDefaults } from "./options.js";
-import { scoreBlockOf } from "./policies/custom.js";
+import { customScoreOf } from "./policies/custom.js";
 import type { Policy } from "./policies/policy.js";
 import type { StopEvent } from "./run.js";
 import { type TokenCandidate, topTokens } from "./sampling.js";
@@ -35,8 +35,8 @@ export abstract class SessionView {
 		this.model = model;
 		const text = new StepText(model.tokenizer);
 		const textOf = (token: number, stepIndex: number) => text.add(token, stepIndex);
-		const score = scoreBlockOf(model.policy);
-		const scorer = score && makeScorer(score, (index) => this.layer(index));
+		const custom = customScoreOf(model.policy);
+		const scorer = custom && makeScorer(custom, session, (index) => this.layer(index));
 		this.driver = new Driver(session, model.metadata, textOf, scorer, parent);
 	}
 

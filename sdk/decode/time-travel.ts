@@ -5,7 +5,7 @@ import { native, OctavoError, received } from "../errors.js";
 import { anything, checkOptions, integer, optional } from "../options.js";
 import type { TraceRecorder } from "../trace/recorder.js";
 import { checkBudgetFits } from "./policies/budget.js";
-import { scoreBlockOf } from "./policies/custom.js";
+import { customScoreOf } from "./policies/custom.js";
 import type { Policy } from "./policies/policy.js";
 
 /**
@@ -100,7 +100,7 @@ export function checkFork(options: unknown, blockSize: number): { policy?: Polic
 			`Expected a policy made by policies.… for policy but received ${received(policy)}`,
 		);
 	}
-	if (policy) scoreBlockOf(policy as Policy);
+	if (policy) customScoreOf(policy as Policy);
 	const { budget } = (policy ?? {}) as Policy;
 	if (budget !== undefined) checkBudgetFits(budget, blockSize);
 	return { ...(policy ? { policy: policy as Policy } : {}), ...(seed === undefined ? {} : { seed }) };

@@ -49,7 +49,7 @@ export interface TraceMetadata {
 	/** Name of the eviction policy. */
 	policy: string;
 	/** Options of the policy as the engine got them, `budget` among them. */
-	policyOptions: Record<string, string | number | boolean | readonly number[]>;
+	policyOptions: Record<string, string | number | boolean | readonly (number | string)[]>;
 	/** Slots per block. */
 	blockSize: number;
 	/** Physical blocks in each layer's pool. */

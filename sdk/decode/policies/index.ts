@@ -1,6 +1,15 @@
 // The built-in eviction policies, as one namespace: a line for each.
 
-export { type CustomOptions, custom, type ScoreBlock } from "./custom.js";
+export {
+	type CustomBlockOptions,
+	type CustomCommonOptions,
+	type CustomOptions,
+	type CustomTokenOptions,
+	custom,
+	type Need,
+	type ScoreBlock,
+	type ScoreTokens,
+} from "./custom.js";
 export { full } from "./full.js";
 export { type H2oOptions, h2o } from "./h2o.js";
 export { type InverseKeyNormOptions, inverseKeyNorm } from "./inverse-key-norm.js";

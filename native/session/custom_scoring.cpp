@@ -120,6 +120,7 @@ ScoringInputs Session::scoring_inputs(const ScoringNeeds& needs) const {
     const Layer& layer = layers_[index];
     const BlockTable& table = layer.cache.table();
     const int64_t block_size = table.block_size();
+    std::vector<float> key(static_cast<size_t>(head_dim)), value(key);
     for (int64_t slot = 0; slot < table.num_slots(); ++slot) {
       if (table.is_dead(slot)) continue;
       const int32_t block_id = table.block_id(static_cast<int>(slot / block_size));
@@ -129,9 +130,11 @@ ScoringInputs Session::scoring_inputs(const ScoringNeeds& needs) const {
       const size_t first = inputs.key_norms.size();
       inputs.key_norms.resize(first + static_cast<size_t>(num_heads));
       inputs.value_norms.resize(first + static_cast<size_t>(num_heads));
-      for (int head = 0; head < num_heads; ++head)
-        norms(layer.cache.slot_key(slot, head), layer.cache.slot_value(slot, head), 1,
-              first + static_cast<size_t>(head));
+      for (int head = 0; head < num_heads; ++head) {
+        layer.cache.read_key(slot, head, key.data());
+        layer.cache.read_value(slot, head, value.data());
+        norms(key.data(), value.data(), 1, first + static_cast<size_t>(head));
+      }
     }
   }
   if (needs.last_query) {

@@ -41,7 +41,7 @@ export interface ScoredTokens extends Measured {
 	numTokens: number;
 	/** RoPE positions, in the order of scores. */
 	positions: Int32Array;
-	/** f32 [head_dim] of one token in a KV head, after RoPE; in decode no copy. */
+	/** f32 [head_dim] of one token in a KV head, after RoPE; in decode no copy of an f32 cache. */
 	key(token: number, kvHead: number): Float32Array;
 	/** f32 [head_dim]. */
 	value(token: number, kvHead: number): Float32Array;
@@ -151,8 +151,10 @@ export class ScoringViews {
 			requireNeed(what, this.#needs);
 			const slot = this.#measure().slots[token]!;
 			const place = slot % blockSize;
+			const tensor = this.#layer[what];
+			if (tensor.dtype !== "f32") return tensor.at((slot - place) / blockSize, kvHead, place).toFloat32();
 			const first = (((slot - place) / blockSize) * numKvHeads + kvHead) * blockSize + place;
-			return (this.#layer[what].data as Float32Array).subarray(first * headDim, (first + 1) * headDim);
+			return (tensor.data as Float32Array).subarray(first * headDim, (first + 1) * headDim);
 		};
 		return {
 			key: (token, kvHead) => row("keys", token, kvHead),

@@ -79,13 +79,22 @@ test("jupyter nbconvert --execute: a notebook with outputs, and its failure", {
 	const { cells } = JSON.parse(readFileSync(join(folder, "done.ipynb"), "utf8"));
 	assert.equal(cells[0].outputs.map((one: { text: string[] }) => one.text.join("")).join(""), "line 1\nline 2\n");
 	assert.match(cells[1].outputs[0].data["text/plain"].join(""), /Map\(1\) \{ 'a' => 1 \}/);
+	const html = spawnSync(programs.python, ["-m", "nbconvert", "--to", "html", join(folder, "done.ipynb")], {
+		env,
+		encoding: "utf8",
+		timeout,
+	});
+	assert.equal(html.status, 0, html.stderr);
+	const page = readFileSync(join(folder, "done.html"), "utf8");
+	assert.match(page, /line 1\nline 2/);
+	assert.match(page, /Map\(1\) \{/);
 	writeNotebook(join(folder, "bad.ipynb"), [`null!.x`]);
 	const failed = convert("bad.ipynb");
 	assert.notEqual(failed.status, 0);
 	assert.match(failed.stderr, /CellExecutionError/);
 });
 
-test("Notebook 6 in a browser: a cell typed and run, a table, a chart drawn offline", {
+test("Notebook 6 in a browser: a cell typed and run, a chart drawn offline, interrupt and restart", {
 	skip: missing("notebook", programs.python, programs.chromium),
 	timeout,
 }, async () => {
@@ -109,6 +118,23 @@ test("Notebook 6 in a browser: a cell typed and run, a table, a chart drawn offl
 		await page.keyboard.press("Shift+Enter");
 		const drawn = page.locator(".code_cell").nth(1).locator(".js-plotly-plot .main-svg").first();
 		await drawn.waitFor({ timeout: 60_000 });
+		// Running the last cell made a third; it loops, and the notebook's own keys interrupt it.
+		await page.keyboard.type(`console.log("looping"); while (true);`);
+		await page.keyboard.press("Control+Enter");
+		const third = page.locator(".code_cell").nth(2);
+		await third.locator(".output_stdout").waitFor({ timeout: 30_000 });
+		await page.keyboard.press("i");
+		await page.keyboard.press("i");
+		await third.locator(".output_error").waitFor({ timeout: 30_000 });
+		assert.match((await third.locator(".output_error").textContent()) ?? "", /Interrupted/);
+		await page.evaluate(
+			"new Promise((done) => { Jupyter.notebook.kernel.restart(); Jupyter.notebook.events.one('kernel_ready.Kernel', done); })",
+		);
+		await page.locator(".code_cell .CodeMirror").first().click();
+		await page.keyboard.press("Control+Enter");
+		await page.waitForFunction("Jupyter.notebook.get_cell(0).input_prompt_number === 1", undefined, {
+			timeout: 30_000,
+		});
 		if (process.env.OCTAVO_SCREENSHOTS) {
 			await page.screenshot({ path: join(process.env.OCTAVO_SCREENSHOTS, "notebook-6.png") });
 		}

@@ -57,7 +57,10 @@ export class Explained extends Error {
 	}
 }
 
-/** Remembers what every cell was made from, and explains errors by it. */
+/** Cells whose sources are kept: an error from a function of an older one shows compiled lines. */
+const maxCells = 2000;
+
+/** Remembers what recent cells were made from, and explains errors by it. */
 export class ErrorExplainer {
 	readonly #cells = new Map<string, CellSource>();
 
@@ -68,6 +71,7 @@ export class ErrorExplainer {
 	 */
 	add(label: string, code: string, script: CellScript): void {
 		this.#cells.set(script.name, { label, lines: code.split("\n"), script });
+		if (this.#cells.size > maxCells) this.#cells.delete(this.#cells.keys().next().value!);
 	}
 
 	/** The cell that a script was made from. */

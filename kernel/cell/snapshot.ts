@@ -118,11 +118,14 @@ export class SnapshotFile {
 	}
 
 	#removeOld(): void {
-		const blobs = readdirSync(this.#folder)
-			.filter((name) => /^worker-\w+\.blob$/.test(name))
+		const files = readdirSync(this.#folder)
+			.filter((name) => /^worker-\w+\.blob/.test(name))
 			.map((name) => join(this.#folder, name))
-			.map((path) => ({ path, time: statSync(path).mtimeMs }))
+			.map((path) => ({ path, time: statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0 }))
 			.sort((one, other) => other.time - one.time);
-		for (const { path } of blobs.slice(maxSnapshots)) rmSync(path, { force: true });
+		const snapshots = files.filter(({ path }) => path.endsWith(".blob"));
+		// What a kernel leaves that was killed while it made one.
+		const remains = files.filter(({ path, time }) => !path.endsWith(".blob") && Date.now() - time > lockMs);
+		for (const { path } of [...snapshots.slice(maxSnapshots), ...remains]) rmSync(path, { force: true });
 	}
 }

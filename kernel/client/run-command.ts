@@ -53,7 +53,8 @@ export async function runCommand(options: RunCommandOptions): Promise<number> {
 		if (options.server === undefined) {
 			server = await OctavoServer.start({
 				root: dirname(resolve(options.notebook)),
-				kernelEnv: options.kernelEnv ?? {},
+				// What a script runs is no part of the user's history.
+				kernelEnv: { OCTAVO_HISTORY: "0", ...options.kernelEnv },
 				log: (text) => {
 					kernelLog = (kernelLog + text).slice(-keptLogLength);
 				},

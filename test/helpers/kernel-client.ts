@@ -135,7 +135,7 @@ export class KernelClient {
 		const argv = options.argv ?? [process.execPath, mainPath, "kernel", "--connection-file", "{connection_file}"];
 		const [command, ...rest] = argv.map((part) => part.replace("{connection_file}", file));
 		// A test that is killed takes its kernel along, and each has a history of its own.
-		const own = { JPY_PARENT_PID: String(process.pid), JUPYTER_DATA_DIR: temporary };
+		const own = { JPY_PARENT_PID: String(process.pid), OCTAVO_HISTORY: "0", JUPYTER_DATA_DIR: temporary };
 		const env = { ...process.env, ...own, ...options.env };
 		const child = spawn(command!, rest, { cwd: folder, env, stdio: ["ignore", "ignore", "pipe"] });
 		const client = new KernelClient(child, folder, temporary, key);

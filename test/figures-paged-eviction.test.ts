@@ -18,7 +18,8 @@ after(() => model.close());
 test("accuracy by budget: the control and the full cache stand on it, and KeyDiff finds what it is known to find", async () => {
 	const { rows, table, chart } = await figures.accuracyByBudget(model, { budgets: [64], numPrompts: 12 });
 	const at = (policy: string) => rows.find((row) => row.policy === policy)!;
-	assert.equal(rows.length, figures.contenders.length + 1);
+	assert.equal(rows.length, figures.contenders.length + 2);
+	assert.ok(at("oracle").score >= at("full").score - 0.1 && at("oracle").over_random_low! > 0.3);
 	assert.equal(table.numRows, rows.length);
 	assert.ok(at("full").score >= 0.98 && at("full").budget === null && at("full").over_random === null);
 	assert.deepEqual([at("random").over_random, at("random").over_random_low, at("random").over_random_high], [0, 0, 0]);

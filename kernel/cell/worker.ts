@@ -26,6 +26,8 @@ const warmRounds = 20;
 const warmPauseMs = 15;
 
 const startedFromSnapshot = "octavoSnapshot" in globalThis;
+// A process from a snapshot begins without this, and then no error has a stack.
+Error.stackTraceLimit ??= 10;
 const reallyExit = process.exit.bind(process);
 let numRequests = 0;
 const outbox = new Outbox();

@@ -1,4 +1,4 @@
-// Accuracy by budget on a stand-in task, every policy beside the full cache and the random control.
+// Accuracy by budget on a stand-in task, every policy beside the full cache, an oracle and the random control.
 
 import { accuracy } from "../../chart/accuracy.js";
 import { full } from "../../decode/policies/index.js";
@@ -6,7 +6,7 @@ import type { Model } from "../../load-model.js";
 import { lookup, needle, type RecallPrompt, recall } from "../../model/tasks/index.js";
 import { checkOptions } from "../../options.js";
 import type { PaperFigure } from "../result.js";
-import { type Contender, contenders } from "./contenders.js";
+import { type Contender, contenders, oracle } from "./contenders.js";
 import { type ExperimentOptions, evaluate, runCases } from "./evaluate.js";
 import { experimentChecks, measuredOn } from "./options.js";
 import { type Point, pointsOf, pointTable, type Sample } from "./points.js";
@@ -49,7 +49,7 @@ export interface AccuracyByBudgetOptions extends ExperimentOptions {
 	budgets?: readonly number[];
 	/** Slots a block. Default 8. */
 	blockSize?: number;
-	/** Policies beside the full cache. Default: all that evict, and the random control. */
+	/** Policies beside the full cache. Default: an oracle, all that evict, and the random control. */
 	policies?: readonly Contender[];
 }
 
@@ -69,22 +69,25 @@ export async function accuracyByBudget(
 	const standIn = standIns[task];
 	const budgets = checked.budgets ?? standIn.budgets;
 	const seeds = Array.from({ length: numPrompts }, (_, i) => firstSeed + i);
-	const cases = seeds.flatMap((seed) => [
-		{ seed, name: "full", budget: undefined, policy: full() },
-		...(checked.policies ?? contenders).flatMap((contender) =>
-			budgets.map((budget) => ({ seed, name: contender.name, budget, policy: contender.policy(budget, seed) })),
-		),
-	]);
+	const cases = seeds.flatMap((seed) => {
+		const prompt = standIn.prompt(seed);
+		return [
+			{ seed, prompt, name: "full", budget: undefined, policy: full() },
+			...(checked.policies ?? [oracle, ...contenders]).flatMap(({ name, policy }) =>
+				budgets.map((budget) => ({ seed, prompt, name, budget, policy: policy(budget, seed, prompt) })),
+			),
+		];
+	});
 	const samples = await runCases(
 		cases,
-		({ seed, name, budget, policy }): Sample => ({
+		({ seed, prompt, name, budget, policy }): Sample => ({
 			task,
 			policy: name,
 			budget,
 			blockSize,
 			seed,
 			setting: "",
-			...evaluate(model, standIn.prompt(seed), { policy, blockSize, seed }),
+			...evaluate(model, prompt, { policy, blockSize, seed }),
 		}),
 		checked,
 	);
@@ -93,7 +96,7 @@ export async function accuracyByBudget(
 		samples.map(({ policy, budget, score }) => ({ policy, score, ...(budget === undefined ? {} : { budget }) })),
 		{
 			title: `Accuracy by budget: ${task}`,
-			caption: `${standIn.description}; questions after eviction, blocks of ${blockSize}. ${measuredOn(model)}`,
+			caption: `${standIn.description}; questions after eviction, blocks of ${blockSize}. The oracle knows what will be asked. ${measuredOn(model)}`,
 		},
 	);
 	const name = `accuracy-${task}`;

@@ -42,15 +42,18 @@ export async function accuracyByBlockSize(model: Model, options: BlockSizeOption
 	);
 	const samples = await runCases(
 		cases,
-		({ seed, blockSize, contender: { name, policy } }): Sample => ({
-			task: "recall",
-			setting: "",
-			policy: name,
-			budget: name === "full" ? undefined : budget,
-			blockSize,
-			seed,
-			...evaluate(model, standIns.recall.prompt(seed), { policy: policy(budget, seed), blockSize, seed }),
-		}),
+		({ seed, blockSize, contender: { name, policy } }): Sample => {
+			const prompt = standIns.recall.prompt(seed);
+			return {
+				task: "recall",
+				setting: "",
+				policy: name,
+				budget: name === "full" ? undefined : budget,
+				blockSize,
+				seed,
+				...evaluate(model, prompt, { policy: policy(budget, seed, prompt), blockSize, seed }),
+			};
+		},
 		checked,
 	);
 	const points = pointsOf(samples);

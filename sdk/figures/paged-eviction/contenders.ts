@@ -3,13 +3,14 @@
 
 import * as policies from "../../decode/policies/index.js";
 import type { Policy } from "../../decode/policies/policy.js";
+import type { RecallPrompt } from "../../model/tasks/index.js";
 
 /** A policy under comparison. */
 export interface Contender {
 	/** Name in tables and legends. */
 	readonly name: string;
-	/** Makes it for a budget; `seed` is the prompt's, for policies that draw. */
-	policy(budget: number, seed: number): Policy;
+	/** Makes it for a budget; `seed` is the prompt's, for policies that draw, and the prompt is for those that cheat. */
+	policy(budget: number, seed: number, prompt: RecallPrompt): Policy;
 }
 
 /** Name of the control that evicts by chance. */
@@ -26,6 +27,25 @@ export const contenders: readonly Contender[] = [
 	{ name: "tova", policy: (budget) => policies.tova({ budget }) },
 	{ name: randomControl, policy: (budget, seed) => policies.random({ budget, seed }) },
 ];
+
+/**
+ * Knows what will be asked: keeps the records that the questions name, each with the token after it, and then what is
+ * recent. No policy can know that; it says what a budget would be enough for. Without the token after a record recall-tiny
+ * finds its first value and loses the second: that is where it looks for it.
+ */
+export const oracle: Contender = {
+	name: "oracle",
+	policy(budget, _, { records, queries }) {
+		const starts = queries.map(({ recordIndex }) => records[recordIndex]!.position);
+		const needed = new Set(starts.flatMap((start) => [0, 1, 2, 3, 4].map((offset) => start + offset)));
+		return policies.custom({
+			budget,
+			granularity: "token",
+			needs: ["positions"],
+			score: ({ positions }) => Float32Array.from(positions, (position) => position + (needed.has(position) ? 1e6 : 0)),
+		});
+	},
+};
 
 /** What becomes of the slots of tokens that leave one by one in decode, beside whole blocks and a cache that grows. */
 export const layouts: readonly Contender[] = [

@@ -47,15 +47,18 @@ export async function needleByDepth(model: Model, options: NeedleByDepthOptions 
 	);
 	const samples = await runCases(
 		cases,
-		({ depth, seed, contender: { name, policy } }): Sample => ({
-			task: "needle",
-			setting: depth.toFixed(2),
-			policy: name,
-			budget: name === "full" ? undefined : budget,
-			blockSize,
-			seed,
-			...evaluate(model, needle({ seed, depth, filler: "markov" }), { policy: policy(budget, seed), blockSize, seed }),
-		}),
+		({ depth, seed, contender: { name, policy } }): Sample => {
+			const prompt = needle({ seed, depth, filler: "markov" });
+			return {
+				task: "needle",
+				setting: depth.toFixed(2),
+				policy: name,
+				budget: name === "full" ? undefined : budget,
+				blockSize,
+				seed,
+				...evaluate(model, prompt, { policy: policy(budget, seed, prompt), blockSize, seed }),
+			};
+		},
 		checked,
 	);
 	const points = pointsOf(samples);

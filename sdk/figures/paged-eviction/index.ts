@@ -15,7 +15,7 @@ import { zeroedOrEvicted } from "./zeroed.js";
 
 export type { AccuracyByBudgetOptions, TaskName } from "./accuracy.js";
 export type { BlockSizeOptions } from "./block-size.js";
-export { type Contender, contenders } from "./contenders.js";
+export { type Contender, contenders, layouts, oracle } from "./contenders.js";
 export type { NeedleByDepthOptions } from "./depth.js";
 export type { ExperimentOptions } from "./evaluate.js";
 export type { MemoryOverTimeOptions, MemoryPoint } from "./memory-over-time.js";
@@ -50,7 +50,7 @@ export type Experiment = (model: Model, options?: ExperimentOptions) => Promise<
  * import { figures, loadModel } from "octavo";
  * const model = await loadModel();
  * const { table, chart } = await figures.accuracyByBudget(model, { task: "needle", budgets: [64], numPrompts: 4 });
- * console.log(chart.title, table.numRows);   // Accuracy by budget: needle 9
+ * console.log(chart.title, table.numRows);   // Accuracy by budget: needle 10
  * console.log(figures.pagedEviction.length);   // 14
  * ```
  */

@@ -68,8 +68,9 @@ export async function memoryOverTime(
 	const runs = await runCases(
 		all,
 		({ name, policy }): MemoryPoint[] => {
-			using session = model.session({ blockSize, policy: policy(budget, seed), seed, recordBlocks: false });
-			session.prefillSync(recall({ seed, filler: "markov" }).context);
+			const prompt = recall({ seed, filler: "markov" });
+			using session = model.session({ blockSize, policy: policy(budget, seed, prompt), seed, recordBlocks: false });
+			session.prefillSync(prompt.context);
 			session.runSync({ maxTokens: numTokens, endTokens: [] });
 			const points: MemoryPoint[] = [];
 			const { numLayers } = model.config;

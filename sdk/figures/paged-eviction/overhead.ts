@@ -4,6 +4,7 @@ import { colors, escapeText, finish, grey, round } from "../../chart/theme.js";
 import { full } from "../../decode/policies/index.js";
 import { engineInfo } from "../../engine.js";
 import type { Model } from "../../load-model.js";
+import { recall } from "../../model/tasks/index.js";
 import { checkOptions, integer } from "../../options.js";
 import { type PaperFigure, rowTable } from "../result.js";
 import { type Contender, contenders } from "./contenders.js";
@@ -77,12 +78,13 @@ export async function evictionOverhead(
 	});
 	const { budget, blockSize, numTokens, firstSeed: seed } = checked;
 	const all = [{ name: "full", policy: () => full() }, ...(checked.policies ?? contenders)];
+	const task = recall({ seed });
 	const prompt = Int32Array.from({ length: 128 }, (_, i) => (i * 7919 + seed) % model.config.vocabSize);
 	const rows = await runCases(
 		all,
 		({ name, policy }): OverheadPoint => {
 			const repeats = Array.from({ length: numRepeats }, () => {
-				using session = model.session({ blockSize, policy: policy(budget, seed), seed, recordBlocks: false });
+				using session = model.session({ blockSize, policy: policy(budget, seed, task), seed, recordBlocks: false });
 				session.prefillSync(prompt);
 				session.runSync({ maxTokens: numTokens, endTokens: [] });
 				return [...session.trace.table("steps")].slice(1);

@@ -5,7 +5,7 @@ import type { Figure } from "../../chart/figure.js";
 import { colors, escapeText, finish, round } from "../../chart/theme.js";
 import type { Policy } from "../../decode/policies/policy.js";
 import type { Model } from "../../load-model.js";
-import { recall } from "../../model/tasks/index.js";
+import { type RecallPrompt, recall } from "../../model/tasks/index.js";
 import { checkOptions, integer } from "../../options.js";
 import type { PaperFigure } from "../result.js";
 import { type ExperimentOptions, evaluate, runCases } from "./evaluate.js";
@@ -18,7 +18,7 @@ export interface Variant {
 	readonly setting: string;
 	/** Name on the axis. */
 	readonly name: string;
-	policy(budget: number, seed: number): Policy;
+	policy(budget: number, seed: number, prompt: RecallPrompt): Policy;
 	/** The prompt ends with the question. Default: it is asked after eviction. */
 	readonly questionAware?: boolean;
 	/** Tokens of the context that are prefilled; the others are decoded. Default: all. */
@@ -51,21 +51,24 @@ export async function runVariants(
 	);
 	const samples = await runCases(
 		cases,
-		({ seed, variant }): Sample => ({
-			task: "recall",
-			setting: variant.setting,
-			policy: variant.name,
-			budget,
-			blockSize,
-			seed,
-			...evaluate(model, recall({ seed, numQueries: 1, filler: "markov" }), {
-				policy: variant.policy(budget, seed),
+		({ seed, variant }): Sample => {
+			const prompt = recall({ seed, numQueries: 1, filler: "markov" });
+			return {
+				task: "recall",
+				setting: variant.setting,
+				policy: variant.name,
+				budget,
 				blockSize,
 				seed,
-				questionAware: variant.questionAware ?? false,
-				...(variant.numPrefilled === undefined ? {} : { numPrefilled: variant.numPrefilled }),
-			}),
-		}),
+				...evaluate(model, prompt, {
+					policy: variant.policy(budget, seed, prompt),
+					blockSize,
+					seed,
+					questionAware: variant.questionAware ?? false,
+					...(variant.numPrefilled === undefined ? {} : { numPrefilled: variant.numPrefilled }),
+				}),
+			};
+		},
 		checked,
 	);
 	const points = pointsOf(samples);

@@ -157,15 +157,14 @@ inline float max_lane(Vec value) {
 #endif
 }
 
-// e^x with a relative error below 1.5e-7; 0 below -87.3, +infinity above 88.7, NaN for NaN.
-inline Vec exponential(Vec x) {
-  constexpr float kLowest = -87.33654f, kHighest = 88.72283f;
-  const Vec clamped_low = x < kLowest ? splat(kLowest) : x;
-  const Vec clamped = clamped_low > kHighest ? splat(kHighest) : clamped_low;
-  // x = n·ln 2 + r with |r| <= ln 2 / 2. Adding and subtracting 1.5·2^23 rounds to the nearest integer.
-  const Vec shifted = clamped * 1.44269504f + 12582912.0f;
+constexpr float kLowestExponent = -87.33654f, kHighestExponent = 88.72283f;  // e^x is a normal number between
+
+// e^r, where x = n·ln 2 + r with |r| <= ln 2 / 2. `shifted` gets n + 1.5·2^23: adding that rounds to the
+// nearest integer, which its bits then show.
+inline Vec exponential_fraction(Vec x, Vec& shifted) {
+  shifted = x * 1.44269504f + 12582912.0f;
   const Vec n = shifted - 12582912.0f;
-  const Vec r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
+  const Vec r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
   Vec p = splat(1.98412698e-4f);
   p = p * r + 1.38888889e-3f;
   p = p * r + 8.33333333e-3f;
@@ -173,14 +172,31 @@ inline Vec exponential(Vec x) {
   p = p * r + 1.66666667e-1f;
   p = p * r + 0.5f;
   p = p * r + 1.0f;
-  p = p * r + 1.0f;
+  return p * r + 1.0f;
+}
+
+// e^x with a relative error below 1.5e-7; 0 below -87.3, +infinity above 88.7, NaN for NaN.
+inline Vec exponential(Vec x) {
+  const Vec clamped_low = x < kLowestExponent ? splat(kLowestExponent) : x;
+  const Vec clamped = clamped_low > kHighestExponent ? splat(kHighestExponent) : clamped_low;
+  Vec shifted;
+  const Vec p = exponential_fraction(clamped, shifted);
   // 2^n in two factors: n reaches 128, where one exponent field would overflow.
-  const IntVec exponent = (IntVec)shifted - 0x4B400000;  // the integer n, from the bits of the shifted number
+  const IntVec exponent = (IntVec)shifted - 0x4B400000;
   const IntVec half = exponent >> 1;
   const Vec scaled = p * (Vec)((half + 127) << 23) * (Vec)((exponent - half + 127) << 23);
-  const Vec low_cut = x < kLowest ? splat(0.0f) : scaled;
-  const Vec high_cut = x > kHighest ? splat(__builtin_inff()) : low_cut;
+  const Vec low_cut = x < kLowestExponent ? splat(0.0f) : scaled;
+  const Vec high_cut = x > kHighestExponent ? splat(__builtin_inff()) : low_cut;
   return x == x ? high_cut : x;
+}
+
+// exponential() of x that are at most 0, or NaN, in fewer instructions: n is in [-126, 0], one exponent
+// field, and NaN goes through by itself.
+inline Vec exponential_of_negative(Vec x) {
+  Vec shifted;
+  const Vec p = exponential_fraction(x < kLowestExponent ? splat(kLowestExponent) : x, shifted);
+  const Vec scaled = p * (Vec)(((IntVec)shifted - (0x4B400000 - 127)) << 23);
+  return x < kLowestExponent ? splat(0.0f) : scaled;
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 // cache comes twice as fast from memory and has no such digits to keep: a tile is accumulated in fp32.
 #include "ops/paged_attention_simd.h"
 
+#include <type_traits>
+
 #include "core/simd_vector.h"
 #include "core/slot_bits.h"
 
@@ -48,21 +50,29 @@ void locate(const PagedSplit& split, Slots& slots) {
     const int64_t base =
         (split.block_table[block] * static_cast<int64_t>(split.num_kv_heads) + split.kv_head) *
         split.block_size;
-    for (; offset < split.block_size && i < slots.num_known; ++offset, ++i)
-      slots.offsets[i] = (base + offset) * split.head_dim;
+    const int in_block = split.block_size - offset, left_known = slots.num_known - i;
+    const int count = in_block < left_known ? in_block : left_known;
+    for (int j = 0; j < count; ++j) slots.offsets[i + j] = (base + offset + j) * split.head_dim;
+    i += count;
   }
 }
 
-template <typename Element>
-inline void prefetch_row(const Element* row, int head_dim) {
+// A head dimension that the compiler knows, so that it unrolls loops over it; others are passed as an int.
+template <int kValue>
+struct Fixed {
+  constexpr operator int() const { return kValue; }
+};
+
+template <typename Element, typename Dim>
+inline void prefetch_row(const Element* row, Dim head_dim) {
   constexpr int kLineElements = 64 / sizeof(Element);
   for (int i = 0; i < head_dim; i += kLineElements) __builtin_prefetch(row + i, 0, 3);
 }
 
 // logits[head][slot] = query[head] · key[slot], four slots at a time. `logits` has room for a multiple of
 // four slots.
-template <int kHeads, typename Element>
-inline void dot_four(const float* query, int head_dim, const Element* const* keys, float* logits) {
+template <int kHeads, typename Dim, typename Element>
+inline void dot_four(const float* query, Dim head_dim, const Element* const* keys, float* logits) {
   Vec sums[kHeads][4] = {};
   int i = 0;
   for (; i + kLanes <= head_dim; i += kLanes) {
@@ -122,9 +132,9 @@ inline void add_to(double* weighted, Vec sum) {
 
 // weighted[head][i] += the sum over slots of probability[head][slot] · value[slot][i], for kVectors vectors
 // of elements from `element` on.
-template <int kHeads, int kVectors, typename Element>
+template <int kHeads, int kVectors, typename Dim, typename Element>
 inline void accumulate(const typename Accumulation<Element>::Number* probabilities,
-                       const Element* value_cache, const int64_t* offsets, int num_slots, int head_dim,
+                       const Element* value_cache, const int64_t* offsets, int num_slots, Dim head_dim,
                        int element, const Upcoming<Element>& upcoming, double* weighted) {
   using Vector = typename Accumulation<Element>::Vector;
   constexpr int kStep = sizeof(Vector) / sizeof(typename Accumulation<Element>::Number);
@@ -132,30 +142,37 @@ inline void accumulate(const typename Accumulation<Element>::Number* probabiliti
   for (int slot = 0; slot < num_slots; ++slot) {
     if (slot < upcoming.count) prefetch_row(upcoming.cache + upcoming.offsets[slot], head_dim);
     const Element* value = value_cache + offsets[slot] + element;
-    Vector widened[kVectors];
+    Vector factors[kHeads];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) widened[v] = Accumulation<Element>::load_value(value + v * kStep);
+    for (int head = 0; head < kHeads; ++head) factors[head] = splat(probabilities[head * kTile + slot]);
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      const Vector widened = Accumulation<Element>::load_value(value + v * kStep);
 #pragma GCC unroll 4
-    for (int head = 0; head < kHeads; ++head) {
-      const Vector factor = splat(probabilities[head * kTile + slot]);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sums[head][v] += factor * widened[v];
+      for (int head = 0; head < kHeads; ++head) sums[head][v] += factors[head] * widened;
     }
   }
 #pragma GCC unroll 4
   for (int head = 0; head < kHeads; ++head)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v)
       add_to(weighted + head * head_dim + element + v * kStep, sums[head][v]);
 }
 
-template <int kHeads, typename Element>
+template <int kHeads, typename Dim, typename Element>
 inline void accumulate_all(const typename Accumulation<Element>::Number* probabilities,
-                           const Element* value_cache, const int64_t* offsets, int num_slots, int head_dim,
+                           const Element* value_cache, const int64_t* offsets, int num_slots, Dim head_dim,
                            Upcoming<Element> upcoming, double* weighted) {
   constexpr int kStep =
       sizeof(typename Accumulation<Element>::Vector) / sizeof(typename Accumulation<Element>::Number);
   int element = 0;
+  // As many accumulators as leave registers for a value and the heads' factors.
+  constexpr int kMany = OCTAVO_SIMD_BYTES == 64 && kHeads <= 3 ? 8 : 4;
+  for (; element + kMany * kStep <= head_dim; element += kMany * kStep) {
+    accumulate<kHeads, kMany>(probabilities, value_cache, offsets, num_slots, head_dim, element, upcoming,
+                              weighted);
+    upcoming.count = 0;
+  }
   for (; element + 4 * kStep <= head_dim; element += 4 * kStep) {
     accumulate<kHeads, 4>(probabilities, value_cache, offsets, num_slots, head_dim, element, upcoming,
                           weighted);
@@ -173,18 +190,31 @@ inline void accumulate_all(const typename Accumulation<Element>::Number* probabi
                                                widen(value_cache[offsets[slot] + element]);
 }
 
+// By halves: sum() adds one lane after another.
+inline double sum_of(DoubleVec value) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_pd((__m512d)value);
+#else
+  return sum(value);
+#endif
+}
+inline double sum_of(Vec value) { return sum(value); }
+
 // Replaces a tile's logits by probabilities relative to the running maximum, rescaling what was summed
 // before.
-template <typename Number>
-void renew_maximum(float* logits, int num_slots, float scale, int head_dim, float& maximum,
-                   double& sum_so_far, double* weighted, Number* probabilities) {
+template <typename Number, typename Dim>
+inline void renew_maximum(float* logits, int num_slots, float scale, Dim head_dim, float& maximum,
+                          double& sum_so_far, double* weighted, Number* probabilities) {
+  using Sum = std::conditional_t<sizeof(Number) == sizeof(float), Vec, DoubleVec>;
   constexpr float kInfinity = __builtin_inff();
+  constexpr int kVectors = kTile / kLanes;
   for (int slot = num_slots; slot < kTile; ++slot) logits[slot] = -kInfinity;
+  Vec scaled[kVectors];
   Vec largest = splat(-kInfinity);
-  for (int i = 0; i < kTile; i += kLanes) {
-    const Vec scaled = load(logits + i) * scale;
-    store(logits + i, scaled);
-    largest = scaled > largest ? scaled : largest;
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    scaled[v] = load(logits + v * kLanes) * scale;
+    largest = scaled[v] > largest ? scaled[v] : largest;
   }
   const float tile_maximum = max_lane(largest);
   if (tile_maximum > maximum) {
@@ -193,18 +223,23 @@ void renew_maximum(float* logits, int num_slots, float scale, int head_dim, floa
     for (int i = 0; i < head_dim; ++i) weighted[i] *= correction;
     maximum = tile_maximum;
   }
-  DoubleVec tile_sum{};
-  for (int i = 0; i < kTile; i += kLanes) {
-    const Vec numerators = exponential(load(logits + i) - maximum);
-    store(logits + i, numerators);
-    if constexpr (sizeof(Number) == sizeof(float)) store(probabilities + i, numerators);
-    for (int j = i; j < i + kLanes; j += kDoubleLanes) {
-      const DoubleVec widened = load_widened(logits + j);
-      if constexpr (sizeof(Number) == sizeof(double)) store(probabilities + j, widened);
-      tile_sum += widened;
+  Sum tile_sum{};
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    const Vec numerators = exponential_of_negative(scaled[v] - maximum);
+    store(logits + v * kLanes, numerators);
+    if constexpr (sizeof(Number) == sizeof(float)) {
+      store(probabilities + v * kLanes, numerators);
+      tile_sum += numerators;
+    } else {
+      for (int i = v * kLanes; i < (v + 1) * kLanes; i += kDoubleLanes) {
+        const DoubleVec widened = load_widened(logits + i);
+        store(probabilities + i, widened);
+        tile_sum += widened;
+      }
     }
   }
-  sum_so_far += sum(tile_sum);
+  sum_so_far += sum_of(tile_sum);
 }
 
 inline void keep_numerators(const SplitNumerators& to, int head, int first_slot, int num_slots,
@@ -214,10 +249,10 @@ inline void keep_numerators(const SplitNumerators& to, int head, int first_slot,
   to.tile_maxima[head * to.maxima_stride + first_slot / kTile] = maximum;
 }
 
-template <int kHeads, typename Element>
-inline void attend_tile(const PagedSplit& split, const Slots& slots, int tile_begin, int tile_end,
-                        int first_head, float* maxima, double* sums, double* weighted) {
-  const int head_dim = split.head_dim, num_slots = tile_end - tile_begin;
+template <int kHeads, typename Element, typename Dim>
+inline void attend_tile(const PagedSplit& split, Dim head_dim, const Slots& slots, int tile_begin,
+                        int tile_end, int first_head, float* maxima, double* sums, double* weighted) {
+  const int num_slots = tile_end - tile_begin;
   const int64_t* offsets = slots.offsets + tile_begin;
   const float* query = split.query + first_head * head_dim;
   const Element* const key_cache = static_cast<const Element*>(split.key_cache);
@@ -264,8 +299,8 @@ inline void attend_tile(const PagedSplit& split, const Slots& slots, int tile_be
   }
 }
 
-template <typename Element>
-void attend(const PagedSplit& split, float* maxima, double* sums, double* weighted) {
+template <typename Element, typename Dim>
+void attend_dim(const PagedSplit& split, Dim head_dim, float* maxima, double* sums, double* weighted) {
   Slots slots;
   locate(split, slots);
   for (int head = 0; head < split.group_size; ++head) {
@@ -278,18 +313,30 @@ void attend(const PagedSplit& split, float* maxima, double* sums, double* weight
     for (int head = 0; head < split.group_size; head += kHeadsMax) {
       switch (split.group_size - head) {
         case 1:
-          attend_tile<1, Element>(split, slots, begin, end, head, maxima, sums, weighted);
+          attend_tile<1, Element>(split, head_dim, slots, begin, end, head, maxima, sums, weighted);
           break;
         case 2:
-          attend_tile<2, Element>(split, slots, begin, end, head, maxima, sums, weighted);
+          attend_tile<2, Element>(split, head_dim, slots, begin, end, head, maxima, sums, weighted);
           break;
         case 3:
-          attend_tile<3, Element>(split, slots, begin, end, head, maxima, sums, weighted);
+          attend_tile<3, Element>(split, head_dim, slots, begin, end, head, maxima, sums, weighted);
           break;
         default:
-          attend_tile<4, Element>(split, slots, begin, end, head, maxima, sums, weighted);
+          attend_tile<4, Element>(split, head_dim, slots, begin, end, head, maxima, sums, weighted);
       }
     }
+  }
+}
+
+template <typename Element>
+void attend(const PagedSplit& split, float* maxima, double* sums, double* weighted) {
+  switch (split.head_dim) {
+    case 64:
+      return attend_dim<Element>(split, Fixed<64>{}, maxima, sums, weighted);
+    case 128:
+      return attend_dim<Element>(split, Fixed<128>{}, maxima, sums, weighted);
+    default:
+      return attend_dim<Element>(split, split.head_dim, maxima, sums, weighted);
   }
 }
 

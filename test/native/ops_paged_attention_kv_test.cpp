@@ -49,7 +49,8 @@ double relative_l2(const std::vector<float>& actual, const std::vector<double>& 
 }
 
 const std::vector<PagedAttentionShape> kShapes = {{4, 2, 32, 16},  {12, 4, 64, 16}, {6, 2, 40, 8},
-                                                  {8, 1, 128, 32}, {3, 3, 18, 1},   {10, 2, 6, 5}};
+                                                  {8, 1, 128, 32}, {3, 3, 18, 1},   {10, 2, 6, 5},
+                                                  {6, 2, 96, 16},  {3, 1, 128, 16}};
 
 }  // namespace
 

@@ -43,7 +43,7 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env, platform = pro
 
 /** The snapshot of one installation: whether there is one, and how to make it. */
 export class SnapshotFile {
-	readonly #flags: readonly string[];
+	readonly #buildFlags: readonly string[];
 	readonly #folder = cacheFolder();
 	readonly #file: string;
 	#refused = process.env.OCTAVO_SNAPSHOT === "0";
@@ -51,12 +51,13 @@ export class SnapshotFile {
 
 	/** @param flags the worker's flags of Node.js: a snapshot fits those it was made with */
 	constructor(flags: readonly string[]) {
-		this.#flags = flags;
+		// Made with this one, and started with it again, a process would count it twice, and check after all.
+		this.#buildFlags = flags.filter((flag) => flag !== "--no-force-async-hooks-checks");
 		const stamps = [process.execPath, typescriptPath, entry].map((path) => {
 			const { size, mtimeMs } = statSync(path);
 			return [path, size, mtimeMs];
 		});
-		const key = JSON.stringify([process.version, process.arch, process.platform, flags, stamps]);
+		const key = JSON.stringify([process.version, process.arch, process.platform, flags, this.#buildFlags, stamps]);
 		this.#file = join(this.#folder, `worker-${createHash("sha256").update(key).digest("hex").slice(0, 24)}.blob`);
 	}
 
@@ -101,7 +102,7 @@ export class SnapshotFile {
 	}
 
 	#build(input: string, made: string): Promise<boolean> {
-		const args = [...this.#flags, "--snapshot-blob", made, "--build-snapshot", entry, input];
+		const args = [...this.#buildFlags, "--snapshot-blob", made, "--build-snapshot", entry, input];
 		const builder = spawn(process.execPath, args, { stdio: "ignore" });
 		this.#builder = builder;
 		return new Promise((resolve) => {

@@ -74,7 +74,7 @@ async function repeat(count: number, run: (index: number) => Promise<unknown>): 
 
 async function measure({ argv, line, complete, importing, html, lines }: Contender): Promise<Measured> {
 	const start = performance.now();
-	const kernel = await KernelClient.start(argv === undefined ? { folder } : { folder, argv });
+	const kernel = await KernelClient.start(argv === undefined ? { folder } : { folder, argv, isPeer: true });
 	try {
 		await kernel.execute("1");
 		const startToFirstCell = performance.now() - start;

@@ -124,7 +124,7 @@ export function escapeText(text: string): string {
 	return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 
-// A legend above the plot breaks into rows, which plotly leaves no room for. Widths are those of the narrowest figure that is drawn well.
+// A legend above the plot breaks into rows, which plotly leaves no room for. Estimated for a figure 960 pixels wide.
 function legendRows(data: readonly PlotlyTrace[]): number {
 	const names = data.filter(({ showlegend, name }) => showlegend !== false && typeof name === "string");
 	const width = names.reduce((sum, { name }) => sum + 46 + 6.8 * (name as string).length, 0);

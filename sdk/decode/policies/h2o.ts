@@ -1,5 +1,5 @@
-// H2O: heavy hitters and recent tokens stay. Each step computes its attention once more to sum it up, and a prompt does so
-// for all its queries: the dearest of the policies.
+// H2O: heavy hitters and recent tokens stay. Each step sums up what attention computed anyway; a prompt computes it once
+// more for all its queries, and so does a step over a cache with holes or heads of their own.
 
 import { anything, boolean, checkOptions, integer, optional } from "../../options.js";
 import { checkBudget } from "./budget.js";

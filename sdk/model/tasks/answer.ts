@@ -20,7 +20,8 @@ export interface Answer {
 }
 
 /**
- * Feeds the question, reads two greedy predictions, and feeds the right answer, so that a mistake does not mislead later questions.
+ * Feeds the question, reads two greedy predictions, and feeds the right answer, so that a mistake does not mislead later
+ * questions.
  */
 export function answer(session: Answerer, query: RecallQuery): Answer {
 	const predict = (): number => session.topTokens(1)[0]!.token;

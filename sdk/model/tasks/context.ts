@@ -1,5 +1,5 @@
-// What the tasks of recall-tiny share: its vocabulary, records hidden in a context, and questions about them. Keys and values of a
-// context are all different symbols.
+// What the tasks of recall-tiny share: its vocabulary, records hidden in a context, and questions about them. Keys and
+// values of a context are all different symbols.
 
 import type { SeededRandom } from "./random.js";
 

@@ -1,5 +1,5 @@
-// Records without filler, as in a JSON object of random keys and values: every token matters, so no policy can win once the budget is
-// below the context. A check that an evaluation is sane, since a score far above the share kept would be wrong.
+// Records without filler, as in a JSON object of random keys and values: every token matters, so whatever is evicted is
+// missed. It checks an evaluation: a score far above the share kept would mean that evicted tokens were seen.
 
 import { checkOptions, integer } from "../../options.js";
 import { askAbout, drawSymbols, layOut, type RecallPrompt } from "./context.js";

@@ -154,28 +154,34 @@ class Session {
   void complete_step();
   void roll_back_step();
 
-  // layer_step.cpp: each runs the current layer to its end, or to a stop.
+  // layer_step.cpp: each of the first two runs the current layer to its end, or to a stop.
   std::optional<Event> decode_layer(const StopConditions& stop);
   std::optional<Event> prefill_layer(const StopConditions& stop);
+  Stage stage_after_full(bool is_full) const;
   void project();
   void end_projection();
-  void attend();
   std::optional<NanEvent> require_finite(const StopConditions& stop);
-  Stage stage_after_full(bool is_full) const;
-  TableView table_view() const;
-  void choose_block();
-  void drop_block();
-  void decide_on_block(int chosen);
-  void choose_tokens();
-  void choose_tokens_here();
-  PromptView prompt_view(const float* scores, std::optional<int> kv_head) const;
-  void attend_prompt();
-  float* attention_rows();  // [num_tokens, num_query_heads, head_dim]
-  void page_prompt();
-  void page_token(const std::vector<int32_t>& tokens);
+  void attend();
   void finish_layer(int64_t first_token);
   std::optional<Event> end_layer(const StopConditions& stop);
   bool announces(bool wanted, const StopConditions& stop);
+
+  // prompt_step.cpp
+  void choose_tokens();
+  void choose_tokens_here();
+  PromptView prompt_view(const float* scores, std::optional<int> kv_head) const;
+  float* attention_rows();  // [num_tokens, num_query_heads, head_dim]
+  void attend_prompt();
+  void page_prompt();
+  void page_token(const std::vector<int32_t>& tokens);
+
+  // block_step.cpp
+  TableView table_view() const;
+  void choose_block();
+  void decide_on_block(int chosen);
+  void drop_block();
+
+  // eviction_events.cpp
   std::optional<Event> announce_evictions(const StopConditions& stop);
   EvictEvent evict_event(size_t index) const;
   void note_eviction(EvictEvent event, bool decided_by_user, bool freed);

@@ -13,7 +13,8 @@ import {
 	zeroOffload,
 	zeroOffloadAsync,
 } from "../sdk/train/schedule/index.js";
-import { publishedConfiguration, tinyConfiguration } from "./helpers/training.js";
+import { publishedConfiguration } from "../sdk/train/schedule/published-models.js";
+import { tinyConfiguration } from "./helpers/training.js";
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 const bytesOf = ({ device, host }: MemoryPrediction, place: "device" | "host", what: string): number =>

@@ -29,7 +29,8 @@ import {
 	zeroOffloadAsync,
 } from "../sdk/train/schedule/index.js";
 import { predecessors } from "../sdk/train/schedule/order.js";
-import { publishedConfiguration, publishedSizes, tinyConfiguration } from "./helpers/training.js";
+import { publishedConfiguration, publishedSizes } from "../sdk/train/schedule/published-models.js";
+import { tinyConfiguration } from "./helpers/training.js";
 
 const [h100, a100] = profiles as [Profile, Profile];
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

@@ -7,12 +7,13 @@ import { checkSchedule, findProblems, type ProblemKind } from "../sdk/train/sche
 import { deepOptimizerStates } from "../sdk/train/schedule/deep-optimizer-states.js";
 import { octavo } from "../sdk/train/schedule/octavo.js";
 import { onDevice } from "../sdk/train/schedule/on-device.js";
+import { publishedConfiguration } from "../sdk/train/schedule/published-models.js";
 import type { Schedule, Task } from "../sdk/train/schedule/task.js";
 import { twinflow } from "../sdk/train/schedule/twinflow.js";
 import { zeroOffload } from "../sdk/train/schedule/zero-offload.js";
 import { zeroOffloadAsync } from "../sdk/train/schedule/zero-offload-async.js";
 import { runOnce, seeded } from "./helpers/schedule-runner.js";
-import { publishedConfiguration, tinyConfiguration } from "./helpers/training.js";
+import { tinyConfiguration } from "./helpers/training.js";
 
 function soundSchedules(): Schedule[] {
 	const configurations = [

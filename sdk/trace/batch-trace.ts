@@ -5,6 +5,7 @@ import type { Table } from "apache-arrow";
 import { OctavoError, received } from "../errors.js";
 import { type BatchTableName, batchSchema, batchTableNames } from "./batch-schema.js";
 import { summarize } from "./batch-summary.js";
+import { checkMetadata } from "./check-metadata.js";
 import {
 	columnsFromTable,
 	type PlainColumns,
@@ -31,6 +32,15 @@ export interface BatchMetadata {
 	/** Sequences that run at once, at most. */
 	readonly maxSequences: number;
 }
+
+const metadataFields = {
+	version: "text",
+	model: "text",
+	engine: "text",
+	blockSize: "number",
+	numBlocks: "number",
+	maxSequences: "number",
+} as const satisfies Record<keyof BatchMetadata, string>;
 
 /** A table of a batch's trace. */
 export type BatchTable = Table;
@@ -69,7 +79,7 @@ export class BatchTrace {
 	 * @throws {OctavoError} ERR_OCTAVO_TRACE for columns that do not fit `batchSchema`, or metadata that lacks a field
 	 */
 	static from(columns: BatchColumns, metadata: BatchMetadata): BatchTrace {
-		checkMetadata(metadata);
+		checkMetadata(metadata, metadataFields);
 		const make = (name: BatchTableName, given: PlainColumns) =>
 			tableFromColumns(name, batchSchema[name], given, metadata);
 		const requests = make("requests", columns.requests);
@@ -122,18 +132,5 @@ export class BatchTrace {
 		const { model, blockSize, numBlocks } = this.metadata;
 		const rows = batchTableNames.map((name) => `${name}: ${this.#tables[name].numRows}`).join(", ");
 		return { "text/plain": `Batch on ${model}, ${numBlocks} blocks of ${blockSize} a layer (rows: ${rows})` };
-	}
-}
-
-const texts = ["version", "model", "engine"] as const;
-const numbers = ["blockSize", "numBlocks", "maxSequences"] as const;
-
-function checkMetadata(metadata: BatchMetadata | undefined): void {
-	for (const name of [...texts, ...numbers]) {
-		const value: unknown = metadata?.[name];
-		const isText = (texts as readonly string[]).includes(name);
-		if (isText ? typeof value === "string" : Number.isFinite(value)) continue;
-		const expected = `${isText ? "a string" : "a finite number"} for ${name} in the trace's metadata`;
-		throw new OctavoError("ERR_OCTAVO_TRACE", `Expected ${expected} but received ${received(value)}`);
 	}
 }

@@ -3,6 +3,7 @@
 
 import type { Table } from "apache-arrow";
 import { OctavoError, received } from "../errors.js";
+import { checkMetadata } from "./check-metadata.js";
 import { type IterationTableName, iterationSchema, iterationTableNames } from "./iteration-schema.js";
 import {
 	columnsFromTable,
@@ -35,6 +36,17 @@ export interface IterationMetadata {
 	readonly numRanks: number;
 }
 
+const metadataFields = {
+	planner: "text",
+	profile: "text",
+	hardware: "text",
+	origin: "text",
+	iterationUs: "number",
+	deviceBytes: "number",
+	hostBytes: "number",
+	numRanks: "number",
+} as const satisfies Record<keyof IterationMetadata, string>;
+
 /** Columns of all tables of an iteration's trace. */
 export type IterationColumns = Readonly<Record<IterationTableName, PlainColumns>>;
 
@@ -66,7 +78,7 @@ export class IterationTrace {
 	 * @throws {OctavoError} ERR_OCTAVO_TRACE for columns that do not fit `iterationSchema`, or metadata that lacks a field
 	 */
 	static from(columns: IterationColumns, metadata: IterationMetadata): IterationTrace {
-		checkMetadata(metadata);
+		checkMetadata(metadata, metadataFields);
 		const tables = iterationTableNames.map((name) => [
 			name,
 			tableFromColumns(name, iterationSchema[name], columns[name], metadata),
@@ -124,18 +136,5 @@ export class IterationTrace {
 		const rows = iterationTableNames.map((name) => `${name}: ${this.#tables[name].numRows}`).join(", ");
 		const text = `Iteration of ${planner}, ${origin} on ${profile}: ${(iterationUs / 1e3).toFixed(1)} ms (rows: ${rows})`;
 		return { "text/plain": text };
-	}
-}
-
-const texts = ["planner", "profile", "hardware", "origin"] as const;
-const numbers = ["iterationUs", "deviceBytes", "hostBytes", "numRanks"] as const;
-
-function checkMetadata(metadata: IterationMetadata | undefined): void {
-	for (const name of [...texts, ...numbers]) {
-		const value: unknown = metadata?.[name];
-		const isText = (texts as readonly string[]).includes(name);
-		if (isText ? typeof value === "string" : Number.isFinite(value)) continue;
-		const expected = `${isText ? "a string" : "a finite number"} for ${name} in the trace's metadata`;
-		throw new OctavoError("ERR_OCTAVO_TRACE", `Expected ${expected} but received ${received(value)}`);
 	}
 }

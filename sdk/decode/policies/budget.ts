@@ -3,6 +3,12 @@
 
 import { OctavoError, received } from "../../errors.js";
 
+/** The option of every policy that evicts in decode. */
+export interface BudgetOptions {
+	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
+	budget: number;
+}
+
 /**
  * @throws {OctavoError} ERR_OCTAVO_BUDGET unless `budget` is a positive whole number
  */

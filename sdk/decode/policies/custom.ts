@@ -4,9 +4,9 @@
 import { types } from "node:util";
 import type { PolicySpec } from "../../../native/addon.js";
 import { OctavoError, received } from "../../errors.js";
-import { anything, type Check, checkOptions, oneOf } from "../../options.js";
+import { type Check, checkOptions, oneOf } from "../../options.js";
 import type { ScoredBlock, ScoredTokens } from "../scored-view.js";
-import { checkBudget } from "./budget.js";
+import { type BudgetOptions, checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 import { checkTokenForm, type TokenFormOptions, tokenFormChecks } from "./token-form.js";
@@ -26,9 +26,7 @@ export type ScoreTokens = (tokens: ScoredTokens) => ArrayLike<number>;
 export type Need = NonNullable<PolicySpec["needs"]>[number] | "keys" | "values" | "positions";
 
 /** Options of `policies.custom` that both forms share. */
-export interface CustomCommonOptions extends ScopeOptions {
-	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
-	budget: number;
+export interface CustomCommonOptions extends BudgetOptions, ScopeOptions {
 	/** What the function reads. Default: keys, values and positions. */
 	needs?: readonly Need[];
 }
@@ -115,7 +113,7 @@ export function custom(options: CustomBlockOptions): Policy;
 export function custom(options: CustomTokenOptions): Policy;
 export function custom(options: CustomOptions): Policy {
 	const { granularity, needs, score, ...checked } = checkOptions("policies.custom", options, {
-		budget: anything,
+		budget: checkBudget,
 		granularity: oneOf(["block", "token"], "block"),
 		needs: needsCheck,
 		score: scoreCheck,
@@ -137,7 +135,6 @@ export function custom(options: CustomOptions): Policy {
 	const policy = makePolicy({
 		name: "custom",
 		...placed,
-		budget: checkBudget(checked.budget),
 		granularity: granularity === "token" ? granularity : undefined,
 		needs: asked.length > 0 ? Object.freeze(asked) : undefined,
 	});

@@ -1,8 +1,8 @@
 // H2O: heavy hitters and recent tokens stay. Each step sums up what attention computed anyway; a prompt computes it once
 // more for all its queries, and so does a step over a cache with holes or heads of their own.
 
-import { anything, boolean, checkOptions, integer, optional } from "../../options.js";
-import { checkBudget } from "./budget.js";
+import { boolean, checkOptions, integer, optional } from "../../options.js";
+import { type BudgetOptions, checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { fullPrefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 import {
@@ -14,9 +14,7 @@ import {
 } from "./token-form.js";
 
 /** Options of `policies.h2o`. */
-export interface H2oOptions extends ScopeOptions, TokenFormOptions, HeadsOptions {
-	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
-	budget: number;
+export interface H2oOptions extends BudgetOptions, ScopeOptions, TokenFormOptions, HeadsOptions {
 	/**
 	 * Newest tokens that stay whatever their scores, from 1 to `budget - blockSize`; as blocks in whole ones, rounded
 	 * down, at least one. Default: half the budget.
@@ -43,7 +41,7 @@ export interface H2oOptions extends ScopeOptions, TokenFormOptions, HeadsOptions
 export function h2o(options: H2oOptions): Policy {
 	const checked = withScope(
 		checkOptions("policies.h2o", options, {
-			budget: anything,
+			budget: checkBudget,
 			normalised: boolean(false),
 			recent: optional(integer(1, 2 ** 31 - 1, 1)),
 			...tokenFormChecks,
@@ -57,6 +55,5 @@ export function h2o(options: H2oOptions): Policy {
 		name: "h2o",
 		...checked,
 		normalised: checked.normalised || undefined,
-		budget: checkBudget(checked.budget),
 	});
 }

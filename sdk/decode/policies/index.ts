@@ -1,5 +1,6 @@
 // The built-in eviction policies, as one namespace: a line for each.
 
+export type { BudgetOptions } from "./budget.js";
 export {
 	type CustomBlockOptions,
 	type CustomCommonOptions,
@@ -20,4 +21,5 @@ export { type RandomOptions, random } from "./random.js";
 export type { PrefillAttentionOptions, Scope, ScopeOptions } from "./scope.js";
 export { type SnapKvOptions, snapKv } from "./snap-kv.js";
 export { type StreamingLlmOptions, streamingLlm } from "./streaming-llm.js";
+export type { HeadsOptions, TokenFormOptions } from "./token-form.js";
 export { type TovaOptions, tova } from "./tova.js";

@@ -1,8 +1,8 @@
 // Inverse key L2-norm: the shortest keys stay, as they draw the most attention. Needs no attention probabilities.
 
 import { OctavoError, received } from "../../errors.js";
-import { anything, checkOptions, optional } from "../../options.js";
-import { checkBudget } from "./budget.js";
+import { checkOptions, optional } from "../../options.js";
+import { type BudgetOptions, checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 import {
@@ -14,9 +14,12 @@ import {
 } from "./token-form.js";
 
 /** Options of `policies.inverseKeyNorm`. */
-export interface InverseKeyNormOptions extends ScopeOptions, PrefillAttentionOptions, TokenFormOptions, HeadsOptions {
-	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
-	budget: number;
+export interface InverseKeyNormOptions
+	extends BudgetOptions,
+		ScopeOptions,
+		PrefillAttentionOptions,
+		TokenFormOptions,
+		HeadsOptions {
 	/** Layers that keep everything, and so grow. Default: none; the paper's code skips 0 and 1. */
 	skipLayers?: readonly number[];
 }
@@ -34,7 +37,7 @@ export interface InverseKeyNormOptions extends ScopeOptions, PrefillAttentionOpt
 export function inverseKeyNorm(options: InverseKeyNormOptions): Policy {
 	const checked = withScope(
 		checkOptions("policies.inverseKeyNorm", options, {
-			budget: anything,
+			budget: checkBudget,
 			skipLayers: optional(layers),
 			...tokenFormChecks,
 			scope,
@@ -43,7 +46,7 @@ export function inverseKeyNorm(options: InverseKeyNormOptions): Policy {
 		}),
 	);
 	checkTokenForm("policies.inverseKeyNorm", checked);
-	return makePolicy({ name: "inverse-key-norm", ...checked, budget: checkBudget(checked.budget) });
+	return makePolicy({ name: "inverse-key-norm", ...checked });
 }
 
 function layers(value: unknown, name: string): readonly number[] {

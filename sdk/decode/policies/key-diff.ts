@@ -1,7 +1,7 @@
 // KeyDiff: keys that point away from the mean direction of all live keys stay. Needs no attention probabilities.
 
-import { anything, checkOptions } from "../../options.js";
-import { checkBudget } from "./budget.js";
+import { checkOptions } from "../../options.js";
+import { type BudgetOptions, checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 import {
@@ -13,10 +13,12 @@ import {
 } from "./token-form.js";
 
 /** Options of `policies.keyDiff`. */
-export interface KeyDiffOptions extends ScopeOptions, PrefillAttentionOptions, TokenFormOptions, HeadsOptions {
-	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
-	budget: number;
-}
+export interface KeyDiffOptions
+	extends BudgetOptions,
+		ScopeOptions,
+		PrefillAttentionOptions,
+		TokenFormOptions,
+		HeadsOptions {}
 
 /**
  * Keeps tokens by minus the cosine between their key and the mean direction of all live keys of a KV head, averaged over
@@ -32,7 +34,7 @@ export interface KeyDiffOptions extends ScopeOptions, PrefillAttentionOptions, T
 export function keyDiff(options: KeyDiffOptions): Policy {
 	const checked = withScope(
 		checkOptions("policies.keyDiff", options, {
-			budget: anything,
+			budget: checkBudget,
 			...tokenFormChecks,
 			scope,
 			prefillAttention,
@@ -40,5 +42,5 @@ export function keyDiff(options: KeyDiffOptions): Policy {
 		}),
 	);
 	checkTokenForm("policies.keyDiff", checked);
-	return makePolicy({ name: "key-diff", ...checked, budget: checkBudget(checked.budget) });
+	return makePolicy({ name: "key-diff", ...checked });
 }

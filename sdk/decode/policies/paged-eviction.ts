@@ -2,16 +2,14 @@
 // is the method's face, its options and their defaults.
 
 import type { PolicySpec } from "../../../native/addon.js";
-import { anything, checkOptions, oneOf } from "../../options.js";
-import { checkBudget } from "./budget.js";
+import { checkOptions, oneOf } from "../../options.js";
+import { type BudgetOptions, checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 import { checkTokenForm, type HeadsOptions, headsChecks } from "./token-form.js";
 
 /** Options of `policies.pagedEviction`. */
-export interface PagedEvictionOptions extends HeadsOptions, ScopeOptions, PrefillAttentionOptions {
-	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
-	budget: number;
+export interface PagedEvictionOptions extends BudgetOptions, HeadsOptions, ScopeOptions, PrefillAttentionOptions {
 	/** A token's score, reduced over KV heads; higher is kept. Default `value-key-ratio`: the mean of ‖V‖₂ / ‖K‖₂. */
 	score?: NonNullable<PolicySpec["score"]>;
 	/** Blocks that may go in decode: all unprotected ones, or the oldest three of them. Default `global`. */
@@ -35,7 +33,7 @@ export interface PagedEvictionOptions extends HeadsOptions, ScopeOptions, Prefil
 export function pagedEviction(options: PagedEvictionOptions): Policy {
 	const checked = withScope(
 		checkOptions("policies.pagedEviction", options, {
-			budget: anything,
+			budget: checkBudget,
 			score: oneOf(
 				["value-key-ratio", "value-key-ratio-of-means", "value-norm", "inverse-key-norm", "key-value-norm-sum"],
 				"value-key-ratio",
@@ -48,5 +46,5 @@ export function pagedEviction(options: PagedEvictionOptions): Policy {
 		}),
 	);
 	checkTokenForm("policies.pagedEviction", checked);
-	return makePolicy({ name: "paged-eviction", ...checked, budget: checkBudget(checked.budget) });
+	return makePolicy({ name: "paged-eviction", ...checked });
 }

@@ -1,7 +1,7 @@
 // The control: evicts at random among what PagedEviction might evict. A method that does not beat it has shown nothing.
 
-import { anything, checkOptions, integer, optional } from "../../options.js";
-import { checkBudget } from "./budget.js";
+import { checkOptions, integer, optional } from "../../options.js";
+import { type BudgetOptions, checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 import {
@@ -13,9 +13,12 @@ import {
 } from "./token-form.js";
 
 /** Options of `policies.random`. */
-export interface RandomOptions extends ScopeOptions, PrefillAttentionOptions, TokenFormOptions, HeadsOptions {
-	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
-	budget: number;
+export interface RandomOptions
+	extends BudgetOptions,
+		ScopeOptions,
+		PrefillAttentionOptions,
+		TokenFormOptions,
+		HeadsOptions {
 	/** Key of the counter-based generator, from 0 to 2^53 - 1. Default: the session's seed. */
 	seed?: number;
 }
@@ -30,7 +33,7 @@ export interface RandomOptions extends ScopeOptions, PrefillAttentionOptions, To
 export function random(options: RandomOptions): Policy {
 	const checked = withScope(
 		checkOptions("policies.random", options, {
-			budget: anything,
+			budget: checkBudget,
 			seed: optional(integer(0, Number.MAX_SAFE_INTEGER, 0)),
 			...tokenFormChecks,
 			scope,
@@ -39,5 +42,5 @@ export function random(options: RandomOptions): Policy {
 		}),
 	);
 	checkTokenForm("policies.random", checked);
-	return makePolicy({ name: "random", ...checked, budget: checkBudget(checked.budget) });
+	return makePolicy({ name: "random", ...checked });
 }

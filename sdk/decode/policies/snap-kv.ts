@@ -1,7 +1,7 @@
 // SnapKV: the prompt's last queries choose what of it stays. It cuts the prompt only: in decode the cache grows.
 
 import { OctavoError, received } from "../../errors.js";
-import { anything, checkOptions, integer, oneOf, optional } from "../../options.js";
+import { checkOptions, integer, oneOf, optional } from "../../options.js";
 import { checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { fullPrefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
@@ -40,7 +40,7 @@ const oddWidth = (value: unknown, name: string) => {
 export function snapKv(options: SnapKvOptions): Policy {
 	const checked = withScope(
 		checkOptions("policies.snapKv", options, {
-			budget: anything,
+			budget: checkBudget,
 			window: optional(integer(1, 2 ** 31 - 1, 1)),
 			poolingWidth: optional(oddWidth),
 			pooling: optional(oneOf(["avg", "max"], "avg")),
@@ -50,5 +50,5 @@ export function snapKv(options: SnapKvOptions): Policy {
 		}),
 	);
 	checkTokenForm("policies.snapKv", checked);
-	return makePolicy({ name: "snap-kv", ...checked, budget: checkBudget(checked.budget) });
+	return makePolicy({ name: "snap-kv", ...checked });
 }

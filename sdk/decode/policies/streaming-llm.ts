@@ -1,15 +1,13 @@
 // StreamingLLM: the first tokens (the attention sinks) and the most recent ones stay. Needs no scores.
 
-import { anything, checkOptions, integer, oneOf, optional } from "../../options.js";
-import { checkBudget } from "./budget.js";
+import { checkOptions, integer, oneOf, optional } from "../../options.js";
+import { type BudgetOptions, checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { type PrefillAttentionOptions, prefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 import { checkTokenForm, type TokenFormOptions, tokenFormChecks } from "./token-form.js";
 
 /** Options of `policies.streamingLlm`. */
-export interface StreamingLlmOptions extends ScopeOptions, PrefillAttentionOptions, TokenFormOptions {
-	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
-	budget: number;
+export interface StreamingLlmOptions extends BudgetOptions, ScopeOptions, PrefillAttentionOptions, TokenFormOptions {
 	/**
 	 * First tokens that stay; they leave at least a block of the budget. As blocks: whole ones, and they leave two.
 	 * Default: one block; as tokens 4, or a block where that is less.
@@ -35,7 +33,7 @@ export interface StreamingLlmOptions extends ScopeOptions, PrefillAttentionOptio
 export function streamingLlm(options: StreamingLlmOptions): Policy {
 	const checked = withScope(
 		checkOptions("policies.streamingLlm", options, {
-			budget: anything,
+			budget: checkBudget,
 			sinks: optional(integer(0, 2 ** 31 - 1, 0)),
 			positions: optional(oneOf(["original", "reassigned"], "original")),
 			...tokenFormChecks,
@@ -44,5 +42,5 @@ export function streamingLlm(options: StreamingLlmOptions): Policy {
 		}),
 	);
 	checkTokenForm("policies.streamingLlm", checked);
-	return makePolicy({ name: "streaming-llm", ...checked, budget: checkBudget(checked.budget) });
+	return makePolicy({ name: "streaming-llm", ...checked });
 }

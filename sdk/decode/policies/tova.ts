@@ -1,16 +1,14 @@
 // TOVA: what the newest query attends to least goes. Computes that query's attention once more when a block is full.
 
 import { OctavoError } from "../../errors.js";
-import { anything, boolean, checkOptions, optional } from "../../options.js";
-import { checkBudget } from "./budget.js";
+import { boolean, checkOptions, optional } from "../../options.js";
+import { type BudgetOptions, checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { fullPrefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 import { checkTokenForm, type TokenFormOptions, tokenFormChecks } from "./token-form.js";
 
 /** Options of `policies.tova`. */
-export interface TovaOptions extends ScopeOptions, TokenFormOptions {
-	/** KV tokens kept per sequence and layer; a multiple of the session's `blockSize`, at least three blocks. */
-	budget: number;
+export interface TovaOptions extends BudgetOptions, ScopeOptions, TokenFormOptions {
 	/** Only with tokens: whether the newest tokens (of a prompt its last block's) stay whatever their scores. Default true. */
 	protectNewest?: boolean;
 }
@@ -29,7 +27,7 @@ export interface TovaOptions extends ScopeOptions, TokenFormOptions {
 export function tova(options: TovaOptions): Policy {
 	const checked = withScope(
 		checkOptions("policies.tova", options, {
-			budget: anything,
+			budget: checkBudget,
 			protectNewest: optional(boolean(true)),
 			...tokenFormChecks,
 			scope,
@@ -44,5 +42,5 @@ export function tova(options: TovaOptions): Policy {
 			`Expected ${expected} for protectNewest of policies.tova but received false`,
 		);
 	}
-	return makePolicy({ name: "tova", ...checked, budget: checkBudget(checked.budget) });
+	return makePolicy({ name: "tova", ...checked });
 }

@@ -1,15 +1,15 @@
 // Accuracy by budget on a stand-in task, every policy beside the full cache, an oracle and the random control.
 
 import { accuracy } from "../../chart/accuracy.js";
-import { full } from "../../decode/policies/index.js";
 import type { Model } from "../../load-model.js";
 import { lookup, needle, type RecallPrompt, recall } from "../../model/tasks/index.js";
-import { checkOptions } from "../../options.js";
+import { checkOptions, integer, oneOf } from "../../options.js";
 import type { PaperFigure } from "../result.js";
-import { type Contender, contenders, oracle } from "./contenders.js";
-import { type ExperimentOptions, evaluate, runCases } from "./evaluate.js";
-import { experimentChecks, measuredOn } from "./options.js";
-import { type Point, pointsOf, pointTable, type Sample } from "./points.js";
+import { besideFull, type Contender, contenders, fullCache, oracle } from "./contenders.js";
+import { type ExperimentOptions, runCases } from "./evaluate.js";
+import { axisList, contenderList, measuredOn, promptSeeds, sharedChecks } from "./options.js";
+import { type Point, pointsOf, pointTable } from "./points.js";
+import { sampleOf } from "./sample.js";
 
 /** A stand-in task: its prompts, and budgets below their length. */
 export interface StandIn {
@@ -64,33 +64,25 @@ export async function accuracyByBudget(
 	model: Model,
 	options: AccuracyByBudgetOptions = {},
 ): Promise<PaperFigure<Point>> {
-	const checked = checkOptions("figures.accuracyByBudget()", options, experimentChecks(24));
-	const { task, blockSize, numPrompts, firstSeed } = checked;
+	const checked = checkOptions("figures.accuracyByBudget()", options, {
+		...sharedChecks(24),
+		task: oneOf(["recall", "needle", "lookup"], "recall"),
+		blockSize: integer(1, 256, 8),
+		budgets: axisList,
+		policies: contenderList,
+	});
+	const { task, blockSize } = checked;
 	const standIn = standIns[task];
 	const budgets = checked.budgets ?? standIn.budgets;
-	const seeds = Array.from({ length: numPrompts }, (_, i) => firstSeed + i);
-	const cases = seeds.flatMap((seed) => {
+	const all = besideFull(checked.policies ?? [oracle, ...contenders]);
+	const cases = promptSeeds(checked).flatMap((seed) => {
 		const prompt = standIn.prompt(seed);
-		return [
-			{ seed, prompt, name: "full", budget: undefined, policy: full() },
-			...(checked.policies ?? [oracle, ...contenders]).flatMap(({ name, policy }) =>
-				budgets.map((budget) => ({ seed, prompt, name, budget, policy: policy(budget, seed, prompt) })),
-			),
-		];
+		// The full cache is the same at every budget.
+		return all.flatMap((contender) =>
+			(contender === fullCache ? budgets.slice(0, 1) : budgets).map((budget) => ({ seed, prompt, contender, budget })),
+		);
 	});
-	const samples = await runCases(
-		cases,
-		({ seed, prompt, name, budget, policy }): Sample => ({
-			task,
-			policy: name,
-			budget,
-			blockSize,
-			seed,
-			setting: "",
-			...evaluate(model, prompt, { policy, blockSize, seed }),
-		}),
-		checked,
-	);
+	const samples = await runCases(cases, (each) => sampleOf(model, { ...each, task, setting: "", blockSize }), checked);
 	const points = pointsOf(samples);
 	const chart = accuracy(
 		samples.map(({ policy, budget, score }) => ({ policy, score, ...(budget === undefined ? {} : { budget }) })),

@@ -1,15 +1,15 @@
 // The paper's ablation of the block size, on the recall task at one budget that all sizes divide.
 
-import { full } from "../../decode/policies/index.js";
 import type { Model } from "../../load-model.js";
 import { checkOptions, integer } from "../../options.js";
 import type { PaperFigure } from "../result.js";
 import { standIns } from "./accuracy.js";
-import { type Contender, contenders } from "./contenders.js";
-import { type ExperimentOptions, evaluate, runCases } from "./evaluate.js";
+import { besideFull, type Contender, contenders } from "./contenders.js";
+import { type ExperimentOptions, runCases } from "./evaluate.js";
 import { matrixChart } from "./matrix-chart.js";
-import { budgetList, contenderList, measuredOn, sharedChecks } from "./options.js";
-import { type Point, pointsOf, pointTable, type Sample } from "./points.js";
+import { axisList, contenderList, measuredOn, promptSeeds, sharedChecks } from "./options.js";
+import { type Point, pointsOf, pointTable } from "./points.js";
+import { sampleOf } from "./sample.js";
 
 /** Options of `accuracyByBlockSize`. */
 export interface BlockSizeOptions extends ExperimentOptions {
@@ -32,28 +32,18 @@ export async function accuracyByBlockSize(model: Model, options: BlockSizeOption
 	const checked = checkOptions("figures.accuracyByBlockSize()", options, {
 		...sharedChecks(20),
 		budget: integer(1, 2 ** 31 - 1, 96),
-		blockSizes: budgetList,
+		blockSizes: axisList,
 		policies: contenderList,
 	});
-	const { budget, blockSizes = [8, 16, 32], numPrompts, firstSeed } = checked;
-	const all = [{ name: "full", policy: () => full() }, ...(checked.policies ?? contenders)];
-	const cases = Array.from({ length: numPrompts }, (_, i) => firstSeed + i).flatMap((seed) =>
+	const { budget, blockSizes = [8, 16, 32], numPrompts } = checked;
+	const all = besideFull(checked.policies ?? contenders);
+	const cases = promptSeeds(checked).flatMap((seed) =>
 		blockSizes.flatMap((blockSize) => all.map((contender) => ({ seed, blockSize, contender }))),
 	);
 	const samples = await runCases(
 		cases,
-		({ seed, blockSize, contender: { name, policy } }): Sample => {
-			const prompt = standIns.recall.prompt(seed);
-			return {
-				task: "recall",
-				setting: "",
-				policy: name,
-				budget: name === "full" ? undefined : budget,
-				blockSize,
-				seed,
-				...evaluate(model, prompt, { policy: policy(budget, seed, prompt), blockSize, seed }),
-			};
-		},
+		(each) =>
+			sampleOf(model, { ...each, task: "recall", setting: "", budget, prompt: standIns.recall.prompt(each.seed) }),
 		checked,
 	);
 	const points = pointsOf(samples);

@@ -3,6 +3,7 @@
 
 import * as policies from "../../decode/policies/index.js";
 import type { Policy } from "../../decode/policies/policy.js";
+import { OctavoError } from "../../errors.js";
 import type { RecallPrompt } from "../../model/tasks/index.js";
 
 /** A policy under comparison. */
@@ -15,6 +16,9 @@ export interface Contender {
 
 /** Name of the control that evicts by chance. */
 export const randomControl = "random";
+
+/** Evicts nothing: what every policy is measured beside. */
+export const fullCache: Contender = { name: "full", policy: () => policies.full() };
 
 /** Every policy that evicts, as by default: prompts token by token, decode block by block. */
 export const contenders: readonly Contender[] = [
@@ -49,7 +53,7 @@ export const oracle: Contender = {
 
 /** What becomes of the slots of tokens that leave one by one in decode, beside whole blocks and a cache that grows. */
 export const layouts: readonly Contender[] = [
-	{ name: "full", policy: () => policies.full() },
+	fullCache,
 	{ name: "snap-kv", policy: (budget) => policies.snapKv({ budget }) },
 	{ name: "paged-eviction", policy: (budget) => policies.pagedEviction({ budget }) },
 	...(["mask", "compact", "recycle"] as const).map((holes) => ({
@@ -57,3 +61,15 @@ export const layouts: readonly Contender[] = [
 		policy: (budget: number) => policies.keyDiff({ budget, granularity: "token", holes }),
 	})),
 ];
+
+/**
+ * The full cache, then the others.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_OPTION for another contender with its name, as their points would be taken together
+ */
+export function besideFull(others: readonly Contender[]): readonly Contender[] {
+	const evicting = others.filter((contender) => contender !== fullCache);
+	if (evicting.every(({ name }) => name !== fullCache.name)) return [fullCache, ...evicting];
+	const expected = `contenders beside the one named "${fullCache.name}" for policies`;
+	throw new OctavoError("ERR_OCTAVO_OPTION", `Expected ${expected} but received another of that name`);
+}

@@ -1,15 +1,15 @@
 // Where in the prompt does a policy forget? A needle at each depth, one row a policy.
 
-import { full } from "../../decode/policies/index.js";
 import type { Model } from "../../load-model.js";
 import { needle } from "../../model/tasks/index.js";
 import { checkOptions, integer } from "../../options.js";
 import type { PaperFigure } from "../result.js";
-import { type Contender, contenders } from "./contenders.js";
-import { type ExperimentOptions, evaluate, runCases } from "./evaluate.js";
+import { besideFull, type Contender, contenders } from "./contenders.js";
+import { type ExperimentOptions, runCases } from "./evaluate.js";
 import { matrixChart } from "./matrix-chart.js";
-import { contenderList, measuredOn, sharedChecks } from "./options.js";
-import { type Point, pointsOf, pointTable, type Sample } from "./points.js";
+import { contenderList, measuredOn, promptSeeds, sharedChecks } from "./options.js";
+import { type Point, pointsOf, pointTable } from "./points.js";
+import { sampleOf } from "./sample.js";
 
 /** Options of `needleByDepth`. */
 export interface NeedleByDepthOptions extends ExperimentOptions {
@@ -37,27 +37,18 @@ export async function needleByDepth(model: Model, options: NeedleByDepthOptions 
 		numDepths: integer(2, 124, 9),
 		policies: contenderList,
 	});
-	const { budget, blockSize, numDepths, numPrompts, firstSeed } = checked;
+	const { budget, blockSize, numDepths, numPrompts } = checked;
 	const depths = Array.from({ length: numDepths }, (_, i) => i / (numDepths - 1));
-	const all = [{ name: "full", policy: () => full() }, ...(checked.policies ?? contenders)];
+	const all = besideFull(checked.policies ?? contenders);
 	const cases = depths.flatMap((depth) =>
-		Array.from({ length: numPrompts }, (_, i) => firstSeed + i).flatMap((seed) =>
-			all.map((contender) => ({ depth, seed, contender })),
-		),
+		promptSeeds(checked).flatMap((seed) => all.map((contender) => ({ depth, seed, contender }))),
 	);
 	const samples = await runCases(
 		cases,
-		({ depth, seed, contender: { name, policy } }): Sample => {
+		({ depth, seed, contender }) => {
 			const prompt = needle({ seed, depth, filler: "markov" });
-			return {
-				task: "needle",
-				setting: depth.toFixed(2),
-				policy: name,
-				budget: name === "full" ? undefined : budget,
-				blockSize,
-				seed,
-				...evaluate(model, prompt, { policy: policy(budget, seed, prompt), blockSize, seed }),
-			};
+			const setting = depth.toFixed(2);
+			return sampleOf(model, { task: "needle", setting, contender, budget, blockSize, seed, prompt });
 		},
 		checked,
 	);

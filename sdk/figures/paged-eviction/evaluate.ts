@@ -35,15 +35,19 @@ export interface Outcome {
 	allocatedTokens: number;
 }
 
+/** How a prompt comes in. */
+export interface Asking {
+	/** The prompt ends with its first question, so that the policy sees it before it evicts. Default: asked after. */
+	readonly questionAware?: boolean | undefined;
+	/** Tokens of the context that are prefilled; the others come in one by one, so that decode evicts. Default: all. */
+	readonly numPrefilled?: number | undefined;
+}
+
 /** Under what a prompt is asked about. */
-export interface Conditions {
+export interface Conditions extends Asking {
 	policy: Policy;
 	blockSize: number;
 	seed: number;
-	/** The prompt ends with its first question, so that the policy sees it before it evicts. Default: asked after. */
-	questionAware?: boolean;
-	/** Tokens of the context that are prefilled; the others come in one by one, so that decode evicts. Default: all. */
-	numPrefilled?: number;
 }
 
 /** Prefills a prompt, which evicts, and asks its questions. */

@@ -4,20 +4,14 @@
 import { escapeText, finish, palette, round } from "../../chart/theme.js";
 import type { Model } from "../../load-model.js";
 import { recall } from "../../model/tasks/index.js";
-import { checkOptions, integer } from "../../options.js";
+import { checkOptions } from "../../options.js";
 import { type PaperFigure, rowTable } from "../result.js";
 import { type Contender, layouts } from "./contenders.js";
-import { type ExperimentOptions, runCases } from "./evaluate.js";
-import { contenderList, sharedChecks } from "./options.js";
+import { runCases } from "./evaluate.js";
+import { type SequenceOptions, sequenceChecks } from "./options.js";
 
 /** Options of `memoryOverTime`. */
-export interface MemoryOverTimeOptions extends Omit<ExperimentOptions, "numPrompts"> {
-	/** KV tokens kept a layer. Default 64. */
-	budget?: number;
-	/** Slots a block. Default 8. */
-	blockSize?: number;
-	/** Tokens decoded after a prompt of 128. Default 256. */
-	numTokens?: number;
+export interface MemoryOverTimeOptions extends SequenceOptions {
 	/** Default: the full cache, snap-kv, paged-eviction, and single tokens with each use of their slots. */
 	policies?: readonly Contender[];
 }
@@ -55,21 +49,14 @@ export async function memoryOverTime(
 	model: Model,
 	options: MemoryOverTimeOptions = {},
 ): Promise<PaperFigure<MemoryPoint>> {
-	const { numPrompts: _, ...shared } = sharedChecks(1);
-	const checked = checkOptions("figures.memoryOverTime()", options, {
-		...shared,
-		budget: integer(1, 2 ** 31 - 1, 64),
-		blockSize: integer(1, 256, 8),
-		numTokens: integer(1, 2 ** 20, 256),
-		policies: contenderList,
-	});
+	const checked = checkOptions("figures.memoryOverTime()", options, sequenceChecks());
 	const { budget, blockSize, numTokens, firstSeed: seed } = checked;
-	const all = checked.policies ?? layouts;
 	const runs = await runCases(
-		all,
-		({ name, policy }): MemoryPoint[] => {
+		checked.policies ?? layouts,
+		(contender): MemoryPoint[] => {
 			const prompt = recall({ seed, filler: "markov" });
-			using session = model.session({ blockSize, policy: policy(budget, seed, prompt), seed, recordBlocks: false });
+			const policy = contender.policy(budget, seed, prompt);
+			using session = model.session({ blockSize, policy, seed, recordBlocks: false });
 			session.prefillSync(prompt.context);
 			session.runSync({ maxTokens: numTokens, endTokens: [] });
 			const points: MemoryPoint[] = [];
@@ -82,7 +69,7 @@ export async function memoryOverTime(
 					layers.reduce((total, layer) => total + layer[column], 0);
 				const [live, allocated] = [sum("live_tokens"), sum("allocated_tokens")];
 				points.push({
-					policy: name,
+					policy: contender.name,
 					step_index: row.step_index,
 					live_tokens: live / numLayers,
 					allocated_tokens: allocated / numLayers,

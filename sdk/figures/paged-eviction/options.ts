@@ -1,12 +1,16 @@
-// Checks and captions that the experiments share.
+// Options, checks and captions that the experiments share.
 
 import { engineInfo } from "../../engine.js";
 import { OctavoError, received } from "../../errors.js";
 import type { Model } from "../../load-model.js";
-import { anything, type Check, instanceOf, integer, oneOf } from "../../options.js";
+import { anything, type Check, instanceOf, integer } from "../../options.js";
 import type { Contender } from "./contenders.js";
+import type { ExperimentOptions } from "./evaluate.js";
 
-function arrayOf<T>(what: string, holds: (value: unknown) => boolean): Check<readonly T[] | undefined> {
+function arrayOf<T>(
+	what: string,
+	holds: (value: unknown, i: number, all: unknown[]) => boolean,
+): Check<readonly T[] | undefined> {
 	return (value, name) => {
 		if (value === undefined) return undefined;
 		if (Array.isArray(value) && value.length > 0 && value.every(holds)) return value as T[];
@@ -14,16 +18,24 @@ function arrayOf<T>(what: string, holds: (value: unknown) => boolean): Check<rea
 	};
 }
 
-/** Budgets in tokens. */
-export const budgetList = arrayOf<number>("an array of positive whole numbers", (value) => {
-	return Number.isInteger(value) && (value as number) > 0;
+/** Values of an axis, budgets or block sizes: each once, as points of one place are taken together. */
+export const axisList = arrayOf<number>("an array of different positive whole numbers", (value, i, all) => {
+	return Number.isInteger(value) && (value as number) > 0 && all.indexOf(value) === i;
 });
 
 /** Policies under comparison. */
-export const contenderList = arrayOf<Contender>("an array of { name, policy(budget, seed) }", (value) => {
-	const { name, policy } = (value ?? {}) as Partial<Contender>;
-	return typeof name === "string" && typeof policy === "function";
-});
+export const contenderList: Check<readonly Contender[] | undefined> = (value, name) => {
+	const list = arrayOf<Contender>("an array of { name, policy(budget, seed) }", (each) => {
+		const { name, policy } = (each ?? {}) as Partial<Contender>;
+		return typeof name === "string" && typeof policy === "function";
+	})(value, name);
+	const names = list?.map((contender) => contender.name) ?? [];
+	const twice = names.find((each, i) => names.indexOf(each) !== i);
+	if (twice === undefined) return list;
+	// Points are told apart by name: two of one name would be averaged.
+	const message = `Expected contenders of different names for ${name} but received two named ${received(twice)}`;
+	throw new OctavoError("ERR_OCTAVO_OPTION", message);
+};
 
 /** Checks that every experiment shares. */
 export function sharedChecks(numPrompts: number) {
@@ -35,13 +47,29 @@ export function sharedChecks(numPrompts: number) {
 	};
 }
 
-/** Those, and what most add. */
-export function experimentChecks(numPrompts: number) {
+/** Seeds of an experiment's prompts. */
+export function promptSeeds({ numPrompts, firstSeed }: { numPrompts: number; firstSeed: number }): number[] {
+	return Array.from({ length: numPrompts }, (_, i) => firstSeed + i);
+}
+
+/** Options of experiments that decode one sequence a policy, so that no number of prompts makes sense. */
+export interface SequenceOptions extends Omit<ExperimentOptions, "numPrompts"> {
+	/** KV tokens kept a layer. Default 64. */
+	budget?: number;
+	/** Slots a block. Default 8. */
+	blockSize?: number;
+	/** Tokens decoded after a prompt of 128. Default 256. */
+	numTokens?: number;
+}
+
+/** Their checks, and that of the policies. */
+export function sequenceChecks() {
+	const { numPrompts: _, ...shared } = sharedChecks(1);
 	return {
-		...sharedChecks(numPrompts),
-		task: oneOf(["recall", "needle", "lookup"], "recall"),
+		...shared,
+		budget: integer(1, 2 ** 31 - 1, 64),
 		blockSize: integer(1, 256, 8),
-		budgets: budgetList,
+		numTokens: integer(1, 2 ** 20, 256),
 		policies: contenderList,
 	};
 }

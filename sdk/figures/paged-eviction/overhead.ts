@@ -1,26 +1,19 @@
 // What eviction costs: the time of a decode step by part, for every policy, in the engine's own clock.
 
 import { colors, escapeText, finish, grey, round } from "../../chart/theme.js";
-import { full } from "../../decode/policies/index.js";
 import { engineInfo } from "../../engine.js";
 import type { Model } from "../../load-model.js";
 import { recall } from "../../model/tasks/index.js";
-import { checkOptions, integer } from "../../options.js";
+import { checkOptions } from "../../options.js";
 import { type PaperFigure, rowTable } from "../result.js";
-import { type Contender, contenders } from "./contenders.js";
-import { type ExperimentOptions, runCases } from "./evaluate.js";
-import { contenderList, sharedChecks } from "./options.js";
+import { besideFull, type Contender, contenders } from "./contenders.js";
+import { runCases } from "./evaluate.js";
+import { type SequenceOptions, sequenceChecks } from "./options.js";
 
 const numRepeats = 5;
 
 /** Options of `evictionOverhead`. */
-export interface OverheadOptions extends Omit<ExperimentOptions, "numPrompts"> {
-	/** KV tokens kept a layer. Default 64. */
-	budget?: number;
-	/** Slots a block. Default 8. */
-	blockSize?: number;
-	/** Decode steps timed, after a prompt of 128 tokens. Default 256. */
-	numTokens?: number;
+export interface OverheadOptions extends SequenceOptions {
 	/** Policies beside the full cache. Default: all that evict, and the random control. */
 	policies?: readonly Contender[];
 }
@@ -68,23 +61,16 @@ export async function evictionOverhead(
 	model: Model,
 	options: OverheadOptions = {},
 ): Promise<PaperFigure<OverheadPoint>> {
-	const { numPrompts: _, ...shared } = sharedChecks(1);
-	const checked = checkOptions("figures.evictionOverhead()", options, {
-		...shared,
-		budget: integer(1, 2 ** 31 - 1, 64),
-		blockSize: integer(1, 256, 8),
-		numTokens: integer(1, 2 ** 20, 256),
-		policies: contenderList,
-	});
+	const checked = checkOptions("figures.evictionOverhead()", options, sequenceChecks());
 	const { budget, blockSize, numTokens, firstSeed: seed } = checked;
-	const all = [{ name: "full", policy: () => full() }, ...(checked.policies ?? contenders)];
 	const task = recall({ seed });
 	const prompt = Int32Array.from({ length: 128 }, (_, i) => (i * 7919 + seed) % model.config.vocabSize);
 	const rows = await runCases(
-		all,
-		({ name, policy }): OverheadPoint => {
+		besideFull(checked.policies ?? contenders),
+		(contender): OverheadPoint => {
 			const repeats = Array.from({ length: numRepeats }, () => {
-				using session = model.session({ blockSize, policy: policy(budget, seed, task), seed, recordBlocks: false });
+				const policy = contender.policy(budget, seed, task);
+				using session = model.session({ blockSize, policy, seed, recordBlocks: false });
 				session.prefillSync(prompt);
 				session.runSync({ maxTokens: numTokens, endTokens: [] });
 				return [...session.trace.table("steps")].slice(1);
@@ -99,7 +85,7 @@ export async function evictionOverhead(
 				mean("evict_us"),
 			];
 			return {
-				policy: name,
+				policy: contender.name,
 				total_us: total,
 				attention_us: attention,
 				score_us: score,

@@ -10,7 +10,7 @@ import { recall } from "../../model/tasks/index.js";
 import { checkOptions } from "../../options.js";
 import { type PaperFigure, rowTable } from "../result.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
-import { measuredOn, sharedChecks } from "./options.js";
+import { measuredOn, promptSeeds, sharedChecks } from "./options.js";
 import { spearman } from "./spearman.js";
 
 /** One score in one layer. */
@@ -117,12 +117,11 @@ export async function scoreCorrelation(
 	options: ExperimentOptions = {},
 ): Promise<PaperFigure<Correlation>> {
 	const checked = checkOptions("figures.scoreCorrelation()", options, sharedChecks(40));
-	const { numPrompts, firstSeed } = checked;
+	const { numPrompts } = checked;
 	const { numLayers, headDim } = model.config;
 	const layers = Array.from({ length: numLayers }, (_, layer) => layer);
-	const seeds = Array.from({ length: numPrompts }, (_, i) => firstSeed + i);
 	const found = await runCases(
-		seeds,
+		promptSeeds(checked),
 		(seed) => {
 			const { context, queries } = recall({ seed, numQueries: 1, filler: "markov" });
 			using session = model.session({ policy: full(), seed, recordBlocks: false });

@@ -3,26 +3,20 @@
 
 import type { Figure } from "../../chart/figure.js";
 import { colors, escapeText, finish, round } from "../../chart/theme.js";
-import type { Policy } from "../../decode/policies/policy.js";
 import type { Model } from "../../load-model.js";
-import { type RecallPrompt, recall } from "../../model/tasks/index.js";
+import { recall } from "../../model/tasks/index.js";
 import { checkOptions, integer } from "../../options.js";
 import type { PaperFigure } from "../result.js";
-import { type ExperimentOptions, evaluate, runCases } from "./evaluate.js";
-import { measuredOn, sharedChecks } from "./options.js";
-import { type Point, pointsOf, pointTable, type Sample } from "./points.js";
+import type { Contender } from "./contenders.js";
+import { type Asking, type ExperimentOptions, runCases } from "./evaluate.js";
+import { measuredOn, promptSeeds, sharedChecks } from "./options.js";
+import { type Point, pointsOf, pointTable } from "./points.js";
+import { sampleOf } from "./sample.js";
 
 /** A way to run a policy. */
-export interface Variant {
+export interface Variant extends Contender, Asking {
 	/** What is compared within: the score, the scope. */
 	readonly setting: string;
-	/** Name on the axis. */
-	readonly name: string;
-	policy(budget: number, seed: number, prompt: RecallPrompt): Policy;
-	/** The prompt ends with the question. Default: it is asked after eviction. */
-	readonly questionAware?: boolean;
-	/** Tokens of the context that are prefilled; the others are decoded. Default: all. */
-	readonly numPrefilled?: number;
 }
 
 /** Options of experiments with variants. */
@@ -45,29 +39,14 @@ export async function runVariants(
 		budget: integer(1, 2 ** 31 - 1, 64),
 		blockSize: integer(1, 256, 8),
 	});
-	const { budget, blockSize, numPrompts, firstSeed } = checked;
-	const cases = Array.from({ length: numPrompts }, (_, i) => firstSeed + i).flatMap((seed) =>
-		variants.map((variant) => ({ seed, variant })),
-	);
+	const { budget, blockSize, numPrompts } = checked;
+	const cases = promptSeeds(checked).flatMap((seed) => variants.map((variant) => ({ seed, variant })));
 	const samples = await runCases(
 		cases,
-		({ seed, variant }): Sample => {
+		({ seed, variant }) => {
 			const prompt = recall({ seed, numQueries: 1, filler: "markov" });
-			return {
-				task: "recall",
-				setting: variant.setting,
-				policy: variant.name,
-				budget,
-				blockSize,
-				seed,
-				...evaluate(model, prompt, {
-					policy: variant.policy(budget, seed, prompt),
-					blockSize,
-					seed,
-					questionAware: variant.questionAware ?? false,
-					...(variant.numPrefilled === undefined ? {} : { numPrefilled: variant.numPrefilled }),
-				}),
-			};
+			const { setting } = variant;
+			return sampleOf(model, { task: "recall", setting, contender: variant, budget, blockSize, seed, prompt });
 		},
 		checked,
 	);

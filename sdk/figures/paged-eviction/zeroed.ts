@@ -10,11 +10,11 @@ import { answer, recall } from "../../model/tasks/index.js";
 import { checkOptions, integer } from "../../options.js";
 import { type PaperFigure, rowTable } from "../result.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
-import { measuredOn, sharedChecks } from "./options.js";
+import { measuredOn, promptSeeds, sharedChecks } from "./options.js";
 
 /** Options of `zeroedOrEvicted`. */
 export interface ZeroedOptions extends ExperimentOptions {
-	/** KV tokens kept a layer, of 128. Default 96. */
+	/** KV tokens kept a layer, from three blocks to below the prompt's 128. Default 96. */
 	budget?: number;
 	/** Slots a block. Default 8. */
 	blockSize?: number;
@@ -23,7 +23,9 @@ export interface ZeroedOptions extends ExperimentOptions {
 /** One way to take tokens away. */
 export interface ZeroedPoint {
 	readonly way: "nothing taken" | "evicted" | "zeroed in place";
+	/** Mean fraction of questions answered right. */
 	readonly score: number;
+	/** Ends of the 95 % bootstrap interval over prompts. */
 	readonly score_low: number;
 	readonly score_high: number;
 	/** Share of the question's attention on slots whose tokens were taken away, mean over heads, layers and prompts. */
@@ -39,6 +41,9 @@ const schema = {
 	mass_on_dropped: { type: "f64", description: "Share of attention on slots of tokens taken away, 0 to 1" },
 	num_prompts: { type: "i32", description: "Prompts" },
 } as const;
+
+// Length of the task's prompt. A budget that holds all of it would take nothing away.
+const numContext = 128;
 
 const ways = ["nothing taken", "evicted", "zeroed in place"] as const;
 
@@ -75,13 +80,12 @@ function massOn(session: Session, layer: number, positions: readonly number[]): 
 export async function zeroedOrEvicted(model: Model, options: ZeroedOptions = {}): Promise<PaperFigure<ZeroedPoint>> {
 	const checked = checkOptions("figures.zeroedOrEvicted()", options, {
 		...sharedChecks(60),
-		budget: integer(1, 2 ** 31 - 1, 96),
+		budget: integer(1, numContext - 1, 96),
 		blockSize: integer(1, 256, 8),
 	});
-	const { budget, blockSize, numPrompts, firstSeed } = checked;
-	const seeds = Array.from({ length: numPrompts }, (_, i) => firstSeed + i);
+	const { budget, blockSize, numPrompts } = checked;
 	const found = await runCases(
-		seeds,
+		promptSeeds(checked),
 		(seed) => {
 			const { context, queries } = recall({ seed, numQueries: 1, filler: "markov" });
 			const shared = { blockSize, seed, recordBlocks: false };
@@ -127,7 +131,7 @@ export async function zeroedOrEvicted(model: Model, options: ZeroedOptions = {})
 			bars("attention on the slots of dropped tokens", colors.evicted, (row) => row.mass_on_dropped),
 		],
 		{
-			title: `Evicted, or zeroed in place: ${128 - budget} of 128 tokens drawn by chance`,
+			title: `Evicted, or zeroed in place: ${numContext - budget} of ${numContext} tokens drawn by chance`,
 			caption: `The same tokens in each way, ${numPrompts} prompts; attention of the answer's last token, mean over heads, layers and prompts. A zero key has logit 0, not −∞. ${measuredOn(model)}`,
 			plotHeight: 300,
 			layout: { barmode: "group", xaxis: { type: "category", showgrid: false }, yaxis: { range: [0, 1.08] } },

@@ -18,7 +18,7 @@ const octavo = (args: string[], env: NodeJS.ProcessEnv = {}) =>
 	spawnSync(process.execPath, [main, ...args], { encoding: "utf8", env: { ...process.env, ...env }, timeout: 20_000 });
 
 test("install --prefix writes a kernelspec that starts a working kernel", async () => {
-	const { status, stdout } = octavo(["install", "--prefix", folder]);
+	const { status, stdout } = octavo(["install", "--no-snapshot", "--prefix", folder]);
 	assert.equal(status, 0);
 	const home = join(folder, "share", "jupyter", "kernels", "octavo");
 	assert.ok(stdout.includes(home));
@@ -41,7 +41,7 @@ test("install --user follows Jupyter's rules for the data folder", () => {
 	assert.equal(jupyterDataDir({ XDG_DATA_HOME: "/xdg", HOME: "/me" }, "linux"), "/xdg/jupyter");
 	assert.equal(jupyterDataDir({ HOME: "/me" }, "linux"), "/me/.local/share/jupyter");
 	assert.equal(jupyterDataDir({ HOME: "/me" }, "darwin"), "/me/Library/Jupyter");
-	const { status } = octavo(["install", "--user"], { JUPYTER_DATA_DIR: join(folder, "data") });
+	const { status } = octavo(["install", "--no-snapshot", "--user"], { JUPYTER_DATA_DIR: join(folder, "data") });
 	assert.equal(status, 0);
 	assert.ok(existsSync(join(folder, "data", "kernels", "octavo", "kernel.json")));
 });

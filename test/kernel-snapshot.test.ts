@@ -1,6 +1,7 @@
 // The worker's start-up snapshot: made once, used by later starts, and done without where it is damaged or not wanted.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,6 +31,17 @@ async function value(kernel: KernelClient, code: string): Promise<string | undef
 	const { reply, iopub } = await kernel.execute(code);
 	assert.equal(reply.status, "ok", reply.evalue);
 	return iopub.find(({ type }) => type === "execute_result")?.content.data["text/plain"];
+}
+
+const main = join(import.meta.dirname, "..", "kernel", "main.js");
+
+/** Runs `octavo install` with a cache folder of its own. */
+function install(home: string, more: NodeJS.ProcessEnv = {}): { status: number | null; stdout: string } {
+	return spawnSync(process.execPath, [main, "install", "--prefix", home], {
+		encoding: "utf8",
+		env: { ...process.env, OCTAVO_SNAPSHOT: "", XDG_CACHE_HOME: home, ...more },
+		timeout: 120_000,
+	});
 }
 
 const flags = "process.execArgv.filter((flag) => flag.includes('snapshot')).length";
@@ -99,5 +111,40 @@ test("OCTAVO_SNAPSHOT=0 neither makes nor uses one", async () => {
 		});
 	} finally {
 		rmSync(own, { recursive: true, force: true });
+	}
+});
+
+test("octavo install makes the snapshot, so that the very first kernel starts from it; again, it finds it", async () => {
+	const home = mkdtempSync(join(tmpdir(), "octavo-cache-"));
+	try {
+		const { status, stdout } = install(home);
+		assert.equal(status, 0);
+		assert.match(stdout, /Installed the kernelspec.*\nPreparing .*\nPreparing .*\nPrepared in [\d.]+ s\./);
+		const made = readdirSync(join(home, "octavo"));
+		assert.equal(made.length, 1, String(made));
+		await withKernel({ XDG_CACHE_HOME: home }, async (kernel) => {
+			assert.equal(await value(kernel, flags), "1");
+		});
+		assert.doesNotMatch(install(home).stdout, /Preparing/);
+		assert.deepEqual(readdirSync(join(home, "octavo")), made);
+	} finally {
+		rmSync(home, { recursive: true, force: true });
+	}
+});
+
+test("octavo install succeeds where no snapshot can be made or none is wanted", () => {
+	const home = mkdtempSync(join(tmpdir(), "octavo-cache-"));
+	try {
+		const blocked = join(home, "file");
+		writeFileSync(blocked, "");
+		const { status, stdout } = install(home, { XDG_CACHE_HOME: blocked });
+		assert.equal(status, 0);
+		assert.match(stdout, /Not prepared; kernels work all the same/);
+		const unwanted = install(home, { OCTAVO_SNAPSHOT: "0" });
+		assert.equal(unwanted.status, 0);
+		assert.doesNotMatch(unwanted.stdout, /repar/);
+		assert.ok(!existsSync(join(home, "octavo")));
+	} finally {
+		rmSync(home, { recursive: true, force: true });
 	}
 });

@@ -4,7 +4,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir, setPriority } from "node:os";
 import { join } from "node:path";
 import type TypeScript from "typescript";
@@ -57,7 +57,16 @@ export class SnapshotFile {
 			const { size, mtimeMs } = statSync(path);
 			return [path, size, mtimeMs];
 		});
-		const key = JSON.stringify([process.version, process.arch, process.platform, flags, this.#buildFlags, stamps]);
+		const { version } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")) as { version: string };
+		const key = JSON.stringify([
+			version,
+			process.version,
+			process.arch,
+			process.platform,
+			flags,
+			this.#buildFlags,
+			stamps,
+		]);
 		this.#file = join(this.#folder, `worker-${createHash("sha256").update(key).digest("hex").slice(0, 24)}.blob`);
 	}
 

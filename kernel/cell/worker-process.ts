@@ -13,8 +13,11 @@ import { debugDescriptor, FrameReader, frameKind, type WorkerEvent, type WorkerR
 import { SnapshotFile } from "./snapshot.js";
 
 const workerPath = fileURLToPath(new URL("./worker.js", import.meta.url));
-/** Without the first flag Node 20 aborts when the inspector terminates a callback; the second silences require(esm). */
-const workerFlags = ["--no-force-async-hooks-checks", "--disable-warning=ExperimentalWarning"];
+/**
+ * The worker's flags of Node.js: without the first Node 20 aborts when the inspector terminates a callback, the second
+ * silences require(esm).
+ */
+export const workerFlags = ["--no-force-async-hooks-checks", "--disable-warning=ExperimentalWarning"];
 /** Longest wait for the marks on descriptors 1 and 2, in milliseconds: a cell may have closed or replaced them. */
 const markMs = 500;
 /** Longest wait for the last output of a worker that ended, in milliseconds. */

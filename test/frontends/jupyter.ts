@@ -20,7 +20,7 @@ export function missing(pythonModule: string, ...files: string[]): string | fals
 /** Installs the kernelspec below `folder` and gives the environment in which Jupyter sees it. */
 export function jupyterEnvironment(folder: string): NodeJS.ProcessEnv {
 	const main = fileURLToPath(new URL("../../kernel/main.js", import.meta.url));
-	execFileSync(process.execPath, [main, "install", "--prefix", folder]);
+	execFileSync(process.execPath, [main, "install", "--no-snapshot", "--prefix", folder]);
 	return {
 		...process.env,
 		JUPYTER_PATH: join(folder, "share", "jupyter"),

@@ -2,14 +2,13 @@
 // work.
 #include "binding/batch_wrap.h"
 
-#include <exception>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "binding/addon_data.h"
+#include "binding/advance_worker.h"
 #include "binding/arguments.h"
-#include "binding/guard.h"
 #include "binding/results.h"
 #include "binding/session_wrap.h"
 #include "binding/specs.h"
@@ -17,56 +16,6 @@
 #include "binding/wrapped.h"
 
 namespace octavo::binding {
-
-namespace {
-
-// One asynchronous advance on a thread of libuv's pool. Holds the batch and its JavaScript object.
-class BatchWorker : public Napi::AsyncWorker {
- public:
-  BatchWorker(Napi::Env env, BatchWrap& wrap, std::shared_ptr<Batch> batch, BatchAdvance request,
-              std::shared_ptr<std::atomic<bool>> cancelled)
-      : Napi::AsyncWorker(env, "octavo.batch"),
-        wrap_(wrap),
-        held_(Napi::Persistent(wrap.Value())),
-        batch_(std::move(batch)),
-        request_(std::move(request)),
-        cancelled_(std::move(cancelled)),
-        deferred_(env) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
- protected:
-  void Execute() override {
-    try {
-      result_ = batch_->advance(request_, *cancelled_);
-    } catch (...) {
-      failure_ = std::current_exception();
-    }
-  }
-
-  // The batch is idle again before the promise settles, so its reactions may go on at once.
-  void OnOK() override {
-    batch_.reset();
-    wrap_.end_async();
-    if (failure_) {
-      deferred_.Reject(to_js_error(Env(), failure_).Value());
-    } else {
-      deferred_.Resolve(to_js(Env(), std::move(*result_)));
-    }
-  }
-
- private:
-  BatchWrap& wrap_;
-  Napi::ObjectReference held_;
-  std::shared_ptr<Batch> batch_;
-  BatchAdvance request_;
-  std::shared_ptr<std::atomic<bool>> cancelled_;
-  Napi::Promise::Deferred deferred_;
-  std::optional<BatchResult> result_;
-  std::exception_ptr failure_;
-};
-
-}  // namespace
 
 Napi::Function BatchWrap::define(Napi::Env env) {
   const std::vector<PropertyDescriptor> properties = {
@@ -149,10 +98,8 @@ Napi::Value BatchWrap::advance_async(const Napi::CallbackInfo& info) {
   BatchAdvance request = to_batch_advance(info[0]);
   idle_batch();
   cancelled_->store(false);
-  auto worker = std::make_unique<BatchWorker>(info.Env(), *this, batch_, std::move(request), cancelled_);
-  const Napi::Promise promise = worker->promise();
-  worker->Queue();
-  worker.release();  // it deletes itself when done
+  const Napi::Promise promise = AdvanceWorker<BatchWrap, Batch, BatchAdvance>::start(
+      "octavo.batch", *this, batch_, std::move(request), cancelled_);
   *busy_ = true;
   return promise;
 }

@@ -10,13 +10,25 @@ namespace octavo::binding {
 
 namespace {
 
-Napi::Value to_js(Napi::Env env, EvictEvent&& event) {
+// What every event has.
+template <typename Event>
+Napi::Object event_object(Napi::Env env, const char* kind, const Event& event) {
   Napi::Object object = Napi::Object::New(env);
-  object.Set("kind", "evict");
+  object.Set("kind", kind);
   object.Set("stepIndex", static_cast<double>(event.step_index));
   object.Set("layer", event.layer);
+  return object;
+}
+
+template <typename Event>
+void set_what_goes(Napi::Object object, const Event& event) {
   object.Set("phase", event.phase == Phase::kPrefill ? "prefill" : "decode");
   object.Set("granularity", event.granularity == Granularity::kToken ? "token" : "block");
+}
+
+Napi::Value to_js(Napi::Env env, EvictEvent&& event) {
+  Napi::Object object = event_object(env, "evict", event);
+  set_what_goes(object, event);
   object.Set("shared", event.shared);
   if (event.kv_head) object.Set("kvHead", *event.kv_head);
   if (event.logical_index) object.Set("logicalIndex", *event.logical_index);
@@ -31,28 +43,16 @@ Napi::Value to_js(Napi::Env env, EvictEvent&& event) {
 }
 
 Napi::Value to_js(Napi::Env env, BlockFullEvent&& event) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("kind", "block-full");
-  object.Set("stepIndex", static_cast<double>(event.step_index));
-  object.Set("layer", event.layer);
+  Napi::Object object = event_object(env, "block-full", event);
   object.Set("logicalIndex", event.logical_index);
   object.Set("blockId", event.block_id);
   return object;
 }
 
-Napi::Value to_js(Napi::Env env, LayerEvent&& event) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("kind", "layer");
-  object.Set("stepIndex", static_cast<double>(event.step_index));
-  object.Set("layer", event.layer);
-  return object;
-}
+Napi::Value to_js(Napi::Env env, LayerEvent&& event) { return event_object(env, "layer", event); }
 
 Napi::Value to_js(Napi::Env env, NanEvent&& event) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("kind", "nan");
-  object.Set("stepIndex", static_cast<double>(event.step_index));
-  object.Set("layer", event.layer);
+  Napi::Object object = event_object(env, "nan", event);
   object.Set("tensor", event.in_key ? "key" : "value");
   object.Set("position", static_cast<double>(event.position));
   object.Set("kvHead", event.kv_head);
@@ -60,12 +60,8 @@ Napi::Value to_js(Napi::Env env, NanEvent&& event) {
 }
 
 Napi::Value to_js(Napi::Env env, ScoreEvent&& event) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("kind", "score");
-  object.Set("stepIndex", static_cast<double>(event.step_index));
-  object.Set("layer", event.layer);
-  object.Set("phase", event.phase == Phase::kPrefill ? "prefill" : "decode");
-  object.Set("granularity", event.granularity == Granularity::kToken ? "token" : "block");
+  Napi::Object object = event_object(env, "score", event);
+  set_what_goes(object, event);
   object.Set("candidates", to_typed_array(env, std::move(event.candidates)));
   return object;
 }

@@ -117,10 +117,8 @@ Napi::Value SessionWrap::advance_async(const Napi::CallbackInfo& info) {
   AdvanceRequest request = to_advance_request(info[0]);
   own_session();
   cancelled_->store(false);
-  auto worker = std::make_unique<AdvanceWorker>(info.Env(), *this, session_, std::move(request), cancelled_);
-  const Napi::Promise promise = worker->promise();
-  worker->Queue();
-  worker.release();  // it deletes itself when done
+  const Napi::Promise promise = AdvanceWorker<SessionWrap, Session, AdvanceRequest>::start(
+      "octavo.advance", *this, session_, std::move(request), cancelled_);
   busy_ = true;
   return promise;
 }

@@ -5,11 +5,11 @@
 // for the prompt; blocks are scored by the mean over heads and go for all of them.
 #pragma once
 
-#include "evict/policy.h"
+#include "evict/budgeted_policy.h"
 
 namespace octavo {
 
-class PagedEvictionPolicy final : public Policy {
+class PagedEvictionPolicy final : public BudgetedPolicy {
  public:
   // Throws ERR_OCTAVO_BUDGET.
   PagedEvictionPolicy(const PolicyConfig& config, int block_size);
@@ -21,8 +21,6 @@ class PagedEvictionPolicy final : public Policy {
   std::optional<Choice> choose_block(const TableView& table) const override;
 
  private:
-  int64_t budget_;
-  int block_size_;
   TokenScore score_;
   Candidates candidates_;
   TailProtect tail_protect_;

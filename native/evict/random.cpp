@@ -20,24 +20,19 @@ uint32_t stream_of(int layer, std::optional<int> kv_head) {
 }  // namespace
 
 RandomPolicy::RandomPolicy(const PolicyConfig& config, int block_size)
-    : Policy(config),
-      budget_(require_budget(config, block_size)),
-      block_size_(block_size),
-      seed_(config.seed) {}
-
-int64_t RandomPolicy::prompt_tokens_kept(int64_t num_tokens) const { return std::min(num_tokens, budget_); }
+    : BudgetedPolicy(config, block_size), seed_(config.seed) {}
 
 std::optional<Choice> RandomPolicy::choose_tokens(const PromptView& prompt) const {
   const int64_t num_dropped = prompt.num_tokens - prompt_tokens_kept(prompt.num_tokens);
   if (num_dropped == 0) return std::nullopt;
-  const int64_t end = prompt.num_tokens - last_block_tokens(prompt.num_tokens, block_size_);
-  std::vector<int32_t> candidates = index_range(block_size_, end);
+  const int64_t end = prompt.num_tokens - last_block_tokens(prompt.num_tokens, block_size());
+  std::vector<int32_t> candidates = index_range(block_size(), end);
   std::vector<float> scores = draw(candidates, stream_of(prompt.layer, prompt.kv_head), prompt.step_index);
   return choose_lowest(std::move(candidates), std::move(scores), num_dropped);
 }
 
 std::optional<Choice> RandomPolicy::choose_block(const TableView& table) const {
-  if (table.kv_len <= budget_) return std::nullopt;
+  if (table.kv_len <= budget()) return std::nullopt;
   std::vector<int32_t> candidates = index_range(1, table.num_blocks - 1);
   std::vector<float> scores = draw(candidates, stream_of(table.layer, {}), table.step_index);
   return choose_lowest(std::move(candidates), std::move(scores), 1);
@@ -46,7 +41,7 @@ std::optional<Choice> RandomPolicy::choose_block(const TableView& table) const {
 std::optional<Choice> RandomPolicy::choose_cached_tokens(CacheView cache, int64_t num_dropped) const {
   cache.scores = draw(cache.positions, stream_of(cache.layer, cache.kv_head), cache.step_index);
   const int64_t newest = cache.num_seen - 1;
-  return choose_lowest_between(std::move(cache), block_size_, newest, num_dropped);
+  return choose_lowest_between(std::move(cache), block_size(), newest, num_dropped);
 }
 
 std::vector<float> RandomPolicy::draw(const std::vector<int32_t>& candidates, uint32_t stream,

@@ -9,21 +9,16 @@
 
 namespace octavo {
 
-ScoredPolicy::ScoredPolicy(const PolicyConfig& config, int block_size)
-    : Policy(config), budget_(require_budget(config, block_size)), block_size_(block_size) {}
-
-int64_t ScoredPolicy::prompt_tokens_kept(int64_t num_tokens) const { return std::min(num_tokens, budget_); }
-
 std::optional<Choice> ScoredPolicy::choose_tokens(const PromptView& prompt) const {
-  if (prompt.num_tokens <= budget_) return std::nullopt;
+  if (prompt.num_tokens <= budget()) return std::nullopt;
   const int64_t end = prompt.num_tokens - num_protected_tokens(prompt.num_tokens);
-  return choose_lowest(index_range(block_size_, end), {prompt.scores + block_size_, prompt.scores + end},
-                       prompt.num_tokens - budget_);
+  return choose_lowest(index_range(block_size(), end), {prompt.scores + block_size(), prompt.scores + end},
+                       prompt.num_tokens - budget());
 }
 
 std::vector<int32_t> ScoredPolicy::scored_candidates(const TableView& table) const {
-  return table.kv_len <= budget_ ? std::vector<int32_t>()
-                                 : index_range(1, table.num_blocks - num_protected_blocks());
+  return table.kv_len <= budget() ? std::vector<int32_t>()
+                                  : index_range(1, table.num_blocks - num_protected_blocks());
 }
 
 std::optional<Choice> ScoredPolicy::choose_block(const TableView& table) const {
@@ -35,11 +30,11 @@ std::optional<Choice> ScoredPolicy::choose_block(const TableView& table) const {
 
 std::optional<Choice> ScoredPolicy::choose_cached_tokens(CacheView cache, int64_t num_dropped) const {
   const int64_t end = cache.num_seen - num_protected_newest();
-  return choose_lowest_between(std::move(cache), block_size_, end, num_dropped);
+  return choose_lowest_between(std::move(cache), block_size(), end, num_dropped);
 }
 
 int64_t ScoredPolicy::num_protected_tokens(int64_t num_tokens) const {
-  return last_block_tokens(num_tokens, block_size_);
+  return last_block_tokens(num_tokens, block_size());
 }
 
 }  // namespace octavo

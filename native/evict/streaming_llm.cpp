@@ -22,10 +22,10 @@ Choice choose_oldest(std::vector<int32_t> candidates, int64_t num_dropped) {
 }  // namespace
 
 StreamingLlmPolicy::StreamingLlmPolicy(const PolicyConfig& config, int block_size)
-    : Policy(config), budget_(require_budget(config, block_size)), block_size_(block_size) {
+    : BudgetedPolicy(config, block_size) {
   const bool in_blocks = unit() == EvictionUnit::kBlock;
   num_sinks_ = config.num_sinks.value_or(in_blocks ? block_size : std::min(kDefaultSinks, block_size));
-  const int64_t most = budget_ - block_size - (in_blocks ? block_size : 0);
+  const int64_t most = budget() - block_size - (in_blocks ? block_size : 0);
   if (num_sinks_ < 0 || num_sinks_ > most || (in_blocks && num_sinks_ % block_size != 0)) {
     throw Error("ERR_OCTAVO_BUDGET",
                 std::string("Expected ") +
@@ -34,20 +34,16 @@ StreamingLlmPolicy::StreamingLlmPolicy(const PolicyConfig& config, int block_siz
   }
 }
 
-int64_t StreamingLlmPolicy::prompt_tokens_kept(int64_t num_tokens) const {
-  return std::min(num_tokens, budget_);
-}
-
 std::optional<Choice> StreamingLlmPolicy::choose_tokens(const PromptView& prompt) const {
   const int64_t num_dropped = prompt.num_tokens - prompt_tokens_kept(prompt.num_tokens);
   if (num_dropped == 0) return std::nullopt;
-  const int64_t end = prompt.num_tokens - last_block_tokens(prompt.num_tokens, block_size_);
+  const int64_t end = prompt.num_tokens - last_block_tokens(prompt.num_tokens, block_size());
   return choose_oldest(index_range(num_sinks_, end), num_dropped);
 }
 
 std::optional<Choice> StreamingLlmPolicy::choose_block(const TableView& table) const {
-  if (table.kv_len <= budget_) return std::nullopt;
-  return choose_oldest(index_range(num_sinks_ / block_size_, table.num_blocks - 1), 1);
+  if (table.kv_len <= budget()) return std::nullopt;
+  return choose_oldest(index_range(num_sinks_ / block_size(), table.num_blocks - 1), 1);
 }
 
 std::optional<Choice> StreamingLlmPolicy::choose_cached_tokens(CacheView cache, int64_t num_dropped) const {

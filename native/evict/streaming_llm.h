@@ -3,27 +3,21 @@
 // are counted in blocks; positions are reassigned on option only.
 #pragma once
 
-#include "evict/policy.h"
+#include "evict/budgeted_policy.h"
 
 namespace octavo {
 
-class StreamingLlmPolicy final : public Policy {
+class StreamingLlmPolicy final : public BudgetedPolicy {
  public:
   // Throws ERR_OCTAVO_BUDGET, also when the sinks leave less than a block of the budget, and as blocks when
   // they are not whole ones.
   StreamingLlmPolicy(const PolicyConfig& config, int block_size);
 
-  int64_t prompt_tokens_kept(int64_t num_tokens) const override;
   std::optional<Choice> choose_tokens(const PromptView& prompt) const override;
   std::optional<Choice> choose_block(const TableView& table) const override;
-  int64_t tokens_over_budget(int64_t num_live) const override {
-    return num_live > budget_ ? num_live - budget_ : 0;
-  }
   std::optional<Choice> choose_cached_tokens(CacheView cache, int64_t num_dropped) const override;
 
  private:
-  int64_t budget_;
-  int block_size_;
   int64_t num_sinks_;
 };
 

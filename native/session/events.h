@@ -20,7 +20,7 @@ struct StopConditions {
   std::optional<int> layer;  // only in this one
 };
 
-// What to do with the eviction of a block that the session stopped before, in place of the policy's choice.
+// What to do with the eviction in decode that the session stopped before, in place of the policy's choice.
 struct Decision {
   // What to drop: a block by its place in the table, a token by its position; none: nothing goes, and the
   // cache grows.
@@ -74,14 +74,14 @@ struct NanEvent {
   int kv_head;
 };
 
-// Asks for scores of blocks; comes again until a decision brings them.
+// Asks for scores of blocks or tokens; comes again until a decision brings them.
 struct ScoreEvent {
   int64_t step_index;
   int layer;
   Phase phase;
   Granularity granularity;
-  std::vector<int32_t>
-      candidates;  // logical block indices; or RoPE positions of all live tokens, in order of slots
+  // Logical block indices, ascending; or RoPE positions of all live tokens, in order of slots.
+  std::vector<int32_t> candidates;
 };
 
 // What a caller may score by, at a stop for scores: of all live tokens of the layer, in order of slots.

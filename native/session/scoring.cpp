@@ -162,13 +162,8 @@ void Session::score_slots_by_norms(Layer& layer) {
   }
 }
 
-// Of all slots, [num_slots, num_choosers].
-void Session::score_cached_tokens() {
-  Step& step = *step_;
-  step.token_scores.clear();
-  if (!scores_layer(step.layer)) return;
-  const Stopwatch stopwatch(step.score_us);
-  const Layer& layer = layers_[static_cast<size_t>(step.layer)];
+// Of all slots, [num_slots, num_choosers]; empty where the policy asks for no scores of them.
+std::vector<float> Session::score_slots(const Layer& layer) const {
   const int64_t num_slots = layer.cache.table().num_slots();
   switch (policy_->evidence()) {
     case Evidence::kNone:
@@ -176,45 +171,35 @@ void Session::score_cached_tokens() {
     case Evidence::kCaller:
       break;
     case Evidence::kNorms:
-      step.token_scores = layer.slot_values;
-      break;
+      return layer.slot_values;
     case Evidence::kKeys:
-      step.token_scores = distinctness_of_live_keys(layer.cache, num_slots);
-      break;
+      return distinctness_of_live_keys(layer.cache, num_slots);
     case Evidence::kLastQuery:
-      step.token_scores = attention_mass_of(layer.cache, activations_.query.data(), num_slots);
-      break;
+      return attention_mass_of(layer.cache, activations_.query.data(), num_slots);
     case Evidence::kAttentionMass:
-      step.token_scores = scores_of_mass(layer);
-      break;
+      return scores_of_mass(layer);
   }
+  return {};
+}
+
+void Session::score_cached_tokens() {
+  Step& step = *step_;
+  step.token_scores.clear();
+  if (!scores_layer(step.layer)) return;
+  const Stopwatch stopwatch(step.score_us);
+  step.token_scores = score_slots(layers_[static_cast<size_t>(step.layer)]);
 }
 
 void Session::score_blocks() {
   Step& step = *step_;
   const Stopwatch stopwatch(step.score_us);
   Layer& layer = layers_[static_cast<size_t>(step.layer)];
-  const int64_t num_slots = layer.cache.table().num_slots();
   if (!scores_layer(step.layer)) return;
   if (means_over_layers()) return score_layers();
-  switch (policy_->evidence()) {
-    case Evidence::kNone:
-    case Evidence::kPromptQueries:
-    case Evidence::kCaller:
-      break;
-    case Evidence::kNorms:
-      score_block(step.layer, layer.cache.table().num_blocks() - 1);
-      break;
-    case Evidence::kKeys:
-      set_block_scores(layer, distinctness_of_live_keys(layer.cache, num_slots));
-      break;
-    case Evidence::kLastQuery:
-      set_block_scores(layer, attention_mass_of(layer.cache, activations_.query.data(), num_slots));
-      break;
-    case Evidence::kAttentionMass:
-      set_block_scores(layer, scores_of_mass(layer));
-      break;
+  if (policy_->evidence() == Evidence::kNorms) {  // of the others nothing changed
+    return score_block(step.layer, layer.cache.table().num_blocks() - 1);
   }
+  set_block_scores(layer, score_slots(layer));
 }
 
 // The mean over the live tokens of a block; holes are not read.

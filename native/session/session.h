@@ -211,6 +211,7 @@ class Session {
   std::vector<float> norm_scores(const float* keys, const float* values, int num_kv_heads, int64_t num_tokens,
                                  int32_t& num_nan) const;
   void score_slots_by_norms(Layer& layer);
+  std::vector<float> score_slots(const Layer& layer) const;
   void score_cached_tokens();
   void score_blocks();
   void score_block(int layer_index, int logical_index);

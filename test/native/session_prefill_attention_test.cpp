@@ -45,14 +45,7 @@ TEST("no token of a prompt that is cut first attends to what was dropped") {
       };
       std::vector<TinyLlama::Captured> captured;
       const auto expected = tiny.forward(result.tokens, sees, &captured);
-      std::vector<float> actual;
-      std::vector<double> wanted;
-      for (size_t step = 0; step < result.logits.size(); ++step) {
-        actual.insert(actual.end(), result.logits[step].begin(), result.logits[step].end());
-        const auto& row = expected[kPrompt - 1 + step];
-        wanted.insert(wanted.end(), row.begin(), row.end());
-      }
-      compare(policy, actual.data(), wanted.data(), static_cast<int64_t>(actual.size()), 1e-5, 1e-3);
+      compare_logits(policy, result, expected, 1e-5, 1e-3);
       // Attention in full gives other logits.
       const auto count = static_cast<int64_t>(expected.back().size());
       const auto full = tiny.forward(result.tokens, [&](int layer, int query, int key) {

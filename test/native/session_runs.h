@@ -113,6 +113,26 @@ struct Run {
   TraceTables trace;
 };
 
+// All rows from one on as one list: what a run's steps gave, or a dense model for its tokens.
+template <typename Number>
+std::vector<Number> joined_rows(const std::vector<std::vector<Number>>& rows, size_t first = 0) {
+  std::vector<Number> all;
+  for (size_t row = first; row < rows.size(); ++row)
+    all.insert(all.end(), rows[row].begin(), rows[row].end());
+  return all;
+}
+
+// Logits of all steps against those that a dense model gives after each token.
+inline void compare_logits(const std::string& what, const Run& run,
+                           const std::vector<std::vector<double>>& expected,  // [num_tokens][vocab_size]
+                           double max_relative_l2, double max_absolute) {
+  const std::vector<float> actual = joined_rows(run.logits);
+  const std::vector<double> wanted = joined_rows(expected, expected.size() - run.logits.size());
+  REQUIRE_EQUAL(actual.size(), wanted.size());
+  compare(what, actual.data(), wanted.data(), static_cast<int64_t>(actual.size()), max_relative_l2,
+          max_absolute);
+}
+
 // A prompt and some decoded tokens, step by step.
 inline Run run(std::shared_ptr<const LlamaModel> model, const SessionConfig& config,
                const std::vector<int32_t>& prompt, int64_t num_decoded, double temperature = 0) {

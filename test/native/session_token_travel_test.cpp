@@ -1,0 +1,135 @@
+// Every form of eviction of tokens and by heads through snapshots, forks, rewinds and decisions of the
+// caller.
+#include "token_forms.h"
+
+using namespace octavo;
+using namespace octavo::test;
+
+TEST("every form: snapshots in the middle of a step, forks, rewinds and failed steps replay bit for bit") {
+  const TinyLlama tiny(12);
+  const auto model = tiny.open();
+  const std::vector<int32_t> prompt = some_tokens(30, 5);
+  for (const Form& form : all_forms()) {
+    const Run alone = run(model, config_of(form), prompt, 40, 0.9);
+    // With a history every block is another holder's too, and so copied; without, slots are written in place.
+    for (const int64_t history : {0, 6}) {
+      SessionConfig config = config_of(form);
+      config.history = history;
+      Session session(model, config);
+      session.prefill(prompt);
+      advance(session, steps(12, 0.9));
+      const auto go_on = [&](Session& other, int64_t from, int64_t count) {
+        for (int64_t step = from; step < from + count; ++step) {
+          advance(other, steps(1, 0.9));
+          REQUIRE(logits_of(other) == alone.logits[static_cast<size_t>(step)]);
+        }
+      };
+      // Layer 0 of the step under way is cut: what is kept or gone back to is the state before it all the
+      // same.
+      AdvanceRequest request = steps(1, 0.9);
+      request.stop = {.evict = true, .layer = 1};
+      const auto begin_step = [&] {
+        if (form.unit == EvictionUnit::kToken) REQUIRE(advance(session, request).event);
+      };
+      begin_step();
+      session.rewind(RewindUnit::kTokens, session.num_tokens());
+      go_on(session, 12, 9);
+      begin_step();
+      const int64_t inside = session.take_snapshot();
+      const auto fork = session.fork({});
+      go_on(*fork, 21, 12);
+      go_on(session, 21, 12);
+      session.rewind_to_snapshot(inside);
+      go_on(session, 21, 5);
+      if (history > 0) session.rewind(RewindUnit::kStep, 22);
+      go_on(session, history > 0 ? 22 : 26, 7);
+      go_on(*fork, 33, 5);
+      session.rewind_to_snapshot(inside);
+      go_on(session, 21, 19);
+      session.drop_snapshot(inside);
+      session.rewind(RewindUnit::kTokens, 0);
+      const LayerState state = fork->layer_state(0);
+      REQUIRE_EQUAL(state.num_free_blocks + static_cast<int>(state.block_ids.size()),
+                    config.num_blocks - state.num_parked_blocks);
+    }
+  }
+}
+
+TEST("a veto lets a cache grow by a token for one step, and another token can go in its place") {
+  const TinyLlama tiny(5);
+  const auto model = tiny.open();
+  for (const Form& form : all_forms()) {
+    if (form.unit != EvictionUnit::kToken) continue;
+    Session session(model, config_of(form));
+    session.prefill(some_tokens(kPrompt, 3));
+    advance(session, steps(1));
+    AdvanceRequest request = steps(1);
+    request.stop = {.evict = true, .layer = 1};
+    AdvanceResult result = advance(session, request);
+    REQUIRE_EQUAL(session.layer_state(1).kv_len, int64_t{kBudget + 1});
+    request.decision.emplace();
+    REQUIRE_EQUAL(static_cast<int>(advance(session, request).num_steps), 1);
+    REQUIRE_EQUAL(session.layer_state(1).kv_len, int64_t{kBudget + 1});
+    REQUIRE_EQUAL(session.layer_state(0).kv_len, int64_t{kBudget});
+    request.decision.reset();
+    result = advance(session, request);  // two are too many now
+    REQUIRE_EQUAL(static_cast<int>(std::get<EvictEvent>(*result.event).positions.size()), 2);
+    advance(session, steps(1));
+    REQUIRE_EQUAL(session.layer_state(1).kv_len, int64_t{kBudget});
+
+    session.take_trace();
+    result = advance(session, request);
+    REQUIRE_EQUAL(std::get<EvictEvent>(*result.event).kv_head.has_value(), form.heads == Heads::kPerHead);
+    const auto newest = static_cast<int>(session.num_tokens());
+    request.decision.emplace();
+    for (const int wrong : {newest, newest + 1, 1000}) {
+      request.decision->replacement = wrong;
+      REQUIRE_ERROR("ERR_OCTAVO_ARGUMENT", advance(session, request));
+    }
+    request.decision->replacement = 2;  // a sink, which the policy would never drop
+    result = advance(session, request);
+    request.decision.reset();
+    while (result.num_steps == 0) result = advance(session, request);
+    const TraceTables trace = session.take_trace();
+    bool found = false;
+    for (size_t row = 0; row < trace.evictions.step_index.size(); ++row) {
+      if (trace.evictions.layer_index[row] != 1 || trace.evictions.kv_head[row] > 0) continue;
+      found = true;
+      REQUIRE(dropped_in(trace.evictions, row) == std::vector<int>{2});
+      REQUIRE_EQUAL(static_cast<int>(trace.evictions.chosen_by[row]), 1);
+    }
+    REQUIRE(found);
+    REQUIRE_EQUAL(session.layer_state(1).kv_len, int64_t{kBudget});
+  }
+}
+
+TEST("a fork may change the form: tables with holes serve policies that leave none") {
+  const TinyLlama tiny(9);
+  const auto model = tiny.open();
+  for (const Holes holes : {Holes::kRecycle, Holes::kCompact, Holes::kMask}) {
+    const Form form{"random", EvictionUnit::kToken, Holes::kMask, Heads::kShared};
+    Session session(model, config_of(form));
+    session.prefill(some_tokens(kPrompt, 3));
+    advance(session, steps(20));
+    REQUIRE(!session.layer_state(1).dead_slots.empty());
+    for (const Form& other : all_forms()) {
+      if (other.heads == Heads::kPerHead || other.holes != holes) continue;
+      ForkConfig changes;
+      changes.policy = config_of(other, 12).policy;
+      const auto fork = session.fork(changes);
+      advance(*fork, steps(30));
+      REQUIRE_EQUAL(fork->layer_state(0).kv_len, int64_t{12});
+      if (holes != Holes::kMask) REQUIRE(fork->layer_state(0).block_ids.size() < 6);
+    }
+    for (const std::string& name : native_policy_names()) {  // and policies that drop blocks
+      ForkConfig changes;
+      changes.policy = session_config(name, kBlockSize, 12).policy;
+      const auto fork = session.fork(changes);
+      advance(*fork, steps(30));
+      if (name != "full" && name != "snap-kv") REQUIRE(fork->layer_state(0).kv_len < 12 + kBlockSize);
+    }
+    ForkConfig changes;
+    changes.policy = config_of({"random", EvictionUnit::kToken, Holes::kRecycle, Heads::kPerHead}).policy;
+    REQUIRE_ERROR("ERR_OCTAVO_ARGUMENT", session.fork(changes));
+  }
+}

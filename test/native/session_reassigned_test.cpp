@@ -1,0 +1,117 @@
+// Keys at their place in the cache, against a dense float64 model that rotates them anew for each query.
+#include <algorithm>
+#include <iterator>
+
+#include "token_forms.h"
+
+using namespace octavo;
+using namespace octavo::test;
+
+TEST("reassigned positions equal keys rotated anew to their place in the cache, also beyond maxPositions") {
+  TinyLlama tiny(6);
+  tiny.config.max_positions = kPrompt + 20;
+  const auto model = tiny.open();
+  for (const bool by_token : {false, true}) {
+    for (const Holes holes : {Holes::kRecycle, Holes::kMask, Holes::kCompact}) {
+      if (!by_token && holes != Holes::kRecycle) continue;
+      const EvictionUnit unit = by_token ? EvictionUnit::kToken : EvictionUnit::kBlock;
+      const Form form{"streaming-llm", unit, holes, Heads::kShared};
+      SessionConfig config = config_of(form);
+      REQUIRE_ERROR("ERR_OCTAVO_POSITION", run(model, config, some_tokens(kPrompt, 3), kDecoded, 1.0));
+      config.policy.positions = Positions::kReassigned;
+      if (by_token) config.policy.num_sinks = 3;
+      const Run result = run(model, config, some_tokens(kPrompt, 3), kDecoded, 1.0);
+      const Live live = live_positions(result.trace, tiny.config);
+      const auto place = [&](int layer, int query, int key) {
+        if (query < kPrompt) return key;
+        const auto& held = live[static_cast<size_t>(query - kPrompt + 1)][static_cast<size_t>(layer)].front();
+        return static_cast<int>(std::distance(held.begin(), held.lower_bound(key)));
+      };
+      // The prompt attends before anything goes.
+      const auto expected = tiny.forward_placed(result.tokens, sees_of(live), place);
+      const auto original = tiny.forward_placed(result.tokens, sees_of(live), kInPlace);
+      const std::vector<float> actual = joined_rows(result.logits, 1);
+      const std::vector<double> wanted = joined_rows(expected, kPrompt);
+      const std::vector<double> unmoved = joined_rows(original, kPrompt);
+      REQUIRE_EQUAL(actual.size(), wanted.size());
+      const auto count = static_cast<int64_t>(actual.size());
+      compare(form.name() + " reassigned", actual.data(), wanted.data(), count, 1e-6, 1e-4);
+      REQUIRE(difference(actual.data(), unmoved.data(), count).relative_l2 > 1e-3);
+
+      // Through stops, snapshots in the middle of a step, and forks to a policy that moves nothing.
+      for (const int64_t history : {0, 5}) {
+        config.history = history;
+        Session session(model, config);
+        session.prefill(some_tokens(kPrompt, 3));
+        advance(session, steps(16, 1.0));
+        AdvanceRequest request = steps(20, 1.0);
+        request.stop = {.evict = true, .layer = 1};
+        const AdvanceResult stopped = advance(session, request);
+        REQUIRE(stopped.event);
+        const auto first = static_cast<size_t>(16 + stopped.num_steps);
+        const int64_t inside = session.take_snapshot();
+        const auto fork = session.fork({});
+        ForkConfig changes;
+        changes.policy = config_of(form).policy;
+        session.fork(changes);
+        for (size_t step = first; step < first + 12; ++step) {
+          advance(session, steps(1, 1.0));
+          advance(*fork, steps(1, 1.0));
+          REQUIRE(logits_of(session) == result.logits[step]);
+          REQUIRE(logits_of(*fork) == result.logits[step]);
+        }
+        session.rewind_to_snapshot(inside);
+        advance(session, steps(1, 1.0));
+        REQUIRE(logits_of(session) == result.logits[first]);
+      }
+    }
+  }
+}
+
+TEST("a 16-bit cache rounds a moved key once, however often it moved") {
+  const TinyLlama tiny(6);
+  const auto model = tiny.open();
+  for (const DType dtype : {DType::kBf16, DType::kF16}) {
+    const double half_unit = dtype == DType::kBf16 ? 0x1p-9 : 0x1p-12;  // of a number's power of two
+    for (const EvictionUnit unit : {EvictionUnit::kToken, EvictionUnit::kBlock}) {
+      SessionConfig config = config_of({"streaming-llm", unit, Holes::kRecycle, Heads::kShared});
+      config.kv_dtype = dtype;
+      config.policy.positions = Positions::kReassigned;
+      SessionConfig full = session_config("full", kBlockSize, 0);
+      full.kv_dtype = dtype;
+      Session moving(model, config), seen(model, full);
+      for (Session* session : {&moving, &seen}) {
+        session->prefill(some_tokens(kPrompt, 3));
+        advance(*session, steps(1));
+        AdvanceRequest request = steps(kDecoded);
+        request.forced_tokens = some_tokens(kDecoded, 9);
+        advance(*session, request);
+      }
+      // Keys of layer 0 depend on nothing but their token and its position.
+      const KvCache& cache = moving.layer_cache(0);
+      const int64_t num_held = cache.table().num_slots();
+      std::vector<int32_t> held;
+      for (int64_t slot = 0; slot < num_held; ++slot) held.push_back(cache.slot_position(slot));
+      std::sort(held.begin(), held.end());
+      int num_moved = 0;
+      for (int64_t slot = 0; slot < num_held; ++slot) {
+        const int32_t position = cache.slot_position(slot);
+        const auto num_newer =
+            static_cast<int>(held.end() - std::upper_bound(held.begin(), held.end(), position));
+        const int shift = held.back() - num_newer - position;
+        num_moved += shift > 0 ? 1 : 0;
+        for (int head = 0; head < tiny.config.num_kv_heads; ++head) {
+          std::vector<float> key(6), cached(6);
+          cache.read_key(slot, head, key.data());
+          seen.layer_cache(0).read_key(position, head, cached.data());
+          std::vector<double> rotated(cached.begin(), cached.end());
+          tiny.rotate(rotated, shift);
+          for (size_t i = 0; i < key.size(); ++i) {
+            REQUIRE(std::fabs(key[i] - rotated[i]) <= half_unit * 2 * std::fabs(rotated[i]) + 1e-6);
+          }
+        }
+      }
+      REQUIRE_EQUAL(num_moved, 4);
+    }
+  }
+}

@@ -1,21 +1,14 @@
 // The HTML twin of figures in a real browser, with the network closed: outputs as notebook pages build them.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
-import { after, before, test } from "node:test";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { test } from "node:test";
+import type { Page } from "playwright-core";
 import { createDisplay } from "../kernel/display/index.js";
 import * as chart from "../sdk/chart/index.js";
+import { skipWithoutBrowser, startBrowser } from "./helpers/browser.js";
 import { syntheticTrace } from "./helpers/synthetic-trace.js";
 
-const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
-const skip = existsSync(executablePath) ? false : `no Chromium at ${executablePath} (Debian package chromium)`;
-
-let browser: Browser;
-before(async () => {
-	if (!skip) browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
-});
-after(() => browser?.close());
+const browser = startBrowser();
 
 /** HTML of figures as a session would give them: the first carries plotly.js. */
 async function outputs(count: number): Promise<string[]> {
@@ -31,7 +24,7 @@ async function outputs(count: number): Promise<string[]> {
 
 /** Opens a page with no network; `errors` collects what goes wrong in it. */
 async function open(content: string): Promise<{ page: Page; errors: string[] }> {
-	const page = await browser.newPage({ viewport: { width: 900, height: 900 } });
+	const page = await browser().newPage({ viewport: { width: 900, height: 900 } });
 	const errors: string[] = [];
 	page.on("pageerror", (error) => errors.push(error.message));
 	page.on("request", (request) => errors.push(`request: ${request.url().slice(0, 100)}`));
@@ -90,7 +83,7 @@ async function numColors(page: Page, index: number): Promise<number> {
 	return (await call(page, countColors, png.toString("base64"))) as number;
 }
 
-test("two figures in one page share one plotly.js, offline", { skip }, async () => {
+test("two figures in one page share one plotly.js, offline", { skip: skipWithoutBrowser }, async () => {
 	const { page, errors } = await open((await outputs(2)).join("\n"));
 	assert.equal(await numDrawn(page, 2), 2);
 	assert.equal(await page.locator("#octavo-plotly").count(), 1);
@@ -100,7 +93,9 @@ test("two figures in one page share one plotly.js, offline", { skip }, async () 
 	await page.close();
 });
 
-test("a figure that stands before the one with plotly.js is drawn once that arrives", { skip }, async () => {
+test("a figure that stands before the one with plotly.js is drawn once that arrives", {
+	skip: skipWithoutBrowser,
+}, async () => {
 	const [carrier, other] = await outputs(2);
 	const { page, errors } = await open(other!);
 	await page.waitForFunction("document.body.textContent.includes('waits for plotly.js')");
@@ -112,7 +107,9 @@ test("a figure that stands before the one with plotly.js is drawn once that arri
 	await page.close();
 });
 
-test("plotly.js gets past a module loader and leaves the page's own Plotly alone", { skip }, async () => {
+test("plotly.js gets past a module loader and leaves the page's own Plotly alone", {
+	skip: skipWithoutBrowser,
+}, async () => {
 	const loader =
 		"<script>window.define = function () { throw new Error('define called'); }; define.amd = {}; window.module = { exports: {} }; window.exports = module.exports; window.Plotly = 'mine';</script>";
 	const { page, errors } = await open(loader + (await outputs(1)).join(""));
@@ -123,7 +120,9 @@ test("plotly.js gets past a module loader and leaves the page's own Plotly alone
 	await page.close();
 });
 
-test("an output in a frame of its own finds plotly.js in the frame beside it", { skip }, async () => {
+test("an output in a frame of its own finds plotly.js in the frame beside it", {
+	skip: skipWithoutBrowser,
+}, async () => {
 	const frames = (await outputs(2)).map(
 		(html) =>
 			`<iframe width="850" height="420" srcdoc="${html.replaceAll("&", "&amp;").replaceAll('"', "&quot;")}"></iframe>`,
@@ -138,14 +137,14 @@ test("an output in a frame of its own finds plotly.js in the frame beside it", {
 	await page.close();
 });
 
-test("the same output twice in a page is drawn twice", { skip }, async () => {
+test("the same output twice in a page is drawn twice", { skip: skipWithoutBrowser }, async () => {
 	const [carrier] = await outputs(1);
 	const { page } = await open(carrier! + carrier!);
 	assert.equal(await numDrawn(page, 2), 2);
 	await page.close();
 });
 
-test("text takes the page's colour, on light and on dark", { skip }, async () => {
+test("text takes the page's colour, on light and on dark", { skip: skipWithoutBrowser }, async () => {
 	for (const color of ["rgb(20, 20, 20)", "rgb(230, 230, 230)"]) {
 		const { page } = await open(`<body style="color:${color}">${(await outputs(1)).join("")}`);
 		assert.equal(await numDrawn(page, 1), 1);

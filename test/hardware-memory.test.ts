@@ -4,15 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type MemoryPrediction, peakMemory, predictMemory, profiles, simulate } from "../sdk/hardware/index.js";
-import {
-	deepOptimizerStates,
-	octavo,
-	onDevice,
-	type Schedule,
-	twinflow,
-	zeroOffload,
-	zeroOffloadAsync,
-} from "../sdk/train/schedule/index.js";
+import type { Schedule } from "../sdk/train/schedule/index.js";
+import * as planners from "../sdk/train/schedule/index.js";
 import { publishedConfiguration } from "../sdk/train/schedule/published-models.js";
 import { tinyConfiguration } from "./helpers/training.js";
 
@@ -24,7 +17,7 @@ test("the parts are what the sizes of a run give", () => {
 	const configuration = publishedConfiguration("7B");
 	const n = sum(configuration.subgroupNumels);
 	const largest = Math.max(...configuration.subgroupNumels);
-	const serial = predictMemory(zeroOffloadAsync(configuration));
+	const serial = predictMemory(planners.zeroOffloadAsync(configuration));
 	assert.equal(serial.planner, "zero-offload-async");
 	assert.equal(bytesOf(serial, "device", "parameter"), 2 * n);
 	assert.equal(serial.host.peakBytes, 4 * 16 * n, "four ranks, fp32 state and gradient on the host");
@@ -34,14 +27,14 @@ test("the parts are what the sizes of a run give", () => {
 	assert.equal(serial.device.lowestBytes, 2 * n);
 	assert.equal(serial.host.lowestBytes, 4 * 12 * n);
 
-	const everything = predictMemory(onDevice(configuration));
+	const everything = predictMemory(planners.onDevice(configuration));
 	assert.equal(everything.host.peakBytes, 0);
 	assert.equal(bytesOf(everything, "device", "master"), 4 * n);
 	assert.equal(everything.device.lowestBytes, 14 * n, "bf16 parameters and fp32 state");
 
 	// The peak lies in backward, when all but the last of the kept gradients are there, and no staging yet.
 	const kept = configuration.subgroupNumels.filter((_, index) => index % 2 === 1);
-	const interleaved = predictMemory(deepOptimizerStates(configuration, { updateStride: 2 }));
+	const interleaved = predictMemory(planners.deepOptimizerStates(configuration, { updateStride: 2 }));
 	const gradients = bytesOf(interleaved, "device", "gradient");
 	assert.ok(gradients > 2 * sum(kept.slice(1)) && gradients <= 2 * sum(kept), "bf16, of the device's subgroups");
 	assert.equal(
@@ -61,11 +54,11 @@ test("the parts are what the sizes of a run give", () => {
 function schedules(): Schedule[] {
 	const configuration = publishedConfiguration("7B", { gradientAccumulation: 2 });
 	return [
-		onDevice(configuration),
-		zeroOffload(configuration),
-		twinflow(configuration, { offloadRatio: 0.7 }),
-		deepOptimizerStates(configuration, { updateStride: 3 }),
-		octavo(configuration, { numResident: 2, numOnDevice: 6, deviceSlots: 3 }),
+		planners.onDevice(configuration),
+		planners.zeroOffload(configuration),
+		planners.twinflow(configuration, { offloadRatio: 0.7 }),
+		planners.deepOptimizerStates(configuration, { updateStride: 3 }),
+		planners.octavo(configuration, { numResident: 2, numOnDevice: 6, deviceSlots: 3 }),
 	];
 }
 
@@ -118,7 +111,7 @@ test("bad capacities and schedules are refused", () => {
 			message: new RegExp(`deviceBytes but received ${deviceBytes}`),
 		});
 	}
-	const schedule = zeroOffload(configuration);
+	const schedule = planners.zeroOffload(configuration);
 	const tasks = schedule.tasks.map((task) => (task.id === "norm" ? { ...task, after: ["end-update"] } : task));
 	assert.throws(() => predictMemory({ ...schedule, tasks }), { code: "ERR_OCTAVO_SCHEDULE", message: /wait for each/ });
 	assert.throws(() => predictMemory({ ...configuration, numNodes: 0 }), { code: "ERR_OCTAVO_CONFIGURATION" });

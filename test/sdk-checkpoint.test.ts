@@ -7,21 +7,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { loadModel, type Model, randomModel } from "../sdk/load-model.js";
 import { llamaLogits64 } from "./helpers/llama-float64.js";
+import { relativeError } from "./helpers/relative-error.js";
 import { temporaryFolder } from "./helpers/temporary-folder.js";
 import { type TinyOptions, tinyCheckpoint, uniform, writeTiny } from "./helpers/tiny-checkpoint.js";
 
 const random = uniform(77);
 const tokens = Array.from({ length: 150 }, () => Math.floor(random() * 300));
-
-function relativeError(actual: ArrayLike<number>, expected: readonly number[]): number {
-	let difference = 0;
-	let norm = 0;
-	for (const [i, value] of expected.entries()) {
-		difference += (actual[i]! - value) ** 2;
-		norm += value ** 2;
-	}
-	return Math.sqrt(difference / norm);
-}
 
 /** Worst relative L2 error over a prefill of most tokens and single steps for the rest. */
 function worstError(model: Model, expected: readonly number[][]): number {

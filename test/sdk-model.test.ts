@@ -8,22 +8,13 @@ import { random } from "../sdk/decode/policies/index.js";
 import { loadModel } from "../sdk/load-model.js";
 import { recall, recallTokens } from "../sdk/model/tasks/index.js";
 import { measureRecall } from "./helpers/recall.js";
+import { relativeError } from "./helpers/relative-error.js";
 
 interface Golden {
 	sequences: { ids: number[]; logits: Record<string, number[]> }[];
 }
 const goldenPath = fileURLToPath(new URL("../../test/golden/recall-tiny-logits.json", import.meta.url));
 const golden = JSON.parse(readFileSync(goldenPath, "utf8")) as Golden;
-
-function relativeError(actual: ArrayLike<number>, expected: number[]): number {
-	let difference = 0;
-	let norm = 0;
-	for (const [i, value] of expected.entries()) {
-		difference += (actual[i]! - value) ** 2;
-		norm += value ** 2;
-	}
-	return Math.sqrt(difference / norm);
-}
 
 for (const blockSize of [1, 8, 16, 32]) {
 	test(`logits equal the reference with blocks of ${blockSize}, prefilled and fed`, async (t) => {

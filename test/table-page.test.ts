@@ -2,25 +2,18 @@
 // without scripts.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { type Table, tableFromArrays } from "apache-arrow";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { tableToHtml } from "../sdk/trace/table-view.js";
+import { skipWithoutBrowser, startBrowser } from "./helpers/browser.js";
 
-const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium";
-const skip = existsSync(executablePath) ? false : `no Chromium at ${executablePath} (Debian package chromium)`;
-
-let browser: Browser;
-before(async () => {
-	if (!skip) browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
-});
-after(() => browser?.close());
+const browser = startBrowser();
 
 /** Opens a page that holds a table and nothing else; requests fail the test. */
 async function open(table: Table, javaScriptEnabled = true): Promise<Page> {
-	const page = await browser.newPage({ viewport: { width: 700, height: 640 }, javaScriptEnabled });
+	const page = await browser().newPage({ viewport: { width: 700, height: 640 }, javaScriptEnabled });
 	page.on("pageerror", (error) => assert.fail(error.message));
 	await page.route("**/*", (route) => route.abort());
 	await page.setContent(`<body style="font-family:sans-serif">${tableToHtml(table)}</body>`, { waitUntil: "load" });
@@ -41,7 +34,7 @@ function example(numRows: number): Table {
 	});
 }
 
-test("pages turn, and the last one is short", { skip }, async () => {
+test("pages turn, and the last one is short", { skip: skipWithoutBrowser }, async () => {
 	const page = await open(example(47));
 	assert.deepEqual((await column(page, 0)).slice(0, 3), ["0", "1", "2"]);
 	assert.equal((await column(page, 0)).length, 20);
@@ -56,7 +49,9 @@ test("pages turn, and the last one is short", { skip }, async () => {
 	await page.close();
 });
 
-test("a click on a column sorts all pages: up, down, as it was; empty cells last", { skip }, async () => {
+test("a click on a column sorts all pages: up, down, as it was; empty cells last", {
+	skip: skipWithoutBrowser,
+}, async () => {
 	const table = example(47);
 	const page = await open(table);
 	const sort = (name: string) => page.locator("th button", { hasText: name }).click();
@@ -97,7 +92,7 @@ test("a click on a column sorts all pages: up, down, as it was; empty cells last
 	await page.close();
 });
 
-test("a large table pages through its first rows and says so", { skip }, async () => {
+test("a large table pages through its first rows and says so", { skip: skipWithoutBrowser }, async () => {
 	const page = await open(tableFromArrays({ a: Int32Array.from({ length: 50_000 }, (_, i) => -i) }));
 	assert.match(
 		(await page.locator(".octavo-note").textContent())!,
@@ -108,7 +103,7 @@ test("a large table pages through its first rows and says so", { skip }, async (
 	await page.close();
 });
 
-test("without scripts the first page stands there", { skip }, async () => {
+test("without scripts the first page stands there", { skip: skipWithoutBrowser }, async () => {
 	const page = await open(example(47), false);
 	assert.equal((await column(page, 0)).length, 20);
 	assert.match((await page.locator(".octavo-note").textContent())!, /47 rows × 4 columns, rows 0 to 19 shown/);

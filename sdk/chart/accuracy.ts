@@ -3,6 +3,7 @@
 
 import { received } from "../errors.js";
 import { bootstrapMean, type Interval } from "./bootstrap.js";
+import { errorBars } from "./error-bars.js";
 import type { Figure, PlotlyTrace } from "./figure.js";
 import { checkNames, distinct, fail } from "./options.js";
 import { escapeText, finish, palette, round, symbols } from "./theme.js";
@@ -85,14 +86,7 @@ function pointLine(
 		name: escapeText(policy),
 		x,
 		y: points.map(({ mean }) => round(mean)),
-		error_y: {
-			type: "data",
-			symmetric: false,
-			array: points.map(({ mean, high }) => round(high - mean)),
-			arrayminus: points.map(({ mean, low }) => round(mean - low)),
-			thickness: 1.2,
-			width: 4,
-		},
+		error_y: errorBars(points),
 		line: { color: look.color, width: 2 },
 		marker: { color: look.color, symbol: look.symbol, size: 9 },
 		hovertemplate: `${escapeText(policy)}, budget %{x}: %{y:.3f}<extra></extra>`,

@@ -41,17 +41,19 @@ const schema = {
 	published: { type: "f64", nullable: true, description: "As the paper's authors published it; null where not" },
 } as const;
 
-/** Rows as an Arrow table, a column a field of the schema. */
-export function rowTable<Row extends object>(
+/** Puts a figure together whose rows have columns of their own; the table has a column a field of the schema. */
+export function figureOf<Row extends object>(
 	name: string,
 	tableSchema: TableSchema & Readonly<Record<keyof Row, unknown>>,
 	rows: readonly Row[],
-): ReturnType<typeof tableFromColumns> {
+	chart: Figure,
+): PaperFigure<Row> {
 	const columns = Object.keys(tableSchema).map((column) => [column, rows.map((row) => row[column as keyof Row])]);
-	return tableFromColumns(name, tableSchema, Object.fromEntries(columns) as PlainColumns);
+	const table = tableFromColumns(name, tableSchema, Object.fromEntries(columns) as PlainColumns);
+	return { name, title: chart.title, table, rows, chart };
 }
 
-/** Puts a figure together. */
+/** Puts a figure of simulated and published values together. */
 export function paperFigure(name: string, rows: readonly FigureRow[], chart: Figure): PaperFigure {
-	return { name, title: chart.title, table: rowTable(name, schema, rows), rows, chart };
+	return figureOf(name, schema, rows, chart);
 }

@@ -2,7 +2,6 @@
 // trace of a session.
 
 import type { Table } from "apache-arrow";
-import { OctavoError, received } from "../errors.js";
 import { type BatchTableName, batchSchema, batchTableNames } from "./batch-schema.js";
 import { summarize } from "./batch-summary.js";
 import { checkMetadata } from "./check-metadata.js";
@@ -12,11 +11,8 @@ import {
 	readTables,
 	tableFromColumns,
 	tableMetadata,
-	writeTables,
 } from "./iteration-tables.js";
-import { installTableView } from "./table-view.js";
-
-installTableView();
+import { TableSet } from "./table-set.js";
 
 /** What a batch's trace says about its run, for captions. */
 export interface BatchMetadata {
@@ -50,7 +46,7 @@ export type BatchColumns = Readonly<Record<"requests" | "throughput", PlainColum
 
 /**
  * The record of a batch: tables `requests` (a row a sequence), `throughput` (a row a step) and `summary` (one row); their
- * columns: `batchSchema`.
+ * columns: `batchSchema`. Saved, `requests` goes to the given path itself.
  *
  * @example
  * ```ts
@@ -63,13 +59,12 @@ export type BatchColumns = Readonly<Record<"requests" | "throughput", PlainColum
  * console.log(num_finished, num_output_tokens, chart.occupancy(batch.trace).title.length > 0);   // 8 128 true
  * ```
  */
-export class BatchTrace {
-	readonly #tables: Readonly<Record<BatchTableName, Table>>;
+export class BatchTrace extends TableSet<BatchTableName> {
 	/** What was run. */
 	readonly metadata: BatchMetadata;
 
 	private constructor(tables: Readonly<Record<BatchTableName, Table>>, metadata: BatchMetadata) {
-		this.#tables = tables;
+		super(batchSchema, tables);
 		this.metadata = metadata;
 	}
 
@@ -89,33 +84,6 @@ export class BatchTrace {
 	}
 
 	/**
-	 * One table.
-	 *
-	 * @throws {OctavoError} ERR_OCTAVO_TRACE for another name
-	 */
-	table(name: BatchTableName): Table {
-		if (Object.hasOwn(batchSchema, name)) return this.#tables[name];
-		const expected = `one of the tables ${batchTableNames.join(", ")}`;
-		throw new OctavoError("ERR_OCTAVO_TRACE", `Expected ${expected} but received ${received(name)}`);
-	}
-
-	/** The columns of a table as plain arrays, by name. */
-	columns(name: BatchTableName): PlainColumns {
-		return columnsFromTable(name, batchSchema[name], this.table(name));
-	}
-
-	/**
-	 * Writes one Arrow IPC file a table: `requests` to `path` itself, the others beside it (`run.throughput.arrow`, …).
-	 *
-	 * @param path ends in `.arrow`
-	 * @returns the paths written
-	 * @throws {OctavoError} ERR_OCTAVO_TRACE for another ending
-	 */
-	async save(path: string): Promise<string[]> {
-		return writeTables(path, this.#tables);
-	}
-
-	/**
 	 * Reads a trace written by `save`.
 	 *
 	 * @throws {OctavoError} ERR_OCTAVO_TRACE when a file is missing, is no Arrow file or lacks a column
@@ -130,7 +98,6 @@ export class BatchTrace {
 	/** Shows what was run and how many rows each table has. */
 	[Symbol.for("Jupyter.display")](): Record<string, string> {
 		const { model, blockSize, numBlocks } = this.metadata;
-		const rows = batchTableNames.map((name) => `${name}: ${this.#tables[name].numRows}`).join(", ");
-		return { "text/plain": `Batch on ${model}, ${numBlocks} blocks of ${blockSize} a layer (rows: ${rows})` };
+		return { "text/plain": `Batch on ${model}, ${numBlocks} blocks of ${blockSize} a layer (rows: ${this.rowCounts})` };
 	}
 }

@@ -2,7 +2,6 @@
 // is drawn again from saved files with no simulator.
 
 import type { Table } from "apache-arrow";
-import { OctavoError, received } from "../errors.js";
 import { checkMetadata } from "./check-metadata.js";
 import { type IterationTableName, iterationSchema, iterationTableNames } from "./iteration-schema.js";
 import {
@@ -11,11 +10,8 @@ import {
 	readTables,
 	tableFromColumns,
 	tableMetadata,
-	writeTables,
 } from "./iteration-tables.js";
-import { installTableView } from "./table-view.js";
-
-installTableView();
+import { TableSet } from "./table-set.js";
 
 /** What an iteration's trace says about its run, for captions. */
 export interface IterationMetadata {
@@ -52,7 +48,7 @@ export type IterationColumns = Readonly<Record<IterationTableName, PlainColumns>
 
 /**
  * The record of one iteration of one rank: tables `tasks`, `memory`, `residency`, `utilisation` and `phases` (columns:
- * `iterationSchema`), and what was run.
+ * `iterationSchema`), and what was run. Saved, `tasks` goes to the given path itself.
  *
  * @example
  * ```ts
@@ -62,13 +58,12 @@ export type IterationColumns = Readonly<Record<IterationTableName, PlainColumns>
  * console.log(trace.table("residency").numRows === configuration.subgroupNumels.length);   // true
  * ```
  */
-export class IterationTrace {
-	readonly #tables: Readonly<Record<IterationTableName, Table>>;
+export class IterationTrace extends TableSet<IterationTableName> {
 	/** What was run. */
 	readonly metadata: IterationMetadata;
 
 	private constructor(tables: Readonly<Record<IterationTableName, Table>>, metadata: IterationMetadata) {
-		this.#tables = tables;
+		super(iterationSchema, tables);
 		this.metadata = metadata;
 	}
 
@@ -84,33 +79,6 @@ export class IterationTrace {
 			tableFromColumns(name, iterationSchema[name], columns[name], metadata),
 		]);
 		return new IterationTrace(Object.fromEntries(tables), metadata);
-	}
-
-	/**
-	 * One table.
-	 *
-	 * @throws {OctavoError} ERR_OCTAVO_TRACE for another name
-	 */
-	table(name: IterationTableName): Table {
-		if (Object.hasOwn(iterationSchema, name)) return this.#tables[name];
-		const message = `Expected one of the tables ${iterationTableNames.join(", ")} but received ${received(name)}`;
-		throw new OctavoError("ERR_OCTAVO_TRACE", message);
-	}
-
-	/** The columns of a table as plain arrays, by name. */
-	columns(name: IterationTableName): PlainColumns {
-		return columnsFromTable(name, iterationSchema[name], this.table(name));
-	}
-
-	/**
-	 * Writes one Arrow IPC file a table: `tasks` to `path` itself, the others beside it (`run.memory.arrow`, …).
-	 *
-	 * @param path ends in `.arrow`
-	 * @returns the paths written
-	 * @throws {OctavoError} ERR_OCTAVO_TRACE for another ending
-	 */
-	async save(path: string): Promise<string[]> {
-		return writeTables(path, this.#tables);
 	}
 
 	/**
@@ -133,8 +101,7 @@ export class IterationTrace {
 	/** Shows what was run and how many rows each table has. */
 	[Symbol.for("Jupyter.display")](): Record<string, string> {
 		const { planner, profile, origin, iterationUs } = this.metadata;
-		const rows = iterationTableNames.map((name) => `${name}: ${this.#tables[name].numRows}`).join(", ");
-		const text = `Iteration of ${planner}, ${origin} on ${profile}: ${(iterationUs / 1e3).toFixed(1)} ms (rows: ${rows})`;
+		const text = `Iteration of ${planner}, ${origin} on ${profile}: ${(iterationUs / 1e3).toFixed(1)} ms (rows: ${this.rowCounts})`;
 		return { "text/plain": text };
 	}
 }

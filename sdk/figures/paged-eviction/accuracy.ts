@@ -8,7 +8,7 @@ import type { PaperFigure } from "../result.js";
 import { besideFull, type Contender, contenders, fullCache, oracle } from "./contenders.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
 import { axisList, contenderList, measuredOn, promptSeeds, sharedChecks } from "./options.js";
-import { type Point, pointsOf, pointTable } from "./points.js";
+import { type Point, pointFigure, pointsOf } from "./points.js";
 import { sampleOf } from "./sample.js";
 
 /** A stand-in task: its prompts, and budgets below their length. */
@@ -91,6 +91,5 @@ export async function accuracyByBudget(
 			caption: `${standIn.description}; questions after eviction, blocks of ${blockSize}. The oracle knows what will be asked. ${measuredOn(model)}`,
 		},
 	);
-	const name = `accuracy-${task}`;
-	return { name, title: chart.title, table: pointTable(name, points), rows: points, chart };
+	return pointFigure(`accuracy-${task}`, points, chart);
 }

@@ -8,7 +8,7 @@ import { besideFull, type Contender, contenders } from "./contenders.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
 import { matrixChart } from "./matrix-chart.js";
 import { axisList, contenderList, measuredOn, promptSeeds, sharedChecks } from "./options.js";
-import { type Point, pointsOf, pointTable } from "./points.js";
+import { type Point, pointFigure, pointsOf } from "./points.js";
 import { sampleOf } from "./sample.js";
 
 /** Options of `accuracyByBlockSize`. */
@@ -56,6 +56,5 @@ export async function accuracyByBlockSize(model: Model, options: BlockSizeOption
 			format: ".2f",
 		},
 	);
-	const name = "block-size";
-	return { name, title: chart.title, table: pointTable(name, points), rows: points, chart };
+	return pointFigure("block-size", points, chart);
 }

@@ -8,7 +8,7 @@ import { besideFull, type Contender, contenders } from "./contenders.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
 import { matrixChart } from "./matrix-chart.js";
 import { contenderList, measuredOn, promptSeeds, sharedChecks } from "./options.js";
-import { type Point, pointsOf, pointTable } from "./points.js";
+import { type Point, pointFigure, pointsOf } from "./points.js";
 import { sampleOf } from "./sample.js";
 
 /** Options of `needleByDepth`. */
@@ -62,6 +62,5 @@ export async function needleByDepth(model: Model, options: NeedleByDepthOptions 
 			format: ".2f",
 		},
 	);
-	const name = "needle-depth";
-	return { name, title: chart.title, table: pointTable(name, points), rows: points, chart };
+	return pointFigure("needle-depth", points, chart);
 }

@@ -5,7 +5,7 @@ import { escapeText, finish, palette, round } from "../../chart/theme.js";
 import type { Model } from "../../load-model.js";
 import { recall } from "../../model/tasks/index.js";
 import { checkOptions } from "../../options.js";
-import { type PaperFigure, rowTable } from "../result.js";
+import { figureOf, type PaperFigure } from "../result.js";
 import { type Contender, layouts } from "./contenders.js";
 import { runCases } from "./evaluate.js";
 import { type SequenceOptions, sequenceChecks } from "./options.js";
@@ -106,7 +106,5 @@ export async function memoryOverTime(
 			yaxis2: { title: { text: "fragmentation" }, domain: [0, 0.34], rangemode: "tozero", tickformat: ".0%" },
 		},
 	});
-	const name = "memory-over-time";
-	const table = rowTable(name, schema, points);
-	return { name, title: chart.title, table, rows: points, chart };
+	return figureOf("memory-over-time", schema, points, chart);
 }

@@ -5,7 +5,7 @@ import { engineInfo } from "../../engine.js";
 import type { Model } from "../../load-model.js";
 import { recall } from "../../model/tasks/index.js";
 import { checkOptions } from "../../options.js";
-import { type PaperFigure, rowTable } from "../result.js";
+import { figureOf, type PaperFigure } from "../result.js";
 import { besideFull, type Contender, contenders } from "./contenders.js";
 import { runCases } from "./evaluate.js";
 import { type SequenceOptions, sequenceChecks } from "./options.js";
@@ -116,6 +116,5 @@ export async function evictionOverhead(
 			},
 		},
 	);
-	const name = "eviction-overhead";
-	return { name, title: chart.title, table: rowTable(name, schema, rows), rows, chart };
+	return figureOf("eviction-overhead", schema, rows, chart);
 }

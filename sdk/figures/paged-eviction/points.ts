@@ -1,8 +1,9 @@
 // From prompts to points: means with bootstrap intervals, and the paired difference to the random control on the same
 // prompts, which is what says whether a policy does anything.
 
-import { bootstrapMean } from "../../chart/bootstrap.js";
-import { type PaperFigure, rowTable } from "../result.js";
+import { bootstrapMean, type Interval } from "../../chart/bootstrap.js";
+import type { Figure } from "../../chart/figure.js";
+import { figureOf, type PaperFigure } from "../result.js";
 import { randomControl } from "./contenders.js";
 import type { Outcome } from "./evaluate.js";
 
@@ -119,7 +120,14 @@ export function pointsOf(samples: readonly Sample[]): Point[] {
 	});
 }
 
-/** The points as an Arrow table. */
-export function pointTable(name: string, points: readonly Point[]): PaperFigure["table"] {
-	return rowTable(name, schema, points);
+/** The score of a point, or of what else has one, with its interval. */
+export const scoreInterval = (point: Pick<Point, "score" | "score_low" | "score_high">): Interval => ({
+	mean: point.score,
+	low: point.score_low,
+	high: point.score_high,
+});
+
+/** Puts a figure of points together. */
+export function pointFigure(name: string, points: readonly Point[], chart: Figure): PaperFigure<Point> {
+	return figureOf(name, schema, points, chart);
 }

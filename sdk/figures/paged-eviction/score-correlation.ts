@@ -2,13 +2,14 @@
 // the attention it then gets from a question.
 
 import { bootstrapMean, type Interval } from "../../chart/bootstrap.js";
+import { errorBars } from "../../chart/error-bars.js";
 import { finish, palette, round, symbols } from "../../chart/theme.js";
 import { full } from "../../decode/policies/index.js";
 import type { Session } from "../../decode/session.js";
 import type { Model } from "../../load-model.js";
 import { recall } from "../../model/tasks/index.js";
 import { checkOptions } from "../../options.js";
-import { type PaperFigure, rowTable } from "../result.js";
+import { figureOf, type PaperFigure } from "../result.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
 import { measuredOn, promptSeeds, sharedChecks } from "./options.js";
 import { spearman } from "./spearman.js";
@@ -161,14 +162,7 @@ export async function scoreCorrelation(
 			name: score,
 			x: own.map((row) => row.layer_index),
 			y: own.map((row) => round(row.correlation)),
-			error_y: {
-				type: "data",
-				symmetric: false,
-				array: own.map((row) => round(row.high - row.correlation)),
-				arrayminus: own.map((row) => round(row.correlation - row.low)),
-				thickness: 1.2,
-				width: 4,
-			},
+			error_y: errorBars(own.map(({ correlation: mean, low, high }) => ({ mean, low, high }))),
 			line: { color: palette[i], width: 2 },
 			marker: { color: palette[i], symbol: symbols[i], size: 9 },
 		};
@@ -182,7 +176,5 @@ export async function scoreCorrelation(
 			yaxis: { title: { text: "rank correlation" }, range: [-1, 1], zeroline: true },
 		},
 	});
-	const name = "score-correlation";
-	const table = rowTable(name, schema, rows);
-	return { name, title: chart.title, table, rows, chart };
+	return figureOf("score-correlation", schema, rows, chart);
 }

@@ -1,6 +1,7 @@
 // One policy, changed in one respect at a time: what a token's score is, when the prompt is cut, what is asked when. Each
 // variant stands beside the random control at the same budget.
 
+import { errorBars } from "../../chart/error-bars.js";
 import type { Figure } from "../../chart/figure.js";
 import { colors, escapeText, finish, round } from "../../chart/theme.js";
 import type { Model } from "../../load-model.js";
@@ -10,7 +11,7 @@ import type { PaperFigure } from "../result.js";
 import type { Contender } from "./contenders.js";
 import { type Asking, type ExperimentOptions, runCases } from "./evaluate.js";
 import { measuredOn, promptSeeds, sharedChecks } from "./options.js";
-import { type Point, pointsOf, pointTable } from "./points.js";
+import { type Point, pointFigure, pointsOf, scoreInterval } from "./points.js";
 import { sampleOf } from "./sample.js";
 
 /** A way to run a policy. */
@@ -55,7 +56,7 @@ export async function runVariants(
 		title: `${text.title}: budget ${budget} of 128 tokens`,
 		caption: `${text.caption} Recall, one question a prompt, ${numPrompts} prompts; bars: 95 % bootstrap interval. ${measuredOn(model)}`,
 	});
-	return { name: text.name, title: chart.title, table: pointTable(text.name, points), rows: points, chart };
+	return pointFigure(text.name, points, chart);
 }
 
 function drawVariants(points: readonly Point[], text: { title: string; caption: string }): Figure {
@@ -69,14 +70,7 @@ function drawVariants(points: readonly Point[], text: { title: string; caption: 
 			name: escapeText(setting),
 			y: own.map((point) => escapeText(point.policy)),
 			x: own.map((point) => round(point.score)),
-			error_x: {
-				type: "data",
-				symmetric: false,
-				array: own.map((point) => round(point.score_high - point.score)),
-				arrayminus: own.map((point) => round(point.score - point.score_low)),
-				thickness: 1.2,
-				width: 4,
-			},
+			error_x: errorBars(own.map(scoreInterval)),
 			marker: { color: looks[i % looks.length] },
 			hovertemplate: "%{y}: %{x:.3f}<extra></extra>",
 		};

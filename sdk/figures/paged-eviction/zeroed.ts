@@ -1,16 +1,18 @@
 // Why an evicted slot needs a mask: a zero key still takes its share of the softmax. The same tokens are taken away in
 // three ways: evicted, zeroed in place, and not at all.
 
-import { bootstrapMean } from "../../chart/bootstrap.js";
+import { bootstrapMean, type Interval } from "../../chart/bootstrap.js";
+import { errorBars } from "../../chart/error-bars.js";
 import { colors, finish, round } from "../../chart/theme.js";
 import { full, random } from "../../decode/policies/index.js";
 import type { Session } from "../../decode/session.js";
 import type { Model } from "../../load-model.js";
 import { answer, recall } from "../../model/tasks/index.js";
 import { checkOptions, integer } from "../../options.js";
-import { type PaperFigure, rowTable } from "../result.js";
+import { figureOf, type PaperFigure } from "../result.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
 import { measuredOn, promptSeeds, sharedChecks } from "./options.js";
+import { scoreInterval } from "./points.js";
 
 /** Options of `zeroedOrEvicted`. */
 export interface ZeroedOptions extends ExperimentOptions {
@@ -30,6 +32,9 @@ export interface ZeroedPoint {
 	readonly score_high: number;
 	/** Share of the question's attention on slots whose tokens were taken away, mean over heads, layers and prompts. */
 	readonly mass_on_dropped: number;
+	/** Ends of its 95 % bootstrap interval. */
+	readonly mass_low: number;
+	readonly mass_high: number;
 	readonly num_prompts: number;
 }
 
@@ -39,6 +44,8 @@ const schema = {
 	score_low: { type: "f64", description: "Lower end of the 95 % bootstrap interval over prompts" },
 	score_high: { type: "f64", description: "Upper end" },
 	mass_on_dropped: { type: "f64", description: "Share of attention on slots of tokens taken away, 0 to 1" },
+	mass_low: { type: "f64", description: "Lower end of its 95 % bootstrap interval" },
+	mass_high: { type: "f64", description: "Upper end" },
 	num_prompts: { type: "i32", description: "Prompts" },
 } as const;
 
@@ -110,34 +117,50 @@ export async function zeroedOrEvicted(model: Model, options: ZeroedOptions = {})
 	);
 	const rows = ways.map((way, i): ZeroedPoint => {
 		const own = found.map((prompt) => prompt[i]!);
-		const { mean, low, high } = bootstrapMean(
-			own.map(({ correct }) => correct),
-			0.95,
-		);
-		const mass = own.reduce((sum, prompt) => sum + prompt.mass, 0) / own.length;
-		return { way, score: mean, score_low: low, score_high: high, mass_on_dropped: mass, num_prompts: numPrompts };
+		const over = (value: (prompt: (typeof own)[number]) => number) => bootstrapMean(own.map(value), 0.95);
+		const score = over(({ correct }) => correct);
+		const mass = over((prompt) => prompt.mass);
+		return {
+			way,
+			score: score.mean,
+			score_low: score.low,
+			score_high: score.high,
+			mass_on_dropped: mass.mean,
+			mass_low: mass.low,
+			mass_high: mass.high,
+			num_prompts: numPrompts,
+		};
 	});
-	const bars = (name: string, color: string, value: (row: ZeroedPoint) => number) => ({
+	const bars = (name: string, color: string, value: (row: ZeroedPoint) => Interval) => ({
 		type: "bar",
 		name,
 		x: rows.map((row) => row.way),
-		y: rows.map((row) => round(value(row))),
+		y: rows.map((row) => round(value(row).mean)),
+		error_y: errorBars(rows.map(value)),
 		marker: { color },
 		texttemplate: "%{y:.2f}",
+		textposition: "inside",
+		insidetextanchor: "start",
 	});
 	const chart = finish(
 		[
-			bars("fraction answered right", colors.kept, (row) => row.score),
-			bars("attention on the slots of dropped tokens", colors.evicted, (row) => row.mass_on_dropped),
+			bars("fraction answered right", colors.kept, scoreInterval),
+			bars(
+				"attention on the slots of dropped tokens",
+				colors.evicted,
+				({ mass_on_dropped: mean, mass_low: low, mass_high: high }) => ({
+					mean,
+					low,
+					high,
+				}),
+			),
 		],
 		{
 			title: `Evicted, or zeroed in place: ${numContext - budget} of ${numContext} tokens drawn by chance`,
-			caption: `The same tokens in each way, ${numPrompts} prompts; attention of the answer's last token, mean over heads, layers and prompts. A zero key has logit 0, not −∞. ${measuredOn(model)}`,
+			caption: `The same tokens in each way, ${numPrompts} prompts, 95 % bootstrap intervals over them; attention of the answer's last token, mean over heads, layers and prompts. A zero key has logit 0, not −∞. ${measuredOn(model)}`,
 			plotHeight: 300,
 			layout: { barmode: "group", xaxis: { type: "category", showgrid: false }, yaxis: { range: [0, 1.08] } },
 		},
 	);
-	const name = "zeroed-or-evicted";
-	const table = rowTable(name, schema, rows);
-	return { name, title: chart.title, table, rows, chart };
+	return figureOf("zeroed-or-evicted", schema, rows, chart);
 }

@@ -1,0 +1,16 @@
+// Confidence intervals as plotly draws them: alike in every figure, and never symmetric, since a bootstrap interval is not.
+
+import type { Interval } from "./bootstrap.js";
+import { round } from "./theme.js";
+
+/** Bars from the low to the high end of each interval, for the attribute `error_x` or `error_y` of points at the means. */
+export function errorBars(intervals: readonly Interval[]): object {
+	return {
+		type: "data",
+		symmetric: false,
+		array: intervals.map(({ mean, high }) => round(high - mean)),
+		arrayminus: intervals.map(({ mean, low }) => round(mean - low)),
+		thickness: 1.2,
+		width: 4,
+	};
+}

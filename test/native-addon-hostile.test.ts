@@ -1,106 +1,16 @@
-// Hostile calls of the native addon: whatever JavaScript passes, the call throws an Error with a code, and the process
+// Hostile arguments of the native addon: whatever JavaScript passes, the call throws an Error with a code, and the process
 // and the session live on. Runs in one process on purpose: a crash fails every test after it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Addon, LlamaSpec, NativeSession } from "../native/addon.js";
-import { loadAddon } from "../native/load.js";
+import type { Addon } from "../native/addon.js";
+import { addon, attention, codeOf, llama, newSession, request, spec, strange } from "./helpers/hostile-calls.js";
 
 // Calls here break the contract's types.
 // biome-ignore lint/suspicious/noExplicitAny: passing anything is the point of this file
 type Loose = any;
 
-const addon = loadAddon();
 const loose = addon as Loose;
-
-const llama: LlamaSpec = {
-	numLayers: 2,
-	hiddenSize: 16,
-	intermediateSize: 24,
-	numQueryHeads: 4,
-	numKvHeads: 2,
-	headDim: 4,
-	vocabSize: 40,
-	maxPositions: 512,
-	rmsNormEps: 1e-5,
-	ropeTheta: 10000,
-	tieWordEmbeddings: true,
-};
-const spec = { blockSize: 4, numBlocks: 32, policy: { name: "full" as const }, seed: 1, recordBlocks: true };
-const request = { maxSteps: 1, sampling: { temperature: 0, topK: 0, topP: 1 } };
-const attention = {
-	numQueryHeads: 2,
-	numKvHeads: 1,
-	headDim: 2,
-	blockSize: 2,
-	query: new Float32Array(4),
-	keyCache: new Float32Array(8),
-	valueCache: new Float32Array(8).fill(1),
-	blockTable: Int32Array.of(1, 0),
-	kvLen: 3,
-	scale: 1,
-};
-
-const strange: unknown[] = [
-	undefined,
-	null,
-	true,
-	0,
-	-1,
-	0.5,
-	Number.NaN,
-	Number.POSITIVE_INFINITY,
-	2 ** 31,
-	2 ** 53,
-	-(2 ** 53),
-	1e308,
-	"",
-	"16",
-	"x".repeat(100_000),
-	Symbol("s"),
-	10n ** 30n,
-	() => 1,
-	class {},
-	[],
-	[1, 2],
-	{},
-	{ valueOf: () => 4 },
-	Object.create(null),
-	new Proxy({}, {}),
-	new Date(),
-	/x/,
-	new Map(),
-	new ArrayBuffer(8),
-	new SharedArrayBuffer(8),
-	new DataView(new ArrayBuffer(8)),
-	new Uint8Array(3),
-	new Float32Array(3),
-	new Int32Array(0),
-	new BigInt64Array(2),
-	Promise.resolve(),
-];
-
-/** Must throw an Error with one of our codes; gives the code. */
-function codeOf(call: () => unknown): string {
-	try {
-		call();
-	} catch (error) {
-		const { code, message } = error as NodeJS.ErrnoException;
-		assert.ok(error instanceof Error, String(error));
-		assert.match(String(code), /^ERR_OCTAVO_[A-Z_]+$/, message);
-		assert.doesNotMatch(code!, /INTERNAL/, message);
-		assert.ok(message.length > 0 && message.length < 400, message);
-		return code!;
-	}
-	return "";
-}
-
-function newSession(): NativeSession {
-	const session = addon.randomModel(llama, 1).createSession(spec);
-	session.prefill(Int32Array.of(1, 2, 3));
-	session.advance(request);
-	return session;
-}
 
 test("strange values in place of every argument and every field", () => {
 	const session = newSession();
@@ -185,87 +95,6 @@ test("missing arguments, and messages that name the field, what was expected and
 		message:
 			'Expected one of full, paged-eviction, streaming-llm, inverse-key-norm, key-diff, snap-kv, tova, h2o, custom, random for policy.name but received "pagedEviction"',
 	});
-});
-
-test("sizes whose product overflows or exceeds all memory", () => {
-	const huge = 2 ** 24;
-	const sizes = { numLayers: 4096, hiddenSize: 2 ** 20, intermediateSize: 2 ** 22, vocabSize: huge };
-	assert.equal(
-		codeOf(() => addon.randomModel({ ...llama, ...sizes }, 1)),
-		"ERR_OCTAVO_MEMORY",
-	);
-	assert.match(
-		codeOf(() => addon.randomModel({ ...llama, numQueryHeads: huge, numKvHeads: huge, headDim: huge }, 1)),
-		/MODEL_CONFIG|MEMORY/,
-	);
-	const model = addon.randomModel(llama, 1);
-	assert.equal(
-		codeOf(() => model.createSession({ ...spec, numBlocks: 2 ** 31 - 1 })),
-		"ERR_OCTAVO_ARGUMENT",
-	);
-	assert.equal(
-		codeOf(() => model.createSession({ ...spec, blockSize: 256, numBlocks: 2 ** 20 })),
-		"ERR_OCTAVO_ARGUMENT",
-	);
-	const most = 2 ** 31 - 1;
-	for (const field of ["numQueryHeads", "headDim", "blockSize", "kvLen"]) {
-		assert.equal(
-			codeOf(() => addon.pagedAttention({ ...attention, [field]: most })),
-			"ERR_OCTAVO_ARGUMENT",
-			field,
-		);
-	}
-	assert.equal(
-		codeOf(() =>
-			addon.pagedAttention({ ...attention, numQueryHeads: most, numKvHeads: most, headDim: most, blockSize: most }),
-		),
-		"ERR_OCTAVO_ARGUMENT",
-	);
-	assert.equal(
-		codeOf(() => addon.pagedAttention({ ...attention, kvLen: Number.MAX_SAFE_INTEGER })),
-		"ERR_OCTAVO_ARGUMENT",
-	);
-});
-
-test("block ids out of range, short tables and detached buffers are never read", () => {
-	const good = addon.pagedAttention(attention);
-	assert.deepEqual(good, new Float32Array(4).fill(1));
-	for (const ids of [[2, 0], [1, -1], [2 ** 30, 0], [1]]) {
-		assert.equal(
-			codeOf(() => addon.pagedAttention({ ...attention, blockTable: Int32Array.from(ids) })),
-			"ERR_OCTAVO_ARGUMENT",
-		);
-	}
-	for (const field of ["query", "keyCache", "valueCache", "blockTable"] as const) {
-		const array = attention[field].slice();
-		structuredClone(array.buffer, { transfer: [array.buffer] });
-		assert.equal(
-			codeOf(() => addon.pagedAttention({ ...attention, [field]: array })),
-			"ERR_OCTAVO_ARGUMENT",
-			field,
-		);
-	}
-	// A getter that detaches what was read before it.
-	const victim = attention.query.slice();
-	const trap = Object.defineProperty({ ...attention, query: victim }, "valueCache", {
-		get() {
-			structuredClone(victim.buffer, { transfer: [victim.buffer] });
-			return attention.valueCache;
-		},
-	});
-	assert.equal(
-		codeOf(() => addon.pagedAttention(trap)),
-		"ERR_OCTAVO_ARGUMENT",
-	);
-	const detached = new Int32Array(4);
-	structuredClone(detached.buffer, { transfer: [detached.buffer] });
-	const fresh = addon.randomModel(llama, 1).createSession(spec);
-	assert.equal(
-		codeOf(() => fresh.prefill(detached)),
-		"ERR_OCTAVO_TOKEN",
-	);
-	fresh.prefill(new Int32Array(new SharedArrayBuffer(16)));
-	assert.equal(fresh.advance(request).numSteps, 1);
 });
 
 test("methods on foreign receivers, and constructors called by hand", () => {
@@ -372,31 +201,4 @@ test("getters among the arguments that throw, dispose the session or set it to w
 		},
 	});
 	assert.throws(() => addon.openModel(llama, [list as Loose]), Error);
-});
-
-test("the memory of views can be written, transferred and dropped", () => {
-	const session = newSession();
-	for (const view of [session.layerCache(0).keys, session.layerCache(0).positions, session.logits()]) {
-		new Uint8Array(view.buffer).fill(0xff);
-	}
-	assert.equal(
-		codeOf(() => session.advance({ ...request, maxSteps: 2 })),
-		"ERR_OCTAVO_NAN",
-	);
-	const model = addon.randomModel(llama, 1);
-	const { buffer } = model.weight("model.norm.weight");
-	new Float32Array(buffer)[0] = Number.NaN;
-	const poisoned = model.createSession(spec);
-	poisoned.prefill(Int32Array.of(1));
-	assert.equal(
-		codeOf(() => poisoned.advance(request)),
-		"ERR_OCTAVO_NAN",
-	);
-	const { positions } = session.layerCache(1);
-	try {
-		structuredClone(positions.buffer, { transfer: [positions.buffer] });
-	} catch (error) {
-		assert.equal((error as Error).name, "DataCloneError");
-	}
-	assert.equal(new Int32Array(session.layerCache(1).positions.buffer)[0], 0);
 });

@@ -12,7 +12,7 @@ export class CommDelivery {
 	readonly #interrupts: Interrupts;
 	readonly #outbox: Outbox;
 	readonly #show: (error: unknown) => void;
-	#before: Promise<void> = Promise.resolve();
+	readonly #waiting: (() => void)[] = [];
 
 	/** @param show shows what a handler throws */
 	constructor(comms: CommRegistry, interrupts: Interrupts, outbox: Outbox, show: (error: unknown) => void) {
@@ -27,14 +27,20 @@ export class CommDelivery {
 	 *
 	 * @param id of the request that brought it
 	 */
-	async deliver(message: CommMessage, id: number): Promise<CommResult> {
+	deliver(message: CommMessage, id: number): Promise<CommResult> {
 		const event = this.#comms.take(message);
-		return await new Promise((resolve) => {
-			this.#before = this.#before
-				.then(() => this.#interrupts.yielded())
-				.then(() => resolve(this.#comms.receive(message, event, (handler) => this.#call(handler, id))));
+		return new Promise((resolve) => {
+			this.#waiting.push(() => resolve(this.#comms.receive(message, event, (handler) => this.#call(handler, id))));
+			if (this.#waiting.length === 1) this.#interrupts.whenYielded(this.#next);
 		});
 	}
+
+	/** One at a time: the handler of an open stands before the message that follows. */
+	readonly #next = (): void => {
+		this.#waiting[0]!();
+		this.#waiting.shift();
+		if (this.#waiting.length > 0) this.#interrupts.whenYielded(this.#next);
+	};
 
 	async #call(handler: () => unknown, id: number): Promise<boolean> {
 		let inside = false;

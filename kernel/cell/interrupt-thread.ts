@@ -1,17 +1,20 @@
 // The worker's second thread: waits for interrupts from the front process, and terminates a cell that does not yield,
-// through the inspector. It also ends the process when the front process is gone, whatever the cell is doing.
+// through the inspector. It also ends the process when the front process is gone, whatever the cell is doing. It reads the
+// requests too: nothing terminates this thread, while a terminated callback of the main thread would lose what it had read.
 
 import { Session } from "node:inspector";
 import { Socket } from "node:net";
 import { type MessagePort, workerData } from "node:worker_threads";
 import type { DebugRelay } from "./debug-relay.js";
 import { codeState, type InterruptMessage, isSettled, slot } from "./interrupts.js";
-import { debugDescriptor, interruptDescriptor } from "./protocol.js";
+import { debugDescriptor, interruptDescriptor, requestDescriptor } from "./protocol.js";
 
 /** What the main thread hands over. */
 export interface InterruptThreadData {
 	shared: Int32Array;
 	port: MessagePort;
+	/** Where the main thread takes requests from, one JSON text a message. */
+	requests: MessagePort;
 }
 
 /** Time that a running cell has to yield before it is terminated, in milliseconds. */
@@ -21,26 +24,21 @@ const backgroundYieldMs = 1000;
 /** The same for a thread that is stopped at a breakpoint: the time between two looks. */
 const pausedYieldMs = 2;
 
-const { shared, port } = workerData as InterruptThreadData;
+const { shared, port, requests } = workerData as InterruptThreadData;
 const session = new Session();
 session.connectToMainThread();
 
 let working = false;
-const commands = new Socket({ fd: interruptDescriptor, readable: true, writable: false });
-let rest = "";
-commands.setEncoding("utf8");
-commands.on("data", (text: string) => {
-	const lines = (rest + text).split("\n");
-	rest = lines.pop()!;
-	for (const line of lines) {
-		// In this order: who sees the new count sees its target too.
-		Atomics.store(shared, slot.target, Number(line));
-		Atomics.add(shared, slot.requested, 1);
-		if (!working) void interrupt();
-	}
+readLines(interruptDescriptor, (line) => {
+	// In this order: who sees the new count sees its target too.
+	Atomics.store(shared, slot.target, Number(line));
+	Atomics.add(shared, slot.requested, 1);
+	if (!working) void interrupt();
 });
-commands.on("end", () => process.kill(process.pid, "SIGKILL"));
-commands.on("error", () => process.kill(process.pid, "SIGKILL"));
+readLines(requestDescriptor, (line) => {
+	requests.postMessage(line);
+	say("request");
+});
 
 let relay: DebugRelay | undefined;
 const debugPipe = new Socket({ fd: debugDescriptor, readable: true, writable: true });
@@ -53,6 +51,20 @@ debugPipe.once("data", (first: string) => {
 		debugPipe.resume();
 	});
 });
+
+function readLines(descriptor: number, take: (line: string) => void): void {
+	const socket = new Socket({ fd: descriptor, readable: true, writable: false });
+	const end = () => process.kill(process.pid, "SIGKILL");
+	let rest = "";
+	socket.setEncoding("utf8");
+	socket.on("data", (text: string) => {
+		const lines = (rest + text).split("\n");
+		rest = lines.pop()!;
+		for (const line of lines) take(line);
+	});
+	socket.on("end", end);
+	socket.on("error", end);
+}
 
 async function interrupt(): Promise<void> {
 	working = true;

@@ -1,6 +1,7 @@
 // Interrupts of a cell, on the main thread. A cell that awaits is rejected here; one that never returns is terminated
 // by interrupt-thread.ts. After an interrupt every await of cell code fails until the next cell starts, so that a loop
 // which catches errors comes to an end too: it then spins without yielding, and the thread terminates it.
+// A busy machine makes the thread terminate a callback of ours instead: each therefore takes its work only behind `enter`.
 
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 
@@ -8,8 +9,8 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 export const slot = { state: 0, requested: 1, handled: 2, active: 3, request: 4, target: 5 } as const;
 /** States: the kernel's own code, never terminated; user code; user code that is being terminated. */
 export const codeState = { own: 0, user: 1, terminating: 2 } as const;
-/** What the interrupt thread says: please interrupt what awaits; what ran has been terminated. */
-export type InterruptMessage = "ask" | "terminated";
+/** What the interrupt thread says: please interrupt what awaits; what ran has been terminated; a request has come. */
+export type InterruptMessage = "ask" | "terminated" | "request";
 
 /** Key of the global AbortSignal that is aborted when the running cell is interrupted; long native calls listen to it. */
 export const interruptSignal = Symbol.for("octavo.interrupt");
@@ -35,24 +36,39 @@ interface Run {
 	reject(error: Interrupted): void;
 }
 
+/** Called in the kernel's own state, which it gives up when it calls user code. @param wasUser what the state was before */
+type Turn = (wasUser: boolean) => void;
+
 /**
  * Calls functions from the event loop, each in a callback of its own: a termination unwinds to the event loop. Not
  * setImmediate, whose count a terminated callback leaves wrong, and the process would spin from then on.
  */
 class Turns {
-	readonly #waiting: (() => void)[] = [];
+	readonly #waiting: Turn[] = [];
 	readonly #port: MessagePort;
 
-	constructor() {
+	/** @param enter says that the kernel's own code runs; gives whether user code did */
+	constructor(enter: () => boolean) {
 		const { port1, port2 } = new MessageChannel();
 		this.#port = port1;
-		port2.on("message", () => this.#waiting.shift()?.());
+		port2.on("message", () => {
+			if (this.#waiting.length === 0) return;
+			const wasUser = enter();
+			const turn = this.#waiting.shift()!;
+			this.wake();
+			turn(wasUser);
+		});
 		port2.unref();
 	}
 
-	next(call: () => void): void {
-		this.#waiting.push(call);
-		this.#port.postMessage(null);
+	next(turn: Turn): void {
+		this.#waiting.push(turn);
+		this.wake();
+	}
+
+	/** Makes sure that there is a callback for what waits: a termination may have ended the one that was meant for it. */
+	wake(): void {
+		if (this.#waiting.length > 0) this.#port.postMessage(null);
 	}
 }
 
@@ -62,29 +78,40 @@ export class Interrupts {
 	readonly #waiting = new Set<(error: Interrupted) => void>();
 	#failing = false;
 	#abort = new AbortController();
-	readonly #turns = new Turns();
+	readonly #turns = new Turns(() => this.enter());
 	#run: Run | undefined;
-	#begun: Promise<void> = Promise.resolve();
-	#sayBegun: () => void = () => {};
+	/** Turns that wait for the cell to begin; undefined once it has. */
+	#beforeCell: Turn[] | undefined;
 
-	constructor(shared: Int32Array, port: MessagePort) {
+	/** @param takeRequests takes the requests that have come, if there are any */
+	constructor(shared: Int32Array, port: MessagePort, takeRequests: () => void) {
 		this.#shared = shared;
-		port.on("message", (message: InterruptMessage) => this.#interrupt(message));
+		port.on("message", (message: InterruptMessage) => {
+			// First: what a terminated callback has left undone. The last message of an interrupt is never terminated.
+			this.#turns.wake();
+			if (message !== "request") this.#interrupt(message);
+			takeRequests();
+		});
 		Object.defineProperty(globalThis, interruptSignal, { configurable: true, get: () => this.#abort.signal });
 	}
 
 	/** Says which request runs now: interrupts that were meant for earlier ones are over. */
 	startRequest(id: number): void {
 		Atomics.store(this.#shared, slot.request, id);
-		this.#begun = new Promise((resolve) => {
-			this.#sayBegun = resolve;
-		});
+		this.#beforeCell ??= [];
 	}
 
-	/** Settles once the cell that was started last has come to its first await, or to its end. */
-	async yielded(): Promise<void> {
-		await this.#begun;
-		await new Promise<void>((resolve) => this.#turns.next(resolve));
+	/**
+	 * Calls a function of the kernel's own, in order with others, once the cell that was started last has come to its first
+	 * await, or to its end. Without a promise, since a termination drops the continuations that are due.
+	 */
+	whenYielded(call: () => void): void {
+		const turn: Turn = (wasUser) => {
+			call();
+			if (wasUser) this.leave();
+		};
+		if (this.#beforeCell) this.#beforeCell.push(turn);
+		else this.#turns.next(turn);
 	}
 
 	/** Calls user code that is no cell, such as a handler; rejects with {@link Interrupted} at an interrupt. */
@@ -93,8 +120,7 @@ export class Interrupts {
 		const result = new Promise<T>((resolve, reject) => {
 			this.#waiting.add(reject);
 			const done = () => this.#waiting.delete(reject);
-			this.#turns.next(() => {
-				const wasUser = this.enter();
+			this.#turns.next((wasUser) => {
 				this.leave();
 				try {
 					resolve(call());
@@ -154,8 +180,8 @@ export class Interrupts {
 				this.#run = run;
 				const begin = () => {
 					if (!isSettled(this.#shared) || this.#run !== run) throw new Interrupted();
-					Atomics.store(this.#shared, slot.state, codeState.user);
 					this.#sayBegun();
+					this.leave();
 				};
 				this.#turns.next(() => cell(begin).then(resolve, reject));
 			});
@@ -182,6 +208,11 @@ export class Interrupts {
 		Atomics.store(this.#shared, slot.state, codeState.user);
 	}
 
+	#sayBegun(): void {
+		for (const turn of this.#beforeCell?.splice(0) ?? []) this.#turns.next(turn);
+		this.#beforeCell = undefined;
+	}
+
 	/** Lets what starts now await again after an interrupt. */
 	#forget(): void {
 		this.#failing = false;
@@ -193,6 +224,7 @@ export class Interrupts {
 		const requested = Atomics.load(this.#shared, slot.requested);
 		// Said more than once: the interrupt that it was about is over, and the next cell is not meant.
 		if (isSettled(this.#shared)) return;
+		const wasUser = this.enter();
 		const run = this.#run;
 		if (run && !this.#failing) {
 			this.#failing = true;
@@ -203,11 +235,11 @@ export class Interrupts {
 		for (const reject of waiting) reject(new Interrupted());
 		// Rejected code runs first; if it never yields, the thread finds no answer and terminates it.
 		this.#turns.next(() => {
-			this.enter();
 			Atomics.store(this.#shared, slot.handled, requested);
 			this.leave();
 			run?.reject(new Interrupted());
 			if (this.#run === run) this.#run = undefined;
 		});
+		if (wasUser) this.leave();
 	}
 }

@@ -2,8 +2,7 @@
 // sends what they put out. It ends when the front process does.
 
 import { writeSync } from "node:fs";
-import { Socket } from "node:net";
-import { MessageChannel, Worker } from "node:worker_threads";
+import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { createDisplay } from "../display/index.js";
 import { LaneReader, LaneWriter } from "./buffer-lane.js";
 import { CommDelivery } from "./comm-delivery.js";
@@ -18,7 +17,7 @@ import type { InterruptThreadData } from "./interrupt-thread.js";
 import { Interrupted, Interrupts, slot } from "./interrupts.js";
 import { captureStreams, Outbox } from "./outbox.js";
 import { makeProgress } from "./progress.js";
-import { type ExecuteResult, laneDescriptors, requestDescriptor, type WorkerRequest } from "./protocol.js";
+import { type ExecuteResult, laneDescriptors, type WorkerRequest } from "./protocol.js";
 
 /** Conversions made while nothing is asked, after which the compiler runs at its full speed; 10 ms each at first. */
 const warmRounds = 20;
@@ -28,10 +27,11 @@ const warmPauseMs = 15;
 const startedFromSnapshot = "octavoSnapshot" in globalThis;
 // A process from a snapshot begins without this, and then no error has a stack.
 Error.stackTraceLimit ??= 10;
-const reallyExit = process.exit.bind(process);
 let numRequests = 0;
 const outbox = new Outbox();
 const display = createDisplay();
+/** Requests of the front process, as the interrupt thread has read them; taken out one by one, never listened to. */
+const { port1: requests, port2: requestsIn } = new MessageChannel();
 const interrupts = startInterrupts();
 const evaluator = new Evaluator(process.cwd(), interrupts);
 const toWorker = new LaneReader(laneDescriptors.toWorker);
@@ -60,7 +60,6 @@ installGlobals({
 });
 // What libraries find, so that they need not import the kernel.
 Object.defineProperty(globalThis, Symbol.for("octavo.notebook"), { value: { display: cellDisplay, comms } });
-listen();
 interrupts.leave();
 outbox.event(startedFromSnapshot ? { type: "ready" } : { type: "ready", snapshot: evaluator.snapshotParts });
 warmInBackground(warmRounds);
@@ -68,10 +67,13 @@ warmInBackground(warmRounds);
 function startInterrupts(): Interrupts {
 	const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(slot).length));
 	const { port1, port2 } = new MessageChannel();
-	const workerData: InterruptThreadData = { shared, port: port2 };
-	const thread = new Worker(new URL("./interrupt-thread.js", import.meta.url), { workerData, transferList: [port2] });
+	const workerData: InterruptThreadData = { shared, port: port2, requests: requestsIn };
+	const thread = new Worker(new URL("./interrupt-thread.js", import.meta.url), {
+		workerData,
+		transferList: [port2, requestsIn],
+	});
 	thread.unref();
-	return new Interrupts(shared, port1);
+	return new Interrupts(shared, port1, takeRequests);
 }
 
 /** Keeps user code from ending the process by accident, and shows errors that nobody caught. */
@@ -91,17 +93,17 @@ function showFailure(what: string): (error: unknown) => void {
 	};
 }
 
-function listen(): void {
-	const requests = new Socket({ fd: requestDescriptor, readable: true, writable: false });
-	let rest = "";
-	requests.setEncoding("utf8");
-	requests.on("data", (text: string) => {
-		const lines = (rest + text).split("\n");
-		rest = lines.pop()!;
-		for (const line of lines) void answer(JSON.parse(line) as WorkerRequest);
-	});
-	requests.on("end", () => reallyExit(0));
-	requests.on("error", () => reallyExit(1));
+/** In the kernel's own state: what has been taken is not lost to a termination. */
+function takeRequests(): void {
+	const wasUser = interrupts.enter();
+	let alone = false;
+	for (let next = receiveMessageOnPort(requests); next; next = receiveMessageOnPort(requests)) {
+		const request = JSON.parse(next.message) as WorkerRequest;
+		alone ||= request.method !== "input" && request.method !== "comm";
+		void answer(request);
+	}
+	// A request that runs alone gives the state back when it is answered.
+	if (wasUser && !alone) interrupts.leave();
 }
 
 /** Goes on until the first request: from then on the user's own cells do it. */

@@ -63,6 +63,24 @@ test("by budget: one point a budget, and one of the full cache whether it is nam
 	}
 });
 
+test("by block size: one's own runs at each size beside the full cache", async () => {
+	const own = new ByPosition("own", 1);
+	const options = { budget: 96, blockSizes: [8, 32], numPrompts: 2, policies: [own] };
+	const { rows } = await figures.accuracyByBlockSize(model, options);
+	assert.deepEqual(
+		rows.map((row) => [row.policy, row.block_size, row.budget]),
+		[
+			["full", 8, null],
+			["own", 8, 96],
+			["full", 32, null],
+			["own", 32, 96],
+		],
+	);
+	assert.deepEqual(own.budgets, [96, 96, 96, 96]);
+	// The newest tokens of a prompt without what went: blocks of another size protect other first tokens.
+	assert.ok(rows.every((row) => row.policy === "full" || row.live_tokens >= 96));
+});
+
 test("contenders whose points would be taken together are refused", async () => {
 	const code = "ERR_OCTAVO_OPTION";
 	const twins = { policies: [new ByPosition("own", 1), new ByPosition("own", -1)] };

@@ -96,11 +96,17 @@ test("overhead: parts of a step add up to no more than the step", async () => {
 });
 
 test("zeroed slots take attention, evicted ones take none", async () => {
-	const { rows } = await figures.zeroedOrEvicted(model, { numPrompts: 10 });
+	const { rows, chart } = await figures.zeroedOrEvicted(model, { numPrompts: 10 });
 	const [nothing, evicted, zeroed] = rows.map((row) => row.mass_on_dropped);
 	assert.equal(evicted, 0);
 	assert.ok(zeroed! > 0.01 && nothing! > zeroed!);
 	assert.ok(rows[0]!.score >= 0.9 && rows[1]!.score < rows[0]!.score);
+	const { mass_low: low, mass_on_dropped: mass, mass_high: high } = rows[2]!;
+	assert.ok(low < mass && mass < high);
+	const [answered, onDropped] = chart.data as { error_y: { array: number[]; arrayminus: number[] } }[];
+	const rounded = (x: number) => Number(x.toPrecision(3));
+	assert.equal(rounded(onDropped!.error_y.array[2]!), rounded(high - mass));
+	assert.equal(rounded(answered!.error_y.arrayminus[1]!), rounded(rows[1]!.score - rows[1]!.score_low));
 });
 
 test("KeyDiff's score goes with attention in every layer of this model, and recency does not", async () => {

@@ -101,7 +101,7 @@ const scoreCheck: Check<ScoreBlock | ScoreTokens> = (value) => {
  * // Keeps the blocks with the largest values.
  * const policy = policies.custom({
  *   budget: 32,
- *   score: (block) => block.values.data.reduce((sum, value) => sum + Math.abs(value), 0),
+ *   score: (block) => block.values.toFloat32().reduce((sum, value) => sum + Math.abs(value), 0),
  * });
  * using session = model.session({ blockSize: 8, policy, seed: 7 });
  * await session.prefill(tasks.recall({ seed: 1 }).context);

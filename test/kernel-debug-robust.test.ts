@@ -2,8 +2,6 @@
 // middle, requests that nobody should send.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { DebugClient } from "./helpers/debug-client.js";
 
@@ -153,20 +151,4 @@ test("a pause stops a loop, and a shutdown ends a stopped kernel", async () => {
 	const reply = await client.kernel.ask("shutdown_request", { restart: true }, "control");
 	assert.deepEqual([reply.status, reply.restart], ["ok", true]);
 	assert.equal(await exited, 0);
-});
-
-test("a breakpoint in an imported TypeScript file is not verified, and says why", async () => {
-	const own = await DebugClient.start();
-	try {
-		const path = join(own.kernel.folder, "helper.ts");
-		writeFileSync(path, "export function helper() {\n\treturn 1;\n}\n");
-		const [set] = await own.setBreakpoints(path, 2);
-		assert.equal(set!.verified, false);
-		assert.match(set!.message!, /Expected a cell or a JavaScript file.*without a source map/);
-		const script = join(own.kernel.folder, "helper.mjs");
-		writeFileSync(script, "export function helper() {\n\treturn 1;\n}\n");
-		assert.equal((await own.setBreakpoints(script, 2))[0]!.verified, true);
-	} finally {
-		await own.kernel.stop();
-	}
 });

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
 import { KernelClient } from "./helpers/kernel-client.js";
 
 let kernel: KernelClient;
@@ -81,4 +82,32 @@ test("a file that appears later is found", async () => {
 	assert.match((await outcome("import { fresh } from './fresh';"))!, /Cannot find module/);
 	writeFileSync(join(folder, "fresh.ts"), "export const fresh = 'here';\n");
 	assert.equal(await outcome("import { fresh } from './fresh'; fresh"), "'here'");
+});
+
+test("an error in a file beside the notebook names the file's own line, and shows it", async () => {
+	const text =
+		"interface Gone { a: number }\n\n\nexport function fail(x: number): never {\n\tthrow new RangeError('no ' + x);\n}\n";
+	writeFileSync(join(folder, "failing.ts"), text);
+	const { reply } = await kernel.execute("import { fail } from './failing';\n\nfail(3);");
+	const shown = stripVTControlCharacters(reply.traceback.join("\n"));
+	assert.equal(reply.evalue, "no 3");
+	assert.match(shown, /at fail \(failing\.ts:5:8\)\n {4}at cell \[\d+\]:3:\d+\n/);
+	assert.match(shown, /> 5 \| \tthrow new RangeError/);
+	assert.doesNotMatch(shown, /octavo-loader/);
+	writeFileSync(join(folder, "failing.ts"), "\nthrow new Error('at the top');\nexport const fail = 1;\n");
+	const top = (await kernel.execute("import { fail as again } from './failing'; again")).reply;
+	assert.match(stripVTControlCharacters(top.traceback.join("\n")), /at failing\.ts:2:7\n(?: {4}….*\n)? {4}at cell/);
+});
+
+test("a file is given its own path, and only what it imports as a value is loaded", async () => {
+	writeFileSync(join(folder, "typesonly.ts"), "throw new Error('loaded');\nexport interface Shape { side: number }\n");
+	writeFileSync(
+		join(folder, "place.ts"),
+		"import { Shape } from './typesonly';\n" +
+			"export const place = [__filename, __dirname];\nexport const side = (shape: Shape) => shape.side;\n",
+	);
+	assert.equal(
+		await outcome("import { place, side } from './place'; [...place, side({ side: 4 })].join()"),
+		`'${join(folder, "place.ts")},${folder},4'`,
+	);
 });

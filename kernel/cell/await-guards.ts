@@ -42,24 +42,3 @@ export function awaitGuard(
 		return node;
 	};
 }
-
-/** Rewrites a module beside the notebook. */
-export function guardAwaits(
-	ts: typeof TypeScript,
-	notes: AwaitNotes,
-): TypeScript.TransformerFactory<TypeScript.SourceFile> {
-	return (context) => {
-		const guard = awaitGuard(ts, context, notes);
-		const visit = (node: TypeScript.Node): TypeScript.Node => guard(ts.visitEachChild(node, visit, context), false);
-		return (file) => {
-			for (const statement of file.statements) {
-				const from =
-					ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement)
-						? statement.moduleSpecifier
-						: undefined;
-				if (from && ts.isStringLiteral(from)) notes.imports.push(from.text);
-			}
-			return visit(file) as TypeScript.SourceFile;
-		};
-	};
-}

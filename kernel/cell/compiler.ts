@@ -3,14 +3,15 @@
 // instead of several a cell (2 ms a cell instead of 12).
 
 import { createRequire, Module } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import type TypeScript from "typescript";
-import { type AwaitNotes, guardAwaits } from "./await-guards.js";
+import type { AwaitNotes } from "./await-guards.js";
 import { cellModule } from "./cell-module.js";
 import { type Builder, CellProgram } from "./cell-program.js";
 import { compilerHost, overlay, resolver } from "./compiler-host.js";
 import { describeDiagnostic } from "./diagnostics.js";
 import type { Diagnostic } from "./errors.js";
+import { compileLocal, type LocalModule, loaderOf } from "./local-modules.js";
 import { PackageView, packageRoot, typescriptPath } from "./packages.js";
 import type { StringAt } from "./paths.js";
 import type { SnapshotParts } from "./protocol.js";
@@ -24,6 +25,8 @@ type Loose = Record<string, unknown>;
 export interface Compilation extends AwaitNotes {
 	/** Source map from the cell (one line below tslab's prefix) to the text that runs. */
 	sourceToOutput?: string;
+	/** Files beside the notebook that were compiled with the cell. */
+	modules: LocalModule[];
 	/** Type errors of a cell that runs all the same. */
 	tolerated?: Diagnostic[];
 }
@@ -65,9 +68,8 @@ export function tuneCompiler(folder: string): Compiler {
 	ts.sys.getCurrentDirectory = () => folder;
 	const view = new PackageView(folder);
 	const sourceFile = join(folder, "__tslab__.ts");
-	let current: Compilation = { awaits: false, imports: [] };
+	let current = nothing();
 	let namesOnly = false;
-	let cellOutput: string | undefined;
 
 	let program: CellProgram;
 	let pending = false;
@@ -139,19 +141,33 @@ export function tuneCompiler(folder: string): Compiler {
 		const builder = program.update();
 		const { emit } = builder;
 		builder.emit = (file, writeFile, token, only, transformers) => {
-			if (file?.fileName !== sourceFile) return emit(file, writeFile, token, only, transformers);
+			if (!file || file.fileName !== sourceFile) return emitLocal(builder.getProgram(), file, writeFile);
 			const checker = builder.getProgram().getTypeChecker();
 			const declarations = file.parent as TypeScript.Node as TypeScript.SourceFile;
 			const last = cellModule(ts, { checker, declarations, notes: current });
 			const all = { ...transformers, after: [...(transformers?.after ?? []), last] };
 			const write: TypeScript.WriteFileCallback = (name, text, ...others) => {
 				if (name.endsWith("__tslab__.js.map")) current.sourceToOutput = text;
-				if (name.endsWith("__tslab__.js")) cellOutput = withoutMapUrl(text);
 				writeFile?.(name, text, ...others);
 			};
 			return emit(file, write, token, only, all);
 		};
 		return builder;
+	}
+
+	/** Compiles a file beside the notebook, and has tslab keep a text that loads it. */
+	function emitLocal(
+		own: TypeScript.Program,
+		file: TypeScript.SourceFile | undefined,
+		writeFile: TypeScript.WriteFileCallback | undefined,
+	): TypeScript.EmitResult {
+		const module = file && compileLocal(ts, own, file, current);
+		if (module) {
+			current.modules.push(module);
+			const place = relative(folder, module.path).replace(/\.[^.]*$/, ".js");
+			writeFile?.(join("outDir", place), loaderOf(module), false);
+		}
+		return { emitSkipped: !module, diagnostics: [] };
 	}
 
 	copy.getPreEmitDiagnosticsOfFiles = (_: unknown, files: TypeScript.SourceFile[]) => {
@@ -161,18 +177,14 @@ export function tuneCompiler(folder: string): Compiler {
 		return [];
 	};
 
-	copy.transpileModule = (text: string, options: TypeScript.TranspileOptions) => {
-		const plain = withoutMapUrl(text);
-		if (plain === cellOutput) return { outputText: plain };
-		const result = ts.transpileModule(plain, { ...options, transformers: { before: [guardAwaits(ts, current)] } });
-		return { ...result, outputText: withoutMapUrl(result.outputText) };
-	};
+	// Everything has been compiled by now.
+	copy.transpileModule = (text: string) => ({ outputText: withoutMapUrl(text) });
 
 	const compiler: Compiler = {
 		tolerant: false,
 		take() {
 			const taken = current;
-			current = { awaits: false, imports: [] };
+			current = nothing();
 			return taken;
 		},
 		syntaxErrors(code) {
@@ -203,6 +215,10 @@ export function tuneCompiler(folder: string): Compiler {
 		},
 	};
 	return compiler;
+}
+
+function nothing(): Compilation {
+	return { awaits: false, imports: [], modules: [] };
 }
 
 /** Loads TypeScript, and leaves a copy of its exports where tslab will find it. */

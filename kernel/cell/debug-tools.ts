@@ -2,6 +2,7 @@
 // inspector calls these methods from outside, also while the thread is stopped; user code finds them nowhere but below
 // the kernel's own global.
 
+import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
 import { bundleNow, bundleOf, type MimeBundle } from "../display/mime.js";
 import { DebugValues, type Page, type Variable } from "./debug-values.js";
@@ -12,14 +13,19 @@ export interface DebugSource {
 	/** Name that its frames have. */
 	label: string;
 	code: string;
+	/** Where it is, if it is a file. */
+	path?: string;
 	script: CellScript;
 }
+
+/** What a script of some URL was made from. */
+export type KnownSource = DebugSource & { url: string };
 
 /** What the tools work on. */
 export interface DebugTarget {
 	/** The notebook's variables by name. */
 	variables: Record<string, unknown>;
-	/** The cell of a script, by the script's name. */
+	/** The cell or file of a script, by the script's name. */
 	source(script: string): DebugSource | undefined;
 	/** Makes a variable known to the cells that follow. */
 	declare(name: string): void;
@@ -43,9 +49,12 @@ export class DebugTools {
 		this.#target = target;
 	}
 
-	/** The cells that scripts were made from, without the scripts that are no cells. */
-	sources(scripts: readonly string[]): DebugSource[] {
-		return scripts.flatMap((name) => this.#target.source(name) ?? []);
+	/** The cells and files that scripts were made from, without the scripts that were made from neither. */
+	sources(urls: readonly string[]): KnownSource[] {
+		return urls.flatMap((url) => {
+			const source = this.#target.source(url.startsWith("file:") ? fileURLToPath(url) : url);
+			return source ? { ...source, url } : [];
+		});
 	}
 
 	/** Forgets the values that the debugger holds. */

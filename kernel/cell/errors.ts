@@ -1,9 +1,10 @@
-// Errors as a notebook shows them: the cell's own lines instead of the generated ones, the lines around the place, and
+// Errors as a notebook shows them: the lines of cells and of the files beside them instead of the generated ones, the lines around the place, and
 // library frames folded into a count.
 
 import { SourceMap } from "node:module";
 import { inspect } from "node:util";
 import type { ErrorContent } from "../protocol/messages.js";
+import { type LocalModule, wrapperLength } from "./local-modules.js";
 
 /** A TypeScript diagnostic; line and character count from 0. */
 export interface Diagnostic {
@@ -22,13 +23,17 @@ export interface CellScript {
 	offset: number;
 	/** Lines of the output; the wrapper's own call is on the line behind them. */
 	numLines: number;
-	/** Source map from the cell (one line below tslab's prefix) to the output. */
+	/** Lines that the converter puts before a cell's own first: one, and none before a file's. */
+	linesBefore: number;
+	/** Source map from the source (a cell lies one line below tslab's prefix) to the output. */
 	sourceToOutput?: string;
 }
 
 interface CellSource {
 	label: string;
 	lines: string[];
+	/** Present where it is a file. */
+	path?: string;
 	script: CellScript;
 	/** Source map from the output to the cell, parsed when the first error needs it. */
 	map?: SourceMap;
@@ -63,6 +68,7 @@ const maxCells = 2000;
 /** Remembers what recent cells were made from, and explains errors by it. */
 export class ErrorExplainer {
 	readonly #cells = new Map<string, CellSource>();
+	readonly #files = new Map<string, CellSource>();
 
 	/**
 	 * Notes a cell that is about to run.
@@ -74,10 +80,19 @@ export class ErrorExplainer {
 		if (this.#cells.size > maxCells) this.#cells.delete(this.#cells.keys().next().value!);
 	}
 
-	/** The cell that a script was made from. */
-	source(name: string): { label: string; code: string; script: CellScript } | undefined {
-		const cell = this.#cells.get(name);
-		return cell && { label: cell.label, code: cell.lines.join("\n"), script: cell.script };
+	/** Notes a file that a cell imports. @param label how the file is called in tracebacks */
+	addFile(label: string, { path, source, output, map }: LocalModule): void {
+		const numLines = output.split("\n").length;
+		const script = { name: path, offset: wrapperLength, numLines, linesBefore: 0, sourceToOutput: map };
+		this.#files.set(path, { label, lines: source.split("\n"), path, script });
+	}
+
+	/** The cell or file that a script was made from. */
+	source(name: string): { label: string; code: string; path?: string; script: CellScript } | undefined {
+		const cell = this.#cells.get(name) ?? this.#files.get(name);
+		if (!cell) return undefined;
+		const { label, lines, path, script } = cell;
+		return { label, code: lines.join("\n"), script, ...(path !== undefined && { path }) };
 	}
 
 	/** Explains a thrown value. */
@@ -141,8 +156,8 @@ export class ErrorExplainer {
 	}
 
 	#place(frameLine: string): Place | undefined {
-		const match = /\(?([\w.-]+):(\d+):(\d+)\)?$/.exec(frameLine);
-		const cell = match && this.#cells.get(match[1]!);
+		const match = /^\s+at (?:async )?(?:.*? \()?(.+?):(\d+):(\d+)\)?$/.exec(frameLine);
+		const cell = match && (this.#cells.get(match[1]!) ?? this.#files.get(match[1]!));
 		if (!cell) return undefined;
 		const { script } = cell;
 		let line = Number(match[2]) - 1;
@@ -156,7 +171,7 @@ export class ErrorExplainer {
 				column = entry.originalColumn;
 			}
 		}
-		// tslab puts one line before the cell's own first.
+		line += 1 - script.linesBefore;
 		return { cell, line: Math.min(Math.max(line, 1), cell.lines.length), column: column + 1 };
 	}
 }

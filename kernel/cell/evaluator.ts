@@ -2,39 +2,20 @@
 // here rather than in the executor: a cell that throws keeps what it had declared.
 
 import { createRequire } from "node:module";
+import { relative } from "node:path";
 import vm from "node:vm";
 import type { ErrorContent } from "../protocol/messages.js";
 import { type Compilation, type Compiler, tuneCompiler } from "./compiler.js";
 import { DebugTools } from "./debug-tools.js";
-import { type Diagnostic, ErrorExplainer, Explained } from "./errors.js";
+import { ErrorExplainer, Explained } from "./errors.js";
 import { defaultOf, Imports, type Module, namespaceOf } from "./imports.js";
 import { Interrupted, type Interrupts } from "./interrupts.js";
-import { describeCompletions, describeInfo, type QuickInfo, type TslabCompletions } from "./language.js";
+import { describeCompletions, describeInfo } from "./language.js";
+import { LocalModules } from "./local-modules.js";
 import { completePath } from "./paths.js";
 import type { Bundle, CompleteResult, InspectResult, IsCompleteResult, SnapshotParts } from "./protocol.js";
+import type { Converted, Converter, Executor } from "./tslab-types.js";
 import { Variables } from "./variables.js";
-
-interface Converted {
-	output?: string;
-	declOutput?: string;
-	diagnostics: Diagnostic[];
-	hasToplevelAwait?: boolean;
-	lastExpressionVar?: string;
-	sideOutputs?: { path: string; data: string }[];
-}
-
-interface Converter {
-	convert(declarations: string, code: string): Converted;
-	inspect(declarations: string, code: string, position: number): QuickInfo | undefined;
-	complete(declarations: string, code: string, position: number): TslabCompletions;
-	addModule(name: string, code: string, meta?: unknown): Diagnostic[];
-	close(): void;
-}
-
-interface Executor {
-	execute(code: string): Promise<boolean>;
-	interrupt(): void;
-}
 
 /** Errors that more input may mend: an open comment, an open template literal, and what the parser still expects. */
 const openEnded = new Set([1005, 1010, 1109, 1160]);
@@ -59,6 +40,7 @@ export class Evaluator {
 	readonly #executor: Executor;
 	readonly #imports: Imports;
 	readonly #variables = new Variables();
+	readonly #modules = new LocalModules();
 	readonly #isCompleteCode: (code: string) => { completed: boolean; indent?: string };
 	readonly #metadata: (code: string) => { module?: string; mode?: string };
 	#declarations = "";
@@ -107,6 +89,7 @@ export class Evaluator {
 			wait: (value: unknown) => interrupts.wait(value),
 			iterate: (value: AsyncIterable<unknown>) => interrupts.iterate(value),
 			import: (specifier: unknown) => this.#imports.import(specifier),
+			load: (...file: Parameters<LocalModules["load"]>) => this.#modules.load(...file),
 			debug: new DebugTools({
 				variables: this.#variables.values,
 				source: (script) => this.explainer.source(script),
@@ -157,6 +140,10 @@ export class Evaluator {
 				if (compilation.tolerated?.length) {
 					const { traceback } = this.explainer.explainDiagnostics(code, label, compilation.tolerated);
 					process.stderr.write(`${traceback.join("\n")}\n`);
+				}
+				for (const module of compilation.modules) {
+					this.#modules.add(module);
+					this.explainer.addFile(relative(this.#folder, module.path), module);
 				}
 				await this.#imports.preload(compilation.imports);
 				lastName = converted.lastExpressionVar;
@@ -219,7 +206,9 @@ export class Evaluator {
 			: "(function(exports, require) { ";
 		const output = converted.output ?? "";
 		const numLines = output.split("\n").length;
-		this.explainer.add(label, code, { name, offset: wrapper.length, numLines, ...compilation });
+		const { sourceToOutput } = compilation;
+		const script = { name, offset: wrapper.length, numLines, linesBefore: 1 };
+		this.explainer.add(label, code, sourceToOutput === undefined ? script : { ...script, sourceToOutput });
 		const { lastExpressionVar: _, ...rest } = converted;
 		this.#scriptName = name;
 		// The debugger is told of a script before it runs if it names a source map; which one does not matter.

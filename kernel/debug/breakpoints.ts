@@ -66,10 +66,8 @@ export class Breakpoints {
 		const numLines = this.#sources.text(path)?.split("\n").length;
 		const fresh = wanted.map((one): Kept => {
 			const { line, column } = one;
-			const isTypeScript = /\.[cm]?tsx?$/.test(path) && !path.startsWith(this.#sources.prefix);
-			const message = isTypeScript
-				? `Expected a cell or a JavaScript file but received ${path}: imported TypeScript runs without a source map`
-				: numLines === undefined
+			const message =
+				numLines === undefined
 					? `Expected the path of a cell or a file but received ${path}`
 					: line > numLines
 						? `Expected a line from 1 to ${numLines} but received ${line}`
@@ -87,16 +85,19 @@ export class Breakpoints {
 			await this.#inspector.post("Debugger.removeBreakpoint", { breakpointId });
 		}
 		for (const kept of fresh) await this.#checkExpressions(kept);
-		for (const script of this.#sources.cellsAt(path)) await this.#bind(script, fresh, false);
-		if (this.#sources.cellsAt(path).length === 0 && !path.startsWith(this.#sources.prefix)) {
-			await this.#bindFile(path, fresh, false);
-		}
+		const made = this.#sources.madeAt(path);
+		for (const script of made) await this.#bind(script, fresh, false);
+		if (made.length === 0 && this.#runsAsWritten(path)) await this.#bindFile(path, fresh, false);
 		return fresh.map(({ shown }) => ({ ...shown }));
 	}
 
 	/** Binds what waits for a script; called before it runs. */
 	async arrive(script: Script): Promise<void> {
-		const waiting = isCell(script.url) ? (this.#byPath.get(script.path) ?? []) : [];
+		const waiting = this.#byPath.get(script.path) ?? [];
+		// A JavaScript file that a cell imports is compiled as well: its lines are not those that were asked for.
+		for (const breakpointId of isCell(script.url) ? [] : waiting.flatMap(({ bound }) => bound.splice(0))) {
+			await this.#inspector.post("Debugger.removeBreakpoint", { breakpointId });
+		}
 		await this.#bind(script, waiting, true);
 	}
 
@@ -104,8 +105,9 @@ export class Breakpoints {
 	async bindAgain(): Promise<void> {
 		for (const [path, all] of this.#byPath) {
 			for (const kept of all) kept.bound = [];
-			if (!path.startsWith(this.#sources.prefix)) await this.#bindFile(path, all, true);
-			for (const script of this.#sources.cellsAt(path)) await this.#bind(script, all, true);
+			const made = this.#sources.madeAt(path);
+			for (const script of made) await this.#bind(script, all, true);
+			if (made.length === 0 && this.#runsAsWritten(path)) await this.#bindFile(path, all, true);
 		}
 	}
 
@@ -133,6 +135,11 @@ export class Breakpoints {
 	/** Forgets all of them; V8's go with the session. */
 	clear(): void {
 		this.#byPath.clear();
+	}
+
+	/** Whether a file may run without having been compiled. */
+	#runsAsWritten(path: string): boolean {
+		return !path.startsWith(this.#sources.prefix) && !/\.[cm]?tsx?$/.test(path);
 	}
 
 	async #checkExpressions(kept: Kept): Promise<void> {

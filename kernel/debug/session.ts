@@ -1,7 +1,7 @@
 // One debugger at a kernel: whether it is attached, where the main thread is stopped, and what happens when the
 // inspector speaks up. Breakpoints outlive a worker that dies: the next one is attached to anew.
 
-import type { DebugSource } from "../cell/debug-tools.js";
+import type { KnownSource } from "../cell/debug-tools.js";
 import type { Breakpoint } from "./breakpoints.js";
 import { Breakpoints } from "./breakpoints.js";
 import { type ExceptionFilter, ExceptionFilters } from "./exception-filters.js";
@@ -162,7 +162,7 @@ export class DebugSession {
 		if (method === "Debugger.scriptParsed") {
 			const { scriptId, url } = params as { scriptId: string; url: string };
 			if (isUserFile(url)) this.sources.addFile(scriptId, url);
-			else this.#parsed?.(url, scriptId);
+			this.#parsed?.(url, scriptId);
 		} else if (method === "Debugger.paused") {
 			this.#waiting = this.#waiting.then(() => this.#paused(params as Paused)).catch(() => this.#giveUp());
 		} else if (method === "Debugger.resumed") {
@@ -231,9 +231,9 @@ export class DebugSession {
 	}
 
 	async #arrived(scriptId: string, url: string): Promise<void> {
-		if (!isCell(url)) return;
-		const [source] = await callTools<DebugSource[]>(this.inspector, "sources", [{ value: [url] }]);
-		if (source) await this.breakpoints.arrive(this.sources.addCell(scriptId, source));
+		if (!isCell(url) && !isUserFile(url)) return;
+		const [source] = await callTools<KnownSource[]>(this.inspector, "sources", [{ value: [url] }]);
+		if (source) await this.breakpoints.arrive(this.sources.addMade(scriptId, source));
 	}
 
 	#resumed(): void {

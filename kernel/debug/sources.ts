@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { DebugSource } from "../cell/debug-tools.js";
+import type { KnownSource } from "../cell/debug-tools.js";
 import { packageRoot } from "../cell/packages.js";
 import { LineMap, type Place } from "./line-map.js";
 import { murmur2 } from "./murmur2.js";
@@ -24,7 +24,7 @@ export const libraryPatterns = [
 	"^node:",
 	"^evalmachine",
 	"/node_modules/",
-	`^${octavoUrl.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(dist|native)/`,
+	`^${octavoUrl.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(dist|kernel|native)/`,
 ];
 const libraries = libraryPatterns.map((pattern) => new RegExp(pattern));
 
@@ -88,14 +88,14 @@ export class Sources {
 		}
 	}
 
-	/** Notes the script of a cell's run. */
-	addCell(scriptId: string, { label, code, script }: DebugSource): Script {
-		const path = this.pathOf(code);
-		if (!this.#texts.has(path)) this.#texts.set(path, code);
-		const added: Script = { scriptId, url: script.name, path, label };
-		// The converter puts one line before the cell, and the executor a wrapper before its output.
+	/** Notes the script of a cell's run, or of a compiled file. */
+	addMade(scriptId: string, { url, label, code, path: file, script }: KnownSource): Script {
+		const path = file ?? this.pathOf(code);
+		if (file === undefined && !this.#texts.has(path)) this.#texts.set(path, code);
+		const added: Script = { scriptId, url, path, label };
+		// The converter puts a line before a cell, and a wrapper stands before what runs.
 		if (script.sourceToOutput !== undefined)
-			added.map = LineMap.parse(script.sourceToOutput).shifted(script.offset, -1);
+			added.map = LineMap.parse(script.sourceToOutput).shifted(script.offset, -script.linesBefore);
 		this.#scripts.set(scriptId, added);
 		return added;
 	}
@@ -113,9 +113,10 @@ export class Sources {
 		return this.#scripts.get(scriptId);
 	}
 
-	/** The cells' scripts that run of a path. */
-	cellsAt(path: string): Script[] {
-		return [...this.#scripts.values()].filter((script) => script.path === path && isCell(script.url));
+	/** The scripts that were made of a path: every run of a cell, and the latest form of a file. */
+	madeAt(path: string): Script[] {
+		const made = [...this.#scripts.values()].filter((script) => script.path === path && script.map);
+		return made.every(({ url }) => isCell(url)) ? made : made.slice(-1);
 	}
 
 	/** Every file that runs. */

@@ -1,6 +1,8 @@
-// Logits in fp32. Of an fp32 cache, probabilities and values are accumulated in fp64, which memory speed
-// hides: thousands of slots then add no error, and a cache of equal values gives that value exactly. A 16-bit
-// cache comes twice as fast from memory and has no such digits to keep: a tile is accumulated in fp32.
+// A split's logits first, then its values: of one maximum, nothing is ever rescaled, and keys and values are
+// each one stream of rows, fetched ahead of their use. Logits in fp32. Of an fp32 cache, probabilities and
+// values are accumulated in fp64, which memory speed hides: thousands of slots then add no error, and a cache
+// of equal values gives that value exactly. A 16-bit cache comes twice as fast from memory and has no such
+// digits to keep: runs of its slots are accumulated in fp32.
 #include "ops/paged_attention_simd.h"
 
 #include <type_traits>
@@ -11,15 +13,16 @@
 namespace octavo::OCTAVO_SIMD {
 namespace {
 
-constexpr int kTile = kSlotsPerTile;  // slots whose keys and values are in the first cache together
-constexpr int kHeadsMax = 4;          // query heads that share one pass over a tile
+constexpr int kHeadsMax = 4;  // query heads that share one pass over keys and values
 constexpr int kHeadsAtOnce = OCTAVO_SIMD_BYTES == 64 ? 4 : 2;  // of those, as many as registers hold
+constexpr int kAhead = 64;         // at most so many slots ahead of their use, rows are fetched
+constexpr int kAheadBytes = 8192;  // nor more than this, which any first cache holds beside those in use
 
 // Where the keys and values of consecutive live slots lie; the same offset in both caches.
 struct Slots {
-  int64_t offsets[kSlotsPerSplit + kTile];
+  int64_t offsets[kSlotsPerSplit + kAhead + 4];
   int num_live;   // the split's
-  int num_known;  // those, and live ones after them
+  int num_known;  // those, and live ones after them; the last is repeated to the end
 };
 
 // Dead slots are left out, so that nothing of them is ever read.
@@ -27,7 +30,7 @@ void locate_live(const PagedSplit& split, Slots& slots) {
   const int64_t end = split.first_slot + split.num_slots;
   slots.num_live = slots.num_known = 0;
   for (int64_t slot = split.first_slot; slot < split.kv_len; ++slot) {
-    if (slot >= end && slots.num_known == slots.num_live + kTile) break;
+    if (slot >= end && slots.num_known == slots.num_live + kAhead) break;
     if (slot_bit(split.dead_slots, slot, split.block_size)) continue;
     const int64_t row =
         (split.block_table[slot / split.block_size] * static_cast<int64_t>(split.num_kv_heads) +
@@ -39,11 +42,10 @@ void locate_live(const PagedSplit& split, Slots& slots) {
   }
 }
 
-void locate(const PagedSplit& split, Slots& slots) {
-  if (split.dead_slots) return locate_live(split, slots);
+void locate_all(const PagedSplit& split, Slots& slots) {
   slots.num_live = split.num_slots;
   const int64_t left = split.kv_len - split.first_slot;
-  slots.num_known = static_cast<int>(left < split.num_slots + kTile ? left : split.num_slots + kTile);
+  slots.num_known = static_cast<int>(left < split.num_slots + kAhead ? left : split.num_slots + kAhead);
   int64_t block = split.first_slot / split.block_size;
   int offset = static_cast<int>(split.first_slot % split.block_size);
   for (int i = 0; i < slots.num_known; ++block, offset = 0) {
@@ -55,6 +57,16 @@ void locate(const PagedSplit& split, Slots& slots) {
     for (int j = 0; j < count; ++j) slots.offsets[i + j] = (base + offset + j) * split.head_dim;
     i += count;
   }
+}
+
+void locate(const PagedSplit& split, Slots& slots) {
+  if (split.dead_slots)
+    locate_live(split, slots);
+  else
+    locate_all(split, slots);
+  if (slots.num_live == 0) return;
+  for (int i = slots.num_known; i < slots.num_live + kAhead + 4; ++i)
+    slots.offsets[i] = slots.offsets[slots.num_known - 1];
 }
 
 // A head dimension that the compiler knows, so that it unrolls loops over it; others are passed as an int.
@@ -94,100 +106,123 @@ inline void dot_four(const float* query, Dim head_dim, const Element* const* key
                         widen(keys[3][rest])};
       total += query[head * head_dim + rest] * key;
     }
-    store4(logits + head * kTile, total);
+    store4(logits + head * kSlotsPerSplit, total);
   }
 }
-
-// Rows that will be needed next, fetched one at a time between other work: a burst of them would wait for the
-// memory system to take them in.
-template <typename Element>
-struct Upcoming {
-  const Element* cache;
-  const int64_t* offsets;
-  int count;
-};
 
 // In what a cache's values are accumulated, and vectors of it.
 template <typename Element>
 struct Accumulation {
   using Number = float;
   using Vector = Vec;
+  // Slots whose products are summed before they are added to the split's: a sum of many fp32 numbers one
+  // after another would lose their last places.
+  static constexpr int kSlotsPerSum = 32;
   static Vector load_value(const Element* from) { return load_widened_vec(from); }
 };
 template <>
 struct Accumulation<float> {
   using Number = double;
   using Vector = DoubleVec;
+  static constexpr int kSlotsPerSum = kSlotsPerSplit;
   static Vector load_value(const float* from) { return load_widened(from); }
 };
 
-// Adds to fp64 numbers.
-inline void add_to(double* weighted, DoubleVec sum) { store(weighted, load(weighted) + sum); }
-inline void add_to(double* weighted, Vec sum) {
+inline void store_widened(double* to, DoubleVec value) { store(to, value); }
+inline void store_widened(double* to, Vec value) {
   alignas(64) float numbers[kLanes];
-  store(numbers, sum);
-  for (int i = 0; i < kLanes; i += kDoubleLanes)
-    store(weighted + i, load(weighted + i) + load_widened(numbers + i));
+  store(numbers, value);
+  for (int i = 0; i < kLanes; i += kDoubleLanes) store(to + i, load_widened(numbers + i));
 }
 
-// weighted[head][i] += the sum over slots of probability[head][slot] · value[slot][i], for kVectors vectors
-// of elements from `element` on.
-template <int kHeads, int kVectors, typename Dim, typename Element>
-inline void accumulate(const typename Accumulation<Element>::Number* probabilities,
-                       const Element* value_cache, const int64_t* offsets, int num_slots, Dim head_dim,
-                       int element, const Upcoming<Element>& upcoming, double* weighted) {
+// The keys and values of the live slots, and of those that follow.
+template <typename Element>
+struct Rows {
+  const Element *keys, *values;
+  const int64_t* offsets;
+};
+
+// How far ahead of its use a row is fetched, in slots: a multiple of four.
+template <typename Element>
+inline int rows_ahead(int head_dim) {
+  const int slots = kAheadBytes / static_cast<int>(sizeof(Element)) / head_dim / 4 * 4;
+  return slots < kAhead ? slots : kAhead;
+}
+
+inline void keep_numerators(const SplitNumerators& to, int head, int num_slots, const float* numerators,
+                            float maximum) {
+  float* values = to.values + head * to.head_stride;
+  for (int slot = 0; slot < num_slots; ++slot) values[slot] = numerators[slot];
+  to.maxima[head * to.maxima_stride] = maximum;
+}
+
+// weighted[head][i] = the sum over slots of probability[head][slot] · value[slot][i], for kVectors vectors of
+// elements from `element` on. The next keys are fetched after the values.
+template <int kHeads, int kVectors, bool kPrefetch, typename Dim, typename Element>
+inline void accumulate(const typename Accumulation<Element>::Number* probabilities, const Rows<Element>& rows,
+                       int num_slots, Dim head_dim, int element, double* weighted) {
   using Vector = typename Accumulation<Element>::Vector;
   constexpr int kStep = sizeof(Vector) / sizeof(typename Accumulation<Element>::Number);
-  Vector sums[kHeads][kVectors] = {};
-  for (int slot = 0; slot < num_slots; ++slot) {
-    if (slot < upcoming.count) prefetch_row(upcoming.cache + upcoming.offsets[slot], head_dim);
-    const Element* value = value_cache + offsets[slot] + element;
-    Vector factors[kHeads];
+  constexpr int kSlotsPerSum = Accumulation<Element>::kSlotsPerSum;
+  Vector totals[kHeads][kVectors] = {};
+  for (int begin = 0; begin < num_slots; begin += kSlotsPerSum) {
+    const int end = begin + kSlotsPerSum < num_slots ? begin + kSlotsPerSum : num_slots;
+    Vector sums[kHeads][kVectors] = {};
+    for (int slot = begin; slot < end; ++slot) {
+      if (kPrefetch) {
+        const int ahead = slot + rows_ahead<Element>(head_dim);
+        prefetch_row((ahead < num_slots ? rows.values : rows.keys) + rows.offsets[ahead], head_dim);
+      }
+      const Element* value = rows.values + rows.offsets[slot] + element;
+      Vector factors[kHeads];
 #pragma GCC unroll 4
-    for (int head = 0; head < kHeads; ++head) factors[head] = splat(probabilities[head * kTile + slot]);
+      for (int head = 0; head < kHeads; ++head)
+        factors[head] = splat(probabilities[head * kSlotsPerSplit + slot]);
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      const Vector widened = Accumulation<Element>::load_value(value + v * kStep);
+      for (int v = 0; v < kVectors; ++v) {
+        const Vector widened = Accumulation<Element>::load_value(value + v * kStep);
 #pragma GCC unroll 4
-      for (int head = 0; head < kHeads; ++head) sums[head][v] += factors[head] * widened;
+        for (int head = 0; head < kHeads; ++head) sums[head][v] += factors[head] * widened;
+      }
     }
+#pragma GCC unroll 4
+    for (int head = 0; head < kHeads; ++head)
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) totals[head][v] += sums[head][v];
   }
 #pragma GCC unroll 4
   for (int head = 0; head < kHeads; ++head)
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v)
-      add_to(weighted + head * head_dim + element + v * kStep, sums[head][v]);
+      store_widened(weighted + head * head_dim + element + v * kStep, totals[head][v]);
 }
 
 template <int kHeads, typename Dim, typename Element>
 inline void accumulate_all(const typename Accumulation<Element>::Number* probabilities,
-                           const Element* value_cache, const int64_t* offsets, int num_slots, Dim head_dim,
-                           Upcoming<Element> upcoming, double* weighted) {
+                           const Rows<Element>& rows, int num_slots, Dim head_dim, double* weighted) {
   constexpr int kStep =
       sizeof(typename Accumulation<Element>::Vector) / sizeof(typename Accumulation<Element>::Number);
-  int element = 0;
   // As many accumulators as leave registers for a value and the heads' factors.
-  constexpr int kMany = OCTAVO_SIMD_BYTES == 64 && kHeads <= 3 ? 8 : 4;
-  for (; element + kMany * kStep <= head_dim; element += kMany * kStep) {
-    accumulate<kHeads, kMany>(probabilities, value_cache, offsets, num_slots, head_dim, element, upcoming,
-                              weighted);
-    upcoming.count = 0;
+  constexpr int kMany = OCTAVO_SIMD_BYTES == 64 && kHeads <= 3 && sizeof(Element) == 4 ? 8 : 4;
+  int element = 0;
+  if (kMany * kStep <= head_dim) {
+    accumulate<kHeads, kMany, true>(probabilities, rows, num_slots, head_dim, element, weighted);
+    element += kMany * kStep;
   }
-  for (; element + 4 * kStep <= head_dim; element += 4 * kStep) {
-    accumulate<kHeads, 4>(probabilities, value_cache, offsets, num_slots, head_dim, element, upcoming,
-                          weighted);
-    upcoming.count = 0;
-  }
-  for (; element + kStep <= head_dim; element += kStep) {
-    accumulate<kHeads, 1>(probabilities, value_cache, offsets, num_slots, head_dim, element, upcoming,
-                          weighted);
-    upcoming.count = 0;
-  }
+  for (; element + kMany * kStep <= head_dim; element += kMany * kStep)
+    accumulate<kHeads, kMany, false>(probabilities, rows, num_slots, head_dim, element, weighted);
+  for (; element + 4 * kStep <= head_dim; element += 4 * kStep)
+    accumulate<kHeads, 4, false>(probabilities, rows, num_slots, head_dim, element, weighted);
+  for (; element + kStep <= head_dim; element += kStep)
+    accumulate<kHeads, 1, false>(probabilities, rows, num_slots, head_dim, element, weighted);
   for (; element < head_dim; ++element)
-    for (int head = 0; head < kHeads; ++head)
+    for (int head = 0; head < kHeads; ++head) {
+      double total = 0;
       for (int slot = 0; slot < num_slots; ++slot)
-        weighted[head * head_dim + element] += static_cast<double>(probabilities[head * kTile + slot]) *
-                                               widen(value_cache[offsets[slot] + element]);
+        total += static_cast<double>(probabilities[head * kSlotsPerSplit + slot]) *
+                 widen(rows.values[rows.offsets[slot] + element]);
+      weighted[head * head_dim + element] = total;
+    }
 }
 
 // By halves: sum() adds one lane after another.
@@ -200,102 +235,76 @@ inline double sum_of(DoubleVec value) {
 }
 inline double sum_of(Vec value) { return sum(value); }
 
-// Replaces a tile's logits by probabilities relative to the running maximum, rescaling what was summed
-// before.
-template <typename Number, typename Dim>
-inline void renew_maximum(float* logits, int num_slots, float scale, Dim head_dim, float& maximum,
-                          double& sum_so_far, double* weighted, Number* probabilities) {
+// Turns logits into numerators relative to their maximum, which it returns.
+template <typename Number>
+inline float exponentiate(float* logits, int num_slots, float scale, double& sum_of_numerators,
+                          Number* probabilities) {
   using Sum = std::conditional_t<sizeof(Number) == sizeof(float), Vec, DoubleVec>;
   constexpr float kInfinity = __builtin_inff();
-  constexpr int kVectors = kTile / kLanes;
-  for (int slot = num_slots; slot < kTile; ++slot) logits[slot] = -kInfinity;
-  Vec scaled[kVectors];
+  int padded = num_slots;
+  for (; padded % kLanes != 0; ++padded) logits[padded] = -kInfinity;
   Vec largest = splat(-kInfinity);
-#pragma GCC unroll 8
-  for (int v = 0; v < kVectors; ++v) {
-    scaled[v] = load(logits + v * kLanes) * scale;
-    largest = scaled[v] > largest ? scaled[v] : largest;
+  for (int i = 0; i < padded; i += kLanes) {
+    const Vec scaled = load(logits + i) * scale;
+    store(logits + i, scaled);
+    largest = scaled > largest ? scaled : largest;
   }
-  const float tile_maximum = max_lane(largest);
-  if (tile_maximum > maximum) {
-    const double correction = __builtin_exp(static_cast<double>(maximum) - static_cast<double>(tile_maximum));
-    sum_so_far *= correction;
-    for (int i = 0; i < head_dim; ++i) weighted[i] *= correction;
-    maximum = tile_maximum;
-  }
-  Sum tile_sum{};
-#pragma GCC unroll 8
-  for (int v = 0; v < kVectors; ++v) {
-    const Vec numerators = exponential_of_negative(scaled[v] - maximum);
-    store(logits + v * kLanes, numerators);
+  const float maximum = max_lane(largest);
+  Sum total{};
+  for (int i = 0; i < padded; i += kLanes) {
+    const Vec numerators = exponential_of_negative(load(logits + i) - maximum);
+    store(logits + i, numerators);
     if constexpr (sizeof(Number) == sizeof(float)) {
-      store(probabilities + v * kLanes, numerators);
-      tile_sum += numerators;
+      store(probabilities + i, numerators);
+      total += numerators;
     } else {
-      for (int i = v * kLanes; i < (v + 1) * kLanes; i += kDoubleLanes) {
-        const DoubleVec widened = load_widened(logits + i);
-        store(probabilities + i, widened);
-        tile_sum += widened;
+      for (int half = i; half < i + kLanes; half += kDoubleLanes) {
+        const DoubleVec widened = load_widened(logits + half);
+        store(probabilities + half, widened);
+        total += widened;
       }
     }
   }
-  sum_so_far += sum_of(tile_sum);
-}
-
-inline void keep_numerators(const SplitNumerators& to, int head, int first_slot, int num_slots,
-                            const float* numerators, float maximum) {
-  float* values = to.values + head * to.head_stride + first_slot;
-  for (int slot = 0; slot < num_slots; ++slot) values[slot] = numerators[slot];
-  to.tile_maxima[head * to.maxima_stride + first_slot / kTile] = maximum;
+  sum_of_numerators = sum_of(total);
+  return maximum;
 }
 
 template <int kHeads, typename Element, typename Dim>
-inline void attend_tile(const PagedSplit& split, Dim head_dim, const Slots& slots, int tile_begin,
-                        int tile_end, int first_head, float* maxima, double* sums, double* weighted) {
-  const int num_slots = tile_end - tile_begin;
-  const int64_t* offsets = slots.offsets + tile_begin;
+inline void attend_heads(const PagedSplit& split, Dim head_dim, const Rows<Element>& rows, int num_slots,
+                         int first_head, float* maxima, double* sums, double* weighted) {
+  constexpr int kFull = kHeads < kHeadsAtOnce ? kHeads : kHeadsAtOnce;
+  constexpr int kRest = kHeads % kFull;
   const float* query = split.query + first_head * head_dim;
-  const Element* const key_cache = static_cast<const Element*>(split.key_cache);
-  const Element* const value_cache = static_cast<const Element*>(split.value_cache);
-  alignas(64) float logits[kHeads][kTile];
-  alignas(64) typename Accumulation<Element>::Number probabilities[kHeads][kTile];
+  alignas(64) float logits[kHeads][kSlotsPerSplit];
+  alignas(64) typename Accumulation<Element>::Number probabilities[kHeads][kSlotsPerSplit];
+  const int num_padded = (num_slots + 3) / 4 * 4;
   for (int slot = 0; slot < num_slots; slot += 4) {
+    const int ahead = slot + rows_ahead<Element>(head_dim);
+    const Element* const next = ahead < num_slots ? rows.keys : rows.values;
+    const int64_t* const next_offsets = rows.offsets + (ahead < num_slots ? ahead : ahead - num_padded);
+    for (int s = 0; s < 4; ++s) prefetch_row(next + next_offsets[s], head_dim);
     const Element* keys[4];
-    for (int s = 0; s < 4; ++s)
-      keys[s] = key_cache + offsets[slot + s < num_slots ? slot + s : num_slots - 1];
-    // A whole tile ahead, as its keys are: memory takes longer than a tile's logits.
-    const int ahead = tile_end + slot;
-    for (int next = ahead; next < ahead + 4 && next < slots.num_known; ++next)
-      prefetch_row(value_cache + slots.offsets[next], head_dim);
+    for (int s = 0; s < 4; ++s) keys[s] = rows.keys + rows.offsets[slot + s];
     for (int head = 0; head < kHeads; head += kHeadsAtOnce) {
-      constexpr int kFull = kHeads < kHeadsAtOnce ? kHeads : kHeadsAtOnce;
-      constexpr int kRest = kHeads % kFull;
       if (head + kFull <= kHeads)
         dot_four<kFull>(query + head * head_dim, head_dim, keys, &logits[head][slot]);
       else if constexpr (kRest > 0)
         dot_four<kRest>(query + head * head_dim, head_dim, keys, &logits[head][slot]);
     }
   }
-  for (int head = 0; head < kHeads; ++head)
-    renew_maximum(logits[head], num_slots, split.scale, head_dim, maxima[first_head + head],
-                  sums[first_head + head], weighted + (first_head + head) * static_cast<int64_t>(head_dim),
-                  probabilities[head]);
-  if (split.numerators.values)
-    for (int head = 0; head < kHeads; ++head)
-      keep_numerators(split.numerators, first_head + head, tile_begin, num_slots, logits[head],
+  for (int head = 0; head < kHeads; ++head) {
+    maxima[first_head + head] =
+        exponentiate(logits[head], num_slots, split.scale, sums[first_head + head], probabilities[head]);
+    if (split.numerators.values)
+      keep_numerators(split.numerators, first_head + head, num_slots, logits[head],
                       maxima[first_head + head]);
-  Upcoming<Element> next_keys = {key_cache, slots.offsets + tile_end, slots.num_known - tile_end};
+  }
   double* target = weighted + first_head * static_cast<int64_t>(head_dim);
   for (int head = 0; head < kHeads; head += kHeadsAtOnce) {
-    constexpr int kFull = kHeads < kHeadsAtOnce ? kHeads : kHeadsAtOnce;
-    constexpr int kRest = kHeads % kFull;
     if (head + kFull <= kHeads)
-      accumulate_all<kFull>(probabilities[head], value_cache, offsets, num_slots, head_dim, next_keys,
-                            target + head * head_dim);
+      accumulate_all<kFull>(probabilities[head], rows, num_slots, head_dim, target + head * head_dim);
     else if constexpr (kRest > 0)
-      accumulate_all<kRest>(probabilities[head], value_cache, offsets, num_slots, head_dim, next_keys,
-                            target + head * head_dim);
-    next_keys.count = 0;
+      accumulate_all<kRest>(probabilities[head], rows, num_slots, head_dim, target + head * head_dim);
   }
 }
 
@@ -303,27 +312,26 @@ template <typename Element, typename Dim>
 void attend_dim(const PagedSplit& split, Dim head_dim, float* maxima, double* sums, double* weighted) {
   Slots slots;
   locate(split, slots);
-  for (int head = 0; head < split.group_size; ++head) {
-    maxima[head] = -__builtin_inff();
-    sums[head] = 0;
+  if (slots.num_live == 0) {
+    for (int head = 0; head < split.group_size; ++head) maxima[head] = -__builtin_inff(), sums[head] = 0;
+    for (int64_t i = 0; i < static_cast<int64_t>(split.group_size) * head_dim; ++i) weighted[i] = 0;
+    return;
   }
-  for (int64_t i = 0; i < static_cast<int64_t>(split.group_size) * split.head_dim; ++i) weighted[i] = 0;
-  for (int begin = 0; begin < slots.num_live; begin += kTile) {
-    const int end = begin + kTile < slots.num_live ? begin + kTile : slots.num_live;
-    for (int head = 0; head < split.group_size; head += kHeadsMax) {
-      switch (split.group_size - head) {
-        case 1:
-          attend_tile<1, Element>(split, head_dim, slots, begin, end, head, maxima, sums, weighted);
-          break;
-        case 2:
-          attend_tile<2, Element>(split, head_dim, slots, begin, end, head, maxima, sums, weighted);
-          break;
-        case 3:
-          attend_tile<3, Element>(split, head_dim, slots, begin, end, head, maxima, sums, weighted);
-          break;
-        default:
-          attend_tile<4, Element>(split, head_dim, slots, begin, end, head, maxima, sums, weighted);
-      }
+  const Rows<Element> rows = {static_cast<const Element*>(split.key_cache),
+                              static_cast<const Element*>(split.value_cache), slots.offsets};
+  for (int head = 0; head < split.group_size; head += kHeadsMax) {
+    switch (split.group_size - head) {
+      case 1:
+        attend_heads<1>(split, head_dim, rows, slots.num_live, head, maxima, sums, weighted);
+        break;
+      case 2:
+        attend_heads<2>(split, head_dim, rows, slots.num_live, head, maxima, sums, weighted);
+        break;
+      case 3:
+        attend_heads<3>(split, head_dim, rows, slots.num_live, head, maxima, sums, weighted);
+        break;
+      default:
+        attend_heads<4>(split, head_dim, rows, slots.num_live, head, maxima, sums, weighted);
     }
   }
 }

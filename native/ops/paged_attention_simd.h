@@ -7,18 +7,14 @@
 
 namespace octavo {
 
-// Slots a split covers. Splits and the tiles inside them are counted in slots, not in blocks or threads: the
-// result has the same bits for every block size, placement of blocks and number of threads.
+// Slots a split covers. Splits are counted in slots, not in blocks or threads: the result has the same bits
+// for every block size, placement of blocks and number of threads.
 constexpr int kSlotsPerSplit = 256;
-
-// Slots whose numerators share a maximum.
-constexpr int kSlotsPerTile = 32;
-constexpr int kTilesPerSplit = kSlotsPerSplit / kSlotsPerTile;
 
 // Where a split leaves each slot's numerator, for who wants probabilities too; nulls where nobody does.
 struct SplitNumerators {
-  float* values;  // of query head h and slot s at [h · head_stride + s]: exp(logit - the tile's maximum)
-  float* tile_maxima;  // of query head h and tile t at [h · maxima_stride + t]
+  float* values;  // of query head h and slot s at [h · head_stride + s]: exp(logit - the split's maximum)
+  float* maxima;  // of query head h at [h · maxima_stride]
   int64_t head_stride, maxima_stride;
 };
 

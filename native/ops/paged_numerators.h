@@ -24,10 +24,10 @@ class PagedNumerators {
  private:
   int num_query_heads_ = 0;
   int64_t kv_len_ = 0, num_splits_ = 0;
-  std::vector<float> values_;       // [num_query_heads, num_splits, kSlotsPerSplit]
-  std::vector<float> tile_maxima_;  // [num_query_heads, num_splits, kTilesPerSplit]
-  std::vector<float> maxima_;       // [num_query_heads]
-  std::vector<double> sums_;        // [num_query_heads], of exp(logit - maximum)
+  std::vector<float> values_;        // [num_query_heads, num_splits, kSlotsPerSplit]
+  std::vector<float> split_maxima_;  // [num_query_heads, num_splits]
+  std::vector<float> maxima_;        // [num_query_heads]
+  std::vector<double> sums_;         // [num_query_heads], of exp(logit - maximum)
 };
 
 }  // namespace octavo

@@ -1,4 +1,4 @@
-// See paged_numerators.h. A tile's maximum is mostly that of its head, and the factor between them then 1.
+// See paged_numerators.h. A split's maximum is mostly that of its head, and the factor between them then 1.
 #include <algorithm>
 #include <cmath>
 
@@ -16,7 +16,7 @@ void PagedNumerators::begin(int num_query_heads, int64_t kv_len) {
     if (memory.size() < size) memory.resize(size);
   };
   grow(values_, num_partials * kSlotsPerSplit);
-  grow(tile_maxima_, num_partials * kTilesPerSplit);
+  grow(split_maxima_, num_partials);
   grow(maxima_, static_cast<size_t>(num_query_heads));
   grow(sums_, static_cast<size_t>(num_query_heads));
 }
@@ -24,9 +24,9 @@ void PagedNumerators::begin(int num_query_heads, int64_t kv_len) {
 SplitNumerators PagedNumerators::of_split(int64_t first_head, int64_t split_index) {
   const int64_t partial = first_head * num_splits_ + split_index;
   return {.values = values_.data() + partial * kSlotsPerSplit,
-          .tile_maxima = tile_maxima_.data() + partial * kTilesPerSplit,
+          .maxima = split_maxima_.data() + partial,
           .head_stride = num_splits_ * kSlotsPerSplit,
-          .maxima_stride = num_splits_ * kTilesPerSplit};
+          .maxima_stride = num_splits_};
 }
 
 void PagedNumerators::end_head(int64_t head, float maximum, double sum) {
@@ -36,16 +36,16 @@ void PagedNumerators::end_head(int64_t head, float maximum, double sum) {
 
 void PagedNumerators::add_mass_to(float* sums) const {
   const AttentionMassKernels& kernels = OCTAVO_PICK_SIMD(attention_mass_kernels);
-  for (int64_t first = 0; first < kv_len_; first += kSlotsPerTile) {
-    const int64_t count = std::min<int64_t>(kSlotsPerTile, kv_len_ - first);
-    double mass[kSlotsPerTile] = {};
+  for (int64_t first = 0; first < kv_len_; first += kSlotsPerSplit) {
+    const int64_t count = std::min<int64_t>(kSlotsPerSplit, kv_len_ - first);
+    double mass[kSlotsPerSplit] = {};
     for (int64_t head = 0; head < num_query_heads_; ++head) {
       const auto index = static_cast<size_t>(head);
-      const float tile_maximum =
-          tile_maxima_[static_cast<size_t>(head * num_splits_ * kTilesPerSplit + first / kSlotsPerTile)];
+      const float split_maximum =
+          split_maxima_[static_cast<size_t>(head * num_splits_ + first / kSlotsPerSplit)];
       double factor = 1 / (sums_[index] * num_query_heads_);
-      if (tile_maximum != maxima_[index])
-        factor *= std::exp(static_cast<double>(tile_maximum) - static_cast<double>(maxima_[index]));
+      if (split_maximum != maxima_[index])
+        factor *= std::exp(static_cast<double>(split_maximum) - static_cast<double>(maxima_[index]));
       kernels.add(values_.data() + head * num_splits_ * kSlotsPerSplit + first, count, factor, mass);
     }
     for (int64_t slot = 0; slot < count; ++slot) sums[first + slot] += static_cast<float>(mass[slot]);

@@ -2,6 +2,8 @@
 // meanwhile.
 
 import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Exchange, KernelClient } from "./helpers/kernel-client.js";
 
@@ -39,6 +41,12 @@ const loops: Record<string, string> = {
 	"a for await without end":
 		"for await (const n of (async function* () { for (let i = 0; ; i++) { await sleep(2); yield i; } })()) counter++;",
 	"a value that never finishes to show itself": "({ [Symbol.for('Jupyter.display')]() { while (true) counter++; } })",
+	"a value that is displayed and never finishes to show itself":
+		"display({ [Symbol.for('Jupyter.display')]: () => new Promise(() => {}) }); const shown = 1;",
+	"a timer that loops while a display is awaited at the end":
+		"display({ [Symbol.for('Jupyter.display')]: () => new Promise(() => {}) }); setTimeout(() => { while (true) counter++; }, 5);",
+	"a thrown value that never finishes to show itself":
+		"throw { [Symbol.for('nodejs.util.inspect.custom')]() { while (true) counter++; } };",
 	"a loop inside a timer":
 		"setTimeout(() => { console.log('running'); while (true) counter++; }, 5); await sleep(1e9);",
 };
@@ -57,6 +65,43 @@ for (const [name, code] of Object.entries(loops)) {
 		assert.equal(resultOf(seen), `[ ${JSON.stringify(name).replaceAll('"', "'")}, 0 ]`);
 	});
 }
+
+for (const [what, body, again] of [
+	["that loops", "while (true);", /ERR_OCTAVO_IMPORT\] Expected looping to be loaded whole/],
+	["whose loading awaits without end", "await new Promise(() => {});", undefined],
+] as const) {
+	test(`an interrupt stops the import of a package ${what}`, async () => {
+		const name = again ? "looping" : "awaiting";
+		const folder = join(kernel.folder, "node_modules", name);
+		mkdirSync(folder, { recursive: true });
+		const type = again ? "commonjs" : "module";
+		writeFileSync(join(folder, "package.json"), JSON.stringify({ name, type, main: "index.js", types: "index.d.ts" }));
+		writeFileSync(join(folder, "index.d.ts"), "export const value: number;");
+		writeFileSync(join(folder, "index.js"), `process.stdout.write("running");\n${body}`);
+		const code = `import { value } from ${JSON.stringify(name)}; /* running */ value`;
+		const id = await startLoop(code);
+		await kernel.ask("interrupt_request", {}, "control");
+		assert.equal((await kernel.exchange(id, 10_000)).reply.ename, "Interrupted");
+		assert.equal(resultOf(await kernel.execute("'fine'")), "'fine'");
+		// Node.js keeps what came of the first import: it says so in place of waiting for ever.
+		if (again) assert.match((await kernel.execute(code)).reply.evalue, again);
+	});
+}
+
+test("a comm handler that is stopped while it displays holds nothing back", async () => {
+	await kernel.execute(
+		"comms.onOpen('shows', async () => { await sleep(1); console.log('handler runs');" +
+			" display({ [Symbol.for('Jupyter.display')]: async () => ({ 'text/plain': 'x' }) }); while (true) counter++; });",
+	);
+	const id = kernel.send("comm_open", { comm_id: "shows", target_name: "shows", data: {} });
+	await kernel.until(() => kernel.messages.some(({ content }) => content.text === "handler runs\n"));
+	await kernel.ask("interrupt_request", {}, "control");
+	// Sent while the handler still loops: it is not taken for what was interrupted, nor does it end the interrupt.
+	assert.equal(resultOf(await kernel.execute("const first = counter; await sleep(30); counter - first")), "0");
+	await kernel.until(() =>
+		kernel.messages.some(({ parentId, content }) => parentId === id && content.execution_state === "idle"),
+	);
+});
 
 test("SIGINT interrupts too", async () => {
 	const id = await startLoop("while (true) counter++;");

@@ -124,9 +124,9 @@ export class Evaluator {
 		let bundle: Bundle | undefined;
 		this.#variables.begin();
 		try {
-			await this.#interrupts.run(async (begin) => {
+			await this.#interrupts.run(async ({ loads, begins }) => {
 				if (this.#metadata(code).module) {
-					begin();
+					begins();
 					await this.#run(code);
 					if (this.#printed.length > 0) throw new Error(this.#printed.join("\n"));
 					return;
@@ -145,11 +145,14 @@ export class Evaluator {
 					this.#modules.add(module);
 					this.explainer.addFile(relative(this.#folder, module.path), module);
 				}
-				await this.#imports.preload(compilation.imports);
+				if (compilation.imports.length > 0) {
+					loads();
+					await this.#imports.preload(compilation.imports);
+				}
 				lastName = converted.lastExpressionVar;
 				this.#prepared = this.#scripted(converted, compilation, code, label);
 				this.#declarations = converted.declOutput ?? "";
-				begin();
+				begins();
 				await this.#run(code);
 				const value = lastName === undefined ? undefined : this.#variables.values[lastName];
 				if (value !== undefined) bundle = await show(value);
@@ -158,10 +161,23 @@ export class Evaluator {
 		} catch (error) {
 			if (error instanceof Interrupted) this.#executor.interrupt();
 			this.#variables.restore();
-			return { error: error instanceof Explained ? error.content : this.explainer.explain(error) };
+			return { error: await this.#explain(error) };
 		} finally {
 			if (lastName !== undefined) delete this.#variables.values[lastName];
 			this.#prepared = undefined;
+		}
+	}
+
+	/** Waits for what runs user code, so that an interrupt ends it; gives the error then. */
+	async guard(call: () => unknown): Promise<ErrorContent | undefined> {
+		try {
+			await this.#interrupts.run(async ({ begins }) => {
+				begins();
+				await call();
+			});
+			return undefined;
+		} catch (error) {
+			return this.explainer.explain(error);
 		}
 	}
 
@@ -187,6 +203,17 @@ export class Evaluator {
 		const [error] = this.#compiler.syntaxErrors(code);
 		if (!error) return { status: "complete" };
 		return error.atEnd && openEnded.has(error.code) ? { status: "incomplete", indent: "" } : { status: "invalid" };
+	}
+
+	/** Guarded: what is thrown may have code of its own that shows it. */
+	async #explain(error: unknown): Promise<ErrorContent> {
+		if (error instanceof Explained) return error.content;
+		if (error instanceof Interrupted) return this.explainer.explain(error);
+		let content: ErrorContent | undefined;
+		const interrupted = await this.guard(() => {
+			content = this.explainer.explain(error);
+		});
+		return content ?? interrupted!;
 	}
 
 	#convert(code: string): [Converted, Compilation] {

@@ -5,6 +5,7 @@ import { createRequire, isBuiltin } from "node:module";
 import { isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { constants, Script } from "node:vm";
+import { OctavoError } from "../../sdk/errors.js";
 import { packageRoot } from "./packages.js";
 
 /** A module's exports, of whichever kind. */
@@ -85,6 +86,7 @@ export class Imports {
 		try {
 			return await this.#importHere(specifier);
 		} catch (error) {
+			if (error === null) throw new OctavoError("ERR_OCTAVO_IMPORT", halfLoaded(specifier));
 			const { code, message } = error as NodeJS.ErrnoException;
 			const missing = code === "ERR_MODULE_NOT_FOUND" && message.includes(`'${specifier.split("/")[0]}`);
 			if (!missing) throw error;
@@ -109,6 +111,11 @@ export function namespaceOf(module: Module): Module {
 		Object.defineProperty(namespace, name, { get, enumerable: true, configurable: true });
 	}
 	return namespace;
+}
+
+/** Node.js keeps what came of a module's first import; of one that was terminated it says null. */
+function halfLoaded(specifier: string): string {
+	return `Expected ${specifier} to be loaded whole but an interrupt ended that; restart the kernel to import it`;
 }
 
 function isFile(specifier: string): boolean {

@@ -6,7 +6,7 @@ import { Session } from "node:inspector";
 import { Socket } from "node:net";
 import { type MessagePort, workerData } from "node:worker_threads";
 import type { DebugRelay } from "./debug-relay.js";
-import { codeState, type InterruptMessage, isSettled, slot } from "./interrupts.js";
+import { activity, codeState, type InterruptMessage, isSettled, slot } from "./interrupt-state.js";
 import { debugDescriptor, interruptDescriptor, requestDescriptor } from "./protocol.js";
 
 /** What the main thread hands over. */
@@ -17,10 +17,8 @@ export interface InterruptThreadData {
 	requests: MessagePort;
 }
 
-/** Time that a running cell has to yield before it is terminated, in milliseconds. */
-const cellYieldMs = 12;
-/** The same for code that runs when no cell does, such as a timer's callback. */
-const backgroundYieldMs = 1000;
+/** Time that what runs has to yield before it is terminated, in milliseconds; without a cell, a timer's callback. */
+const yieldMs = { [activity.none]: 1000, [activity.cell]: 12, [activity.loading]: 2000 } as const;
 /** The same for a thread that is stopped at a breakpoint: the time between two looks. */
 const pausedYieldMs = 2;
 
@@ -74,7 +72,8 @@ async function interrupt(): Promise<void> {
 		// Stopped at a breakpoint it cannot yield; in the kernel's own code, which nobody terminates, it only goes on.
 		const paused = relay?.paused === true;
 		if (paused && Atomics.load(shared, slot.state) === codeState.own) relay?.resume();
-		const patience = paused ? pausedYieldMs : Atomics.load(shared, slot.active) === 1 ? cellYieldMs : backgroundYieldMs;
+		const active = Atomics.load(shared, slot.active) as keyof typeof yieldMs;
+		const patience = paused ? pausedYieldMs : yieldMs[active];
 		const end = performance.now() + patience;
 		while (!isSettled(shared) && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 2));
 		if (isSettled(shared)) break;

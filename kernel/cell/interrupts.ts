@@ -3,24 +3,15 @@
 // which catches errors comes to an end too: it then spins without yielding, and the thread terminates it.
 // A busy machine makes the thread terminate a callback of ours instead: each therefore takes its work only behind `enter`.
 
-import { MessageChannel, type MessagePort } from "node:worker_threads";
-
-/** Slots of the memory shared with the interrupt thread; `request` and `target`: ids of the running and the meant one. */
-export const slot = { state: 0, requested: 1, handled: 2, active: 3, request: 4, target: 5 } as const;
-/** States: the kernel's own code, never terminated; user code; user code that is being terminated. */
-export const codeState = { own: 0, user: 1, terminating: 2 } as const;
-/** What the interrupt thread says: please interrupt what awaits; what ran has been terminated; a request has come. */
-export type InterruptMessage = "ask" | "terminated" | "request";
+import type { MessagePort } from "node:worker_threads";
+import { activity, codeState, type InterruptMessage, isSettled, slot } from "./interrupt-state.js";
+import { type Turn, Turns } from "./turns.js";
 
 /** Key of the global AbortSignal that is aborted when the running cell is interrupted; long native calls listen to it. */
 export const interruptSignal = Symbol.for("octavo.interrupt");
 
-/** Whether no interrupt waits: all have been handled, or the newest was meant for a request that is over. */
-export function isSettled(shared: Int32Array): boolean {
-	return (
-		Atomics.load(shared, slot.handled) === Atomics.load(shared, slot.requested) ||
-		Atomics.load(shared, slot.target) < Atomics.load(shared, slot.request)
-	);
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+	return typeof (value as PromiseLike<T> | null | undefined)?.then === "function";
 }
 
 /** What awaiting cell code is rejected with. */
@@ -36,45 +27,26 @@ interface Run {
 	reject(error: Interrupted): void;
 }
 
-/** Called in the kernel's own state, which it gives up when it calls user code. @param wasUser what the state was before */
-type Turn = (wasUser: boolean) => void;
+/** What the worker does for its interrupts. */
+export interface InterruptHooks {
+	/** Takes the requests that have come, if there are any. */
+	takeRequests(): void;
+	/** An interrupt has been handled; promises of user code may never settle. */
+	interrupted(): void;
+}
 
-/**
- * Calls functions from the event loop, each in a callback of its own: a termination unwinds to the event loop. Not
- * setImmediate, whose count a terminated callback leaves wrong, and the process would spin from then on.
- */
-class Turns {
-	readonly #waiting: Turn[] = [];
-	readonly #port: MessagePort;
-
-	/** @param enter says that the kernel's own code runs; gives whether user code did */
-	constructor(enter: () => boolean) {
-		const { port1, port2 } = new MessageChannel();
-		this.#port = port1;
-		port2.on("message", () => {
-			if (this.#waiting.length === 0) return;
-			const wasUser = enter();
-			const turn = this.#waiting.shift()!;
-			this.wake();
-			turn(wasUser);
-		});
-		port2.unref();
-	}
-
-	next(turn: Turn): void {
-		this.#waiting.push(turn);
-		this.wake();
-	}
-
-	/** Makes sure that there is a callback for what waits: a termination may have ended the one that was meant for it. */
-	wake(): void {
-		if (this.#waiting.length > 0) this.#port.postMessage(null);
-	}
+/** What a cell says of itself; both throw {@link Interrupted} when it is to stop. */
+export interface CellPhases {
+	/** Packages are loaded from now on, whose code may be terminated. */
+	loads(): void;
+	/** Its own code runs from now on: comm messages come while it awaits. */
+	begins(): void;
 }
 
 /** Runs cells so that they can be interrupted. */
 export class Interrupts {
 	readonly #shared: Int32Array;
+	readonly #hooks: InterruptHooks;
 	readonly #waiting = new Set<(error: Interrupted) => void>();
 	#failing = false;
 	#abort = new AbortController();
@@ -83,14 +55,15 @@ export class Interrupts {
 	/** Turns that wait for the cell to begin; undefined once it has. */
 	#beforeCell: Turn[] | undefined;
 
-	/** @param takeRequests takes the requests that have come, if there are any */
-	constructor(shared: Int32Array, port: MessagePort, takeRequests: () => void) {
+	constructor(shared: Int32Array, port: MessagePort, hooks: InterruptHooks) {
 		this.#shared = shared;
+		this.#hooks = hooks;
 		port.on("message", (message: InterruptMessage) => {
 			// First: what a terminated callback has left undone. The last message of an interrupt is never terminated.
 			this.#turns.wake();
-			if (message !== "request") this.#interrupt(message);
-			takeRequests();
+			// A request that is taken makes interrupts of earlier ones void: they come first.
+			if (isSettled(shared)) hooks.takeRequests();
+			else if (message !== "request") this.#interrupt(message);
 		});
 		Object.defineProperty(globalThis, interruptSignal, { configurable: true, get: () => this.#abort.signal });
 	}
@@ -123,7 +96,10 @@ export class Interrupts {
 			this.#turns.next((wasUser) => {
 				this.leave();
 				try {
-					resolve(call());
+					const given = call();
+					// Not resolved with a promise: it could not be rejected any more.
+					if (isThenable(given)) given.then(resolve, reject);
+					else resolve(given);
 				} catch (error) {
 					reject(error);
 				}
@@ -138,10 +114,10 @@ export class Interrupts {
 	/** Awaits for cell code: rejects at an interrupt, whatever `value` does. */
 	wait<T>(value: T | PromiseLike<T>): T | PromiseLike<T> {
 		if (this.#failing) throw new Interrupted();
-		if (typeof (value as PromiseLike<T> | null | undefined)?.then !== "function") return value;
+		if (!isThenable(value)) return value;
 		return new Promise<T>((resolve, reject) => {
 			this.#waiting.add(reject);
-			(value as PromiseLike<T>).then(
+			value.then(
 				(result) => {
 					this.#waiting.delete(reject);
 					resolve(result);
@@ -169,26 +145,32 @@ export class Interrupts {
 	/**
 	 * Runs a cell; rejects with {@link Interrupted} when it is interrupted, even if `cell` never settles.
 	 *
-	 * @param cell calls `begin` right before user code starts; what it does before that is never terminated
+	 * @param cell says when user code starts; what it does before that is never terminated
 	 */
-	async run<T>(cell: (begin: () => void) => Promise<T>): Promise<T> {
+	async run<T>(cell: (phases: CellPhases) => Promise<T>): Promise<T> {
 		this.#forget();
-		Atomics.store(this.#shared, slot.active, 1);
+		this.#say(activity.cell);
 		try {
 			return await new Promise<T>((resolve, reject) => {
 				const run: Run = { reject };
 				this.#run = run;
-				const begin = () => {
+				const start = (what: number) => {
 					if (!isSettled(this.#shared) || this.#run !== run) throw new Interrupted();
-					this.#sayBegun();
+					this.#say(what);
 					this.leave();
 				};
-				this.#turns.next(() => cell(begin).then(resolve, reject));
+				const loads = () => start(activity.loading);
+				const begins = () => {
+					this.enter();
+					this.#sayBegun();
+					start(activity.cell);
+				};
+				this.#turns.next(() => cell({ loads, begins }).then(resolve, reject));
 			});
 		} finally {
 			this.#run = undefined;
 			this.enter();
-			Atomics.store(this.#shared, slot.active, 0);
+			this.#say(activity.none);
 			this.#sayBegun();
 		}
 	}
@@ -208,6 +190,10 @@ export class Interrupts {
 		Atomics.store(this.#shared, slot.state, codeState.user);
 	}
 
+	#say(what: number): void {
+		Atomics.store(this.#shared, slot.active, what);
+	}
+
 	#sayBegun(): void {
 		for (const turn of this.#beforeCell?.splice(0) ?? []) this.#turns.next(turn);
 		this.#beforeCell = undefined;
@@ -222,8 +208,6 @@ export class Interrupts {
 	#interrupt(message: InterruptMessage): void {
 		if (message === "ask" && Atomics.load(this.#shared, slot.state) === codeState.terminating) return;
 		const requested = Atomics.load(this.#shared, slot.requested);
-		// Said more than once: the interrupt that it was about is over, and the next cell is not meant.
-		if (isSettled(this.#shared)) return;
 		const wasUser = this.enter();
 		const run = this.#run;
 		if (run && !this.#failing) {
@@ -236,9 +220,11 @@ export class Interrupts {
 		// Rejected code runs first; if it never yields, the thread finds no answer and terminates it.
 		this.#turns.next(() => {
 			Atomics.store(this.#shared, slot.handled, requested);
+			this.#hooks.interrupted();
 			this.leave();
 			run?.reject(new Interrupted());
 			if (this.#run === run) this.#run = undefined;
+			this.#hooks.takeRequests();
 		});
 		if (wasUser) this.leave();
 	}

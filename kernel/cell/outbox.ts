@@ -7,9 +7,15 @@ import { frameKind, type WorkerEvent, writeFrame } from "./protocol.js";
 /** Longest text in one frame, in UTF-16 units. */
 const pieceLength = 1024 * 1024;
 
+/** What is to be written in its turn; a display that is still being made cannot be yet. */
+interface Place {
+	write?: () => void;
+}
+
 /** Ordered output of the worker. */
 export class Outbox {
-	#tail: Promise<void> | undefined;
+	readonly #waiting: Place[] = [];
+	readonly #whenEmpty: (() => void)[] = [];
 
 	/** Sends text of a stream, in pieces: whoever reads it need not hold all of it. */
 	text(kind: number, text: string): void {
@@ -34,39 +40,56 @@ export class Outbox {
 		writeFrame(frameKind.event, JSON.stringify(event));
 	}
 
-	/** Sends an event that is still being made; what comes after waits for it. */
-	later(event: Promise<WorkerEvent>): Promise<void> {
-		const before = this.#tail ?? Promise.resolve();
-		const sent = before.then(() => event).then((ready) => writeFrame(frameKind.event, JSON.stringify(ready)));
-		const tail: Promise<void> = sent.then(
-			() => this.#settle(tail),
-			() => this.#settle(tail),
-		);
-		this.#tail = tail;
-		return sent;
+	/** Sends an event that is still being made; what comes after waits for it. Settles when it has been sent. */
+	async later(event: Promise<WorkerEvent>): Promise<void> {
+		const place: Place = {};
+		this.#waiting.push(place);
+		try {
+			const text = JSON.stringify(await event);
+			await new Promise<void>((resolve) => {
+				place.write = () => {
+					writeFrame(frameKind.event, text);
+					resolve();
+				};
+				// Given up: nothing waits for it, nor it for anything.
+				if (this.#waiting.includes(place)) this.#proceed();
+				else place.write();
+			});
+		} catch (error) {
+			place.write = () => {};
+			this.#proceed();
+			throw error;
+		}
+	}
+
+	/** True while something waits for a display that is still being made. */
+	get waits(): boolean {
+		return this.#waiting.length > 0;
 	}
 
 	/** Settles when everything has been written. */
 	async flushed(): Promise<void> {
-		while (this.#tail) await this.#tail;
+		while (this.waits) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
 	}
 
-	/** Gives up what waits behind a display that an interrupt has cut off. */
+	/** After an interrupt, of which a display that is still being made may never recover: writes what waits behind it. */
 	abandon(): void {
-		this.#tail = undefined;
+		for (const { write } of this.#waiting.splice(0)) write?.();
+		this.#sayEmpty();
 	}
 
 	#push(write: () => void): void {
-		if (!this.#tail) {
-			write();
-			return;
-		}
-		const tail: Promise<void> = this.#tail.then(write).then(() => this.#settle(tail));
-		this.#tail = tail;
+		if (this.waits) this.#waiting.push({ write });
+		else write();
 	}
 
-	#settle(tail: Promise<void>): void {
-		if (this.#tail === tail) this.#tail = undefined;
+	#proceed(): void {
+		while (this.#waiting[0]?.write) this.#waiting.shift()!.write!();
+		if (!this.waits) this.#sayEmpty();
+	}
+
+	#sayEmpty(): void {
+		for (const resolve of this.#whenEmpty.splice(0)) resolve();
 	}
 }
 

@@ -1,6 +1,6 @@
 // What the front process and the cell worker say to each other. The worker writes frames to file descriptor 3 with
-// synchronous writes, so that output leaves even a cell that never returns; it reads requests from descriptor 4, and
-// its interrupt thread reads descriptor 5.
+// synchronous writes, so that output leaves even a cell that never returns; its interrupt thread reads requests from
+// descriptor 4 and interrupts from descriptor 5.
 
 import { writeSync } from "node:fs";
 import type { ErrorContent } from "../protocol/messages.js";

@@ -13,8 +13,9 @@ import { installGlobals } from "./globals.js";
 import { IdleMemory } from "./idle-memory.js";
 import { Inputs } from "./input.js";
 import { makeInstall } from "./install.js";
+import { slot } from "./interrupt-state.js";
 import type { InterruptThreadData } from "./interrupt-thread.js";
-import { Interrupted, Interrupts, slot } from "./interrupts.js";
+import { Interrupted, Interrupts } from "./interrupts.js";
 import { captureStreams, Outbox } from "./outbox.js";
 import { makeProgress } from "./progress.js";
 import { type ExecuteResult, laneDescriptors, type WorkerRequest } from "./protocol.js";
@@ -73,7 +74,7 @@ function startInterrupts(): Interrupts {
 		transferList: [port2, requestsIn],
 	});
 	thread.unref();
-	return new Interrupts(shared, port1, takeRequests);
+	return new Interrupts(shared, port1, { takeRequests, interrupted: () => outbox.abandon() });
 }
 
 /** Keeps user code from ending the process by accident, and shows errors that nobody caught. */
@@ -164,7 +165,6 @@ async function execute(request: Extract<WorkerRequest, { method: "execute" }>): 
 	const result: ExecuteResult = { expressions: {} };
 	if (error) {
 		result.error = error;
-		if (error.ename === "Interrupted") outbox.abandon();
 	} else {
 		if (bundle && !request.silent) result.result = bundle;
 		for (const [name, code] of Object.entries(request.expressions)) {
@@ -174,7 +174,9 @@ async function execute(request: Extract<WorkerRequest, { method: "execute" }>): 
 		}
 	}
 	inputs.end();
-	await outbox.flushed();
+	// Values that are displayed run code of their own, which an interrupt ends too.
+	const unshown = outbox.waits && (await evaluator.guard(() => outbox.flushed()));
+	if (unshown) result.error ??= unshown;
 	// Native code writes to the descriptors themselves: the mark says that nothing of this cell is still in the pipe.
 	for (const descriptor of [1, 2]) {
 		try {

@@ -35,6 +35,7 @@ export class Evaluator {
 	readonly explainer = new ErrorExplainer();
 	readonly #folder: string;
 	readonly #interrupts: Interrupts;
+	readonly #flushed: () => Promise<void>;
 	readonly #compiler: Compiler;
 	readonly #converter: Converter;
 	readonly #executor: Executor;
@@ -50,8 +51,12 @@ export class Evaluator {
 	#scripts = 0;
 	#scriptName = "";
 
-	/** @param folder the notebook's folder, from which imports resolve */
-	constructor(folder: string, interrupts: Interrupts) {
+	/**
+	 * @param folder the notebook's folder, from which imports resolve
+	 * @param flushed settles when all that a cell displays has been sent; part of the cell too
+	 */
+	constructor(folder: string, interrupts: Interrupts, flushed: () => Promise<void>) {
+		this.#flushed = flushed;
 		this.#folder = folder;
 		this.#interrupts = interrupts;
 		const require = createRequire(import.meta.url);
@@ -156,6 +161,7 @@ export class Evaluator {
 				await this.#run(code);
 				const value = lastName === undefined ? undefined : this.#variables.values[lastName];
 				if (value !== undefined) bundle = await show(value);
+				await this.#flushed();
 			});
 			return bundle === undefined ? {} : { bundle };
 		} catch (error) {
@@ -165,19 +171,6 @@ export class Evaluator {
 		} finally {
 			if (lastName !== undefined) delete this.#variables.values[lastName];
 			this.#prepared = undefined;
-		}
-	}
-
-	/** Waits for what runs user code, so that an interrupt ends it; gives the error then. */
-	async guard(call: () => unknown): Promise<ErrorContent | undefined> {
-		try {
-			await this.#interrupts.run(async ({ begins }) => {
-				begins();
-				await call();
-			});
-			return undefined;
-		} catch (error) {
-			return this.explainer.explain(error);
 		}
 	}
 
@@ -205,15 +198,21 @@ export class Evaluator {
 		return error.atEnd && openEnded.has(error.code) ? { status: "incomplete", indent: "" } : { status: "invalid" };
 	}
 
-	/** Guarded: what is thrown may have code of its own that shows it. */
+	/** As part of the cell: what is thrown may have code of its own that shows it. */
 	async #explain(error: unknown): Promise<ErrorContent> {
 		if (error instanceof Explained) return error.content;
-		if (error instanceof Interrupted) return this.explainer.explain(error);
 		let content: ErrorContent | undefined;
-		const interrupted = await this.guard(() => {
-			content = this.explainer.explain(error);
-		});
-		return content ?? interrupted!;
+		try {
+			if (error instanceof Interrupted) throw error;
+			await this.#interrupts.run(async ({ begins }) => {
+				begins();
+				content = this.explainer.explain(error);
+				await this.#flushed();
+			});
+		} catch (interrupted) {
+			content ??= this.explainer.explain(interrupted);
+		}
+		return content!;
 	}
 
 	#convert(code: string): [Converted, Compilation] {

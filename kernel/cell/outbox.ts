@@ -62,14 +62,14 @@ export class Outbox {
 		}
 	}
 
-	/** True while something waits for a display that is still being made. */
-	get waits(): boolean {
-		return this.#waiting.length > 0;
-	}
-
 	/** Settles when everything has been written. */
 	async flushed(): Promise<void> {
-		while (this.waits) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
+		for (;;) {
+			// Whoever waited for a display may update it now: once the promises that are due have run.
+			await new Promise((resolve) => process.nextTick(resolve));
+			if (this.#waiting.length === 0) return;
+			await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
+		}
 	}
 
 	/** After an interrupt, of which a display that is still being made may never recover: writes what waits behind it. */
@@ -79,13 +79,13 @@ export class Outbox {
 	}
 
 	#push(write: () => void): void {
-		if (this.waits) this.#waiting.push({ write });
+		if (this.#waiting.length > 0) this.#waiting.push({ write });
 		else write();
 	}
 
 	#proceed(): void {
 		while (this.#waiting[0]?.write) this.#waiting.shift()!.write!();
-		if (!this.waits) this.#sayEmpty();
+		if (this.#waiting.length === 0) this.#sayEmpty();
 	}
 
 	#sayEmpty(): void {

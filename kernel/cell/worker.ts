@@ -34,7 +34,7 @@ const display = createDisplay();
 /** Requests of the front process, as the interrupt thread has read them; taken out one by one, never listened to. */
 const { port1: requests, port2: requestsIn } = new MessageChannel();
 const interrupts = startInterrupts();
-const evaluator = new Evaluator(process.cwd(), interrupts);
+const evaluator = new Evaluator(process.cwd(), interrupts, () => outbox.flushed());
 const toWorker = new LaneReader(laneDescriptors.toWorker);
 const comms = new CommRegistry({
 	send: (event) => outbox.event(event),
@@ -174,9 +174,6 @@ async function execute(request: Extract<WorkerRequest, { method: "execute" }>): 
 		}
 	}
 	inputs.end();
-	// Values that are displayed run code of their own, which an interrupt ends too.
-	const unshown = outbox.waits && (await evaluator.guard(() => outbox.flushed()));
-	if (unshown) result.error ??= unshown;
 	// Native code writes to the descriptors themselves: the mark says that nothing of this cell is still in the pipe.
 	for (const descriptor of [1, 2]) {
 		try {

@@ -198,9 +198,9 @@ test("heatmap flattens leading axes and leaves cells that are not finite blank",
 test("accuracy draws means and intervals that hold them, and a level line for a full cache", () => {
 	const [paged, random, band, level] = plots(chart.accuracy(rows));
 	assert.deepEqual(
-		[paged!.x, paged!.y],
+		[paged!.text, paged!.y],
 		[
-			[48, 64],
+			["48", "64"],
 			[0.5, 0.75],
 		],
 	);

@@ -5,8 +5,9 @@ import { received } from "../errors.js";
 import { bootstrapMean, type Interval } from "./bootstrap.js";
 import { errorBars } from "./error-bars.js";
 import type { Figure, PlotlyTrace } from "./figure.js";
+import { type Look, looksOf } from "./looks.js";
 import { checkNames, distinct, fail } from "./options.js";
-import { escapeText, finish, palette, round, symbols } from "./theme.js";
+import { escapeText, finish, round } from "./theme.js";
 
 /** One prompt under one policy. */
 export interface AccuracyRow {
@@ -40,10 +41,18 @@ export function accuracy(rows: readonly AccuracyRow[], options: AccuracyOptions 
 	checkRows(rows);
 	const policies = [...new Set(rows.map((row) => row.policy))];
 	const budgets = distinct(rows.flatMap((row) => row.budget ?? []));
+	const looks = looksOf(policies);
 	const counts: number[] = [];
+	// Side by side at each budget, in at most half of the room between two: intervals of equal means would hide each other.
+	const gaps = budgets.slice(1).map((budget, i) => budget - budgets[i]!);
+	const numLines = policies.filter((policy) =>
+		rows.some((row) => row.policy === policy && row.budget !== undefined),
+	).length;
+	const pitch = gaps.length > 0 ? Math.min(0.5 / numLines, 0.06) * Math.min(...gaps) : 0;
+	let numDrawn = 0;
 	const data = policies.flatMap((policy, i): PlotlyTrace[] => {
 		const own = rows.filter((row) => row.policy === policy);
-		const look = { color: palette[i % palette.length]!, symbol: symbols[i % symbols.length]! };
+		const look = looks[i]!;
 		const intervalAt = (budget: number | undefined) => {
 			const scores = own.filter((row) => row.budget === budget).map((row) => row.score);
 			if (scores.length > 0) counts.push(scores.length);
@@ -54,7 +63,9 @@ export function accuracy(rows: readonly AccuracyRow[], options: AccuracyOptions 
 		const points = ownBudgets.map((budget) => intervalAt(budget)!);
 		return [
 			...(level ? levelLine(policy, look.color, level, budgets) : []),
-			...(points.length > 0 ? [pointLine(policy, look, ownBudgets, points)] : []),
+			...(points.length > 0
+				? [pointLine(policy, look, ownBudgets, points, (numDrawn++ - (numLines - 1) / 2) * pitch)]
+				: []),
 		];
 	});
 	const prompts = distinct(counts);
@@ -74,22 +85,18 @@ export function accuracy(rows: readonly AccuracyRow[], options: AccuracyOptions 
 	});
 }
 
-function pointLine(
-	policy: string,
-	look: { color: string; symbol: string },
-	x: number[],
-	points: Interval[],
-): PlotlyTrace {
+function pointLine(policy: string, look: Look, budgets: number[], points: Interval[], offset: number): PlotlyTrace {
 	return {
 		type: "scatter",
 		mode: "lines+markers",
 		name: escapeText(policy),
-		x,
+		x: budgets.map((budget) => round(budget + offset)),
+		text: budgets.map(String),
 		y: points.map(({ mean }) => round(mean)),
 		error_y: errorBars(points),
-		line: { color: look.color, width: 2 },
-		marker: { color: look.color, symbol: look.symbol, size: 9 },
-		hovertemplate: `${escapeText(policy)}, budget %{x}: %{y:.3f}<extra></extra>`,
+		line: { color: look.color, width: 2, dash: look.dash },
+		marker: { color: look.color, symbol: look.symbol, size: 8 },
+		hovertemplate: `${escapeText(policy)}, budget %{text}: %{y:.3f}<extra></extra>`,
 	};
 }
 

@@ -4,7 +4,8 @@
 import type { IterationTrace } from "../trace/iteration-trace.js";
 import type { Figure, PlotlyTrace } from "./figure.js";
 import { checkRows, describeIteration, numbersOf, seconds } from "./iteration-rows.js";
-import { colors, finish, palette, round } from "./theme.js";
+import { looksOf } from "./looks.js";
+import { colors, finish, round } from "./theme.js";
 
 /**
  * Draws the bytes in use on the device of one rank and by one rank on the host, over time, with the device's size.
@@ -14,7 +15,9 @@ import { colors, finish, palette, round } from "./theme.js";
  */
 export function iterationMemory(...traces: readonly IterationTrace[]): Figure {
 	for (const trace of traces) checkRows(trace, "memory");
-	const data = traces.flatMap((trace, i) => curves(trace, palette[i % palette.length]!, traces.length === 1));
+	const looks = looksOf(traces.map((trace) => trace.metadata.planner));
+	const alone = traces.length === 1;
+	const data = traces.flatMap((trace, i) => curves(trace, alone ? colors.kept : looks[i]!.color, alone));
 	const [first] = traces;
 	const limit = first ? first.metadata.deviceBytes / 1e9 : 0;
 	const longest = Math.max(0, ...traces.map((trace) => trace.metadata.iterationUs));

@@ -40,6 +40,9 @@ export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
 		for (const position of row.positions) strip[position] = row.step;
 	}
 	const positions = Array.from({ length: numTokens }, (_, i) => i);
+	const went = evicted.flat().filter((step) => step !== null);
+	// A scale of one colour says nothing, and its ticks have no room.
+	const showscale = new Set(went).size > 1;
 	const names = layers.map((layer) => `layer ${layer}`);
 	const kept = evicted.map((strip) => strip.map((step) => (step === null ? 1 : null)));
 	const numKept = kept.map((strip) => strip.filter((one) => one === 1).length);
@@ -71,6 +74,7 @@ export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
 			colorscale: scale,
 			zmin: 0,
 			zmax: Math.max(1, steps.at(-1) ?? 1),
+			showscale,
 			colorbar: {
 				title: { text: "evicted<br>in step", side: "top" },
 				thickness: 12,
@@ -84,7 +88,7 @@ export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
 	const counts = numKept.length > 0 ? ` Kept of ${numTokens}: ${summarise(numKept)} a layer.` : "";
 	const figure = finish(data, {
 		title: "Which tokens survive, layer by layer",
-		caption: `Faint: still in the cache at the end. Coloured: evicted, by the step; step 0 is the end of prefill.${counts}${headNote} ${describeRun(trace)}`,
+		caption: `Faint: still in the cache at the end. Coloured: evicted, ${went.length > 0 && !showscale ? `all in step ${went[0]}` : "by the step"}; step 0 is the end of prefill.${counts}${headNote} ${describeRun(trace)}`,
 		plotHeight,
 		layout: {
 			shapes,

@@ -3,7 +3,8 @@
 import type { IterationTrace } from "../trace/iteration-trace.js";
 import type { Figure } from "./figure.js";
 import { checkRows, describeIteration, numbersOf, resourceName, textsOf } from "./iteration-rows.js";
-import { finish, palette, round } from "./theme.js";
+import { looksOf } from "./looks.js";
+import { finish, round } from "./theme.js";
 
 /**
  * Draws the share of the iteration in which each resource worked, a group of bars a resource, a colour a trace.
@@ -12,6 +13,7 @@ import { finish, palette, round } from "./theme.js";
  */
 export function utilisation(...traces: readonly IterationTrace[]): Figure {
 	for (const trace of traces) checkRows(trace, "utilisation");
+	const looks = looksOf(traces.map((trace) => trace.metadata.planner));
 	const data = traces.map((trace, i) => {
 		const shares = numbersOf(trace, "utilisation", "busy_share").map((share) => round(100 * share));
 		return {
@@ -22,7 +24,7 @@ export function utilisation(...traces: readonly IterationTrace[]): Figure {
 			text: shares.map((share) => `${share!.toFixed(0)} %`),
 			textposition: "outside",
 			cliponaxis: false,
-			marker: { color: palette[i % palette.length] },
+			marker: { color: looks[i]!.color },
 			hovertemplate: `%{x}: %{y:.1f} %<extra>${trace.metadata.planner}</extra>`,
 		};
 	});

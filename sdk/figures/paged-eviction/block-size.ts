@@ -48,12 +48,17 @@ export async function accuracyByBlockSize(model: Model, options: BlockSizeOption
 	);
 	const points = pointsOf(samples);
 	const chart = matrixChart(
-		points.map((point) => ({ row: point.policy, column: String(point.block_size), value: point.score })),
+		points.map((point) => ({
+			row: point.policy,
+			column: String(point.block_size),
+			value: point.score,
+			low: point.score_low,
+			high: point.score_high,
+		})),
 		{
 			title: `Accuracy by block size: recall, budget ${budget} of 128 tokens`,
 			caption: `Mean of ${numPrompts} prompts a cell; larger blocks also protect more tokens at both ends. ${measuredOn(model)}`,
 			x: "slots a block",
-			format: ".2f",
 		},
 	);
 	return pointFigure("block-size", points, chart);

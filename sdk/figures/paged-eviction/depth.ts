@@ -54,12 +54,17 @@ export async function needleByDepth(model: Model, options: NeedleByDepthOptions 
 	);
 	const points = pointsOf(samples);
 	const chart = matrixChart(
-		points.map((point) => ({ row: point.policy, column: point.setting, value: point.score })),
+		points.map((point) => ({
+			row: point.policy,
+			column: point.setting,
+			value: point.score,
+			low: point.score_low,
+			high: point.score_high,
+		})),
 		{
 			title: `Needle found, by depth: budget ${budget} of 128 tokens`,
 			caption: `Mean of ${numPrompts} prompts a cell; depth 0 is right after BOS. The question comes after eviction, blocks of ${blockSize}. ${measuredOn(model)}`,
 			x: "depth of the record in the prompt",
-			format: ".2f",
 		},
 	);
 	return pointFigure("needle-depth", points, chart);

@@ -9,6 +9,7 @@ import { accuracyByBlockSize } from "./block-size.js";
 import { needleByDepth } from "./depth.js";
 import type { ExperimentOptions } from "./evaluate.js";
 import { memoryOverTime } from "./memory-over-time.js";
+import { overRandom } from "./over-random.js";
 import { evictionOverhead } from "./overhead.js";
 import { scoreCorrelation } from "./score-correlation.js";
 import { zeroedOrEvicted } from "./zeroed.js";
@@ -31,6 +32,7 @@ export {
 	granularities,
 	memoryOverTime,
 	needleByDepth,
+	overRandom,
 	prefillAttention,
 	questionAwareness,
 	scopes,

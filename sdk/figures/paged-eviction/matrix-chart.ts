@@ -8,6 +8,9 @@ export interface Cell {
 	readonly row: string;
 	readonly column: string;
 	readonly value: number;
+	/** Ends of its confidence interval, for hover texts and the caption. */
+	readonly low: number;
+	readonly high: number;
 }
 
 /** Texts of the chart. */
@@ -16,35 +19,33 @@ export interface MatrixText {
 	readonly caption: string;
 	/** Name of the columns. */
 	readonly x: string;
-	/** How values are written, in d3's notation. */
-	readonly format: string;
-	/** Ends of the scale. Default 0 and 1. */
-	readonly range?: readonly [number, number];
 }
 
 /** Draws the cells; rows and columns in the order in which they are first met. */
-export function matrixChart(cells: readonly Cell[], { title, caption, x, format, range = [0, 1] }: MatrixText): Figure {
+export function matrixChart(cells: readonly Cell[], { title, caption, x }: MatrixText): Figure {
 	const rows = [...new Set(cells.map((cell) => cell.row))];
 	const columns = [...new Set(cells.map((cell) => cell.column))];
-	const valueAt = new Map(cells.map((cell) => [`${cell.row}\n${cell.column}`, round(cell.value)]));
-	const z = rows.map((row) => columns.map((column) => valueAt.get(`${row}\n${column}`) ?? null));
+	const cellAt = new Map(cells.map((cell) => [`${cell.row}\n${cell.column}`, cell]));
+	const grid = rows.map((row) => columns.map((column) => cellAt.get(`${row}\n${column}`)));
+	const widest = Math.max(...cells.map(({ value, low, high }) => Math.max(value - low, high - value)));
 	const data = {
 		type: "heatmap",
-		z,
+		z: grid.map((row) => row.map((cell) => (cell ? round(cell.value) : null))),
+		text: grid.map((row) => row.map((cell) => (cell ? `${cell.low.toFixed(2)} to ${cell.high.toFixed(2)}` : ""))),
 		x: columns,
 		y: rows.map(escapeText),
-		zmin: range[0],
-		zmax: range[1],
+		zmin: 0,
+		zmax: 1,
 		colorscale: scale,
 		xgap: 2,
 		ygap: 2,
-		texttemplate: `%{z:${format}}`,
-		hovertemplate: `%{y}, %{x}: %{z:${format}}<extra></extra>`,
+		texttemplate: "%{z:.2f}",
+		hovertemplate: "%{y}, %{x}: %{z:.2f}, 95 % interval %{text}<extra></extra>",
 		colorbar: { thickness: 12, outlinewidth: 0 },
 	};
 	return finish([data], {
 		title,
-		caption,
+		caption: `${caption} 95 % bootstrap intervals over prompts, in the table, reach at most ${widest.toFixed(2)} to one side.`,
 		plotHeight: 30 * rows.length + 20,
 		layout: {
 			xaxis: { title: { text: x, standoff: 6 }, type: "category", showgrid: false },

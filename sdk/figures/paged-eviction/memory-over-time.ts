@@ -1,7 +1,8 @@
 // What a layer's cache holds while a session decodes: allocated slots, and the share of them that is wasted. Read from the
 // trace's table `memory`.
 
-import { escapeText, finish, palette, round } from "../../chart/theme.js";
+import { looksOf } from "../../chart/looks.js";
+import { escapeText, finish, round } from "../../chart/theme.js";
 import type { Model } from "../../load-model.js";
 import { recall } from "../../model/tasks/index.js";
 import { checkOptions } from "../../options.js";
@@ -83,6 +84,7 @@ export async function memoryOverTime(
 		checked,
 	);
 	const points = runs.flat();
+	const looks = looksOf(runs.map((run) => run[0]!.policy));
 	const lines = (column: "allocated_tokens" | "fragmentation", yaxis: string) =>
 		runs.map((run, i) => ({
 			type: "scatter",
@@ -94,7 +96,7 @@ export async function memoryOverTime(
 			y: run.map((point) => round(point[column])),
 			xaxis: "x",
 			yaxis,
-			line: { color: palette[i % palette.length], width: 1.8, dash: i < palette.length ? "solid" : "dot" },
+			line: { color: looks[i]!.color, width: 1.8, dash: looks[i]!.dash },
 		}));
 	const chart = finish([...lines("allocated_tokens", "y"), ...lines("fragmentation", "y2")], {
 		title: "Memory and fragmentation while decoding",

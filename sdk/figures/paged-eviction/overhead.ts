@@ -29,6 +29,8 @@ export interface OverheadPoint {
 	readonly evict_us: number;
 	/** (score + evict) / total. */
 	readonly share: number;
+	/** Median over the runs of a step's mean time, disturbances and all. */
+	readonly median_total_us: number;
 }
 
 const schema = {
@@ -38,6 +40,7 @@ const schema = {
 	score_us: { type: "f64", description: "Of it computing eviction scores" },
 	evict_us: { type: "f64", description: "Of it choosing and freeing" },
 	share: { type: "f64", description: "(score + evict) / total, 0 to 1" },
+	median_total_us: { type: "f64", description: "Median over the runs of a step's mean time, in microseconds" },
 } as const;
 
 const parts = [
@@ -50,6 +53,8 @@ const parts = [
 		of: (row: OverheadPoint) => row.total_us - row.attention_us - row.score_us - row.evict_us,
 	},
 ] as const;
+
+const middle = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /**
  * Time of a decode step by part.
@@ -91,30 +96,34 @@ export async function evictionOverhead(
 				score_us: score,
 				evict_us: evict,
 				share: (score + evict) / total,
+				median_total_us: middle(
+					repeats.map((steps) => steps.reduce((sum, step) => sum + step.total_us, 0) / numTokens),
+				),
 			};
 		},
 		checked,
 	);
-	const chart = finish(
-		parts.map(({ name, color, of }) => ({
-			type: "bar",
-			orientation: "h",
-			name,
-			y: rows.map((row) => escapeText(row.policy)),
-			x: rows.map((row) => round(of(row))),
-			marker: { color },
-			hovertemplate: `%{y}, ${name}: %{x:.1f} µs<extra></extra>`,
-		})),
-		{
-			title: "Time of a decode step",
-			caption: `Mean of ${numTokens} steps after a prompt of 128, the least of ${numRepeats} runs of each; budget ${budget}, blocks of ${blockSize}; ${model.name}, ${model.numParameters.toLocaleString("en")} parameters, on this machine's CPU (${engineInfo().simd}, ${engineInfo().numThreads} threads). On a small model a step is short and the shares are large.`,
-			plotHeight: 28 * rows.length + 30,
-			layout: {
-				barmode: "stack",
-				xaxis: { title: { text: "microseconds", standoff: 6 }, rangemode: "tozero" },
-				yaxis: { type: "category", autorange: "reversed", automargin: true, showgrid: false },
-			},
+	const bars = parts.map(({ name, color, of }) => ({
+		type: "bar",
+		orientation: "h",
+		name,
+		y: rows.map((row) => escapeText(row.policy)),
+		x: rows.map((row) => round(of(row))),
+		marker: { color },
+		hovertemplate: `%{y}, ${name}: %{x:.1f} µs<extra></extra>`,
+	}));
+	const slower = rows.map((row) => row.median_total_us / row.total_us);
+	const disturbed = `${Math.min(...slower).toFixed(2)} to ${Math.max(...slower).toFixed(2)}`;
+	const chart = finish(bars, {
+		title: "Time of a decode step",
+		caption: `Mean of ${numTokens} steps after a prompt of 128, of each step the least of ${numRepeats} runs (the median run took ${disturbed} times as long: what else the machine did); budget ${budget}, blocks of ${blockSize}; ${model.name}, ${model.numParameters.toLocaleString("en")} parameters, on this machine's CPU (${engineInfo().simd}, ${engineInfo().numThreads} threads). On a small model a step is short and the shares are large.`,
+		plotHeight: 28 * rows.length + 30,
+		layout: {
+			barmode: "stack",
+			legend: { orientation: "h", x: 0, y: 1, xanchor: "left", yanchor: "bottom", traceorder: "normal" },
+			xaxis: { title: { text: "microseconds", standoff: 6 }, rangemode: "tozero" },
+			yaxis: { type: "category", autorange: "reversed", automargin: true, showgrid: false },
 		},
-	);
+	});
 	return figureOf("eviction-overhead", schema, rows, chart);
 }

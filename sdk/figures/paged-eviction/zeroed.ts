@@ -159,7 +159,11 @@ export async function zeroedOrEvicted(model: Model, options: ZeroedOptions = {})
 			title: `Evicted, or zeroed in place: ${numContext - budget} of ${numContext} tokens drawn by chance`,
 			caption: `The same tokens in each way, ${numPrompts} prompts, 95 % bootstrap intervals over them; attention of the answer's last token, mean over heads, layers and prompts. A zero key has logit 0, not −∞. ${measuredOn(model)}`,
 			plotHeight: 300,
-			layout: { barmode: "group", xaxis: { type: "category", showgrid: false }, yaxis: { range: [0, 1.08] } },
+			layout: {
+				barmode: "group",
+				xaxis: { type: "category", showgrid: false },
+				yaxis: { title: { text: "fraction, or share of attention" }, range: [0, 1.08] },
+			},
 		},
 	);
 	return figureOf("zeroed-or-evicted", schema, rows, chart);

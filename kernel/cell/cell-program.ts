@@ -4,11 +4,10 @@
 
 import { isBuiltin } from "node:module";
 import type TypeScript from "typescript";
-import { importsOf, sourceDependencies } from "./source-imports.js";
+import { importsOf, resolutionOf, sourceDependencies } from "./source-imports.js";
 
 type Ts = typeof TypeScript;
 type Internal = Record<string, unknown>;
-type Resolutions = Map<string, TypeScript.ResolvedModule>;
 
 /** A source file with the fields that TypeScript keeps to itself. */
 type Source = TypeScript.SourceFile & {
@@ -16,9 +15,12 @@ type Source = TypeScript.SourceFile & {
 	resolvedPath: string;
 	originalFileName: string;
 	imports: TypeScript.StringLiteralLike[];
-	resolvedModules?: { set(name: string, mode: undefined, value: unknown): void };
-	symbol?: unknown;
 };
+
+/** Where an import leads; kept by TypeScript for each file by its path. */
+type Resolution = { resolvedModule: TypeScript.ResolvedModule | undefined };
+type ResolutionCache = { set(name: string, mode: TypeScript.ResolutionMode, found: Resolution): void };
+type Resolved = { resolvedModules?: Map<string, ResolutionCache> };
 
 /** A program as tslab uses it. */
 export interface Builder {
@@ -50,7 +52,8 @@ export class CellProgram {
 	readonly #options: TypeScript.CompilerOptions;
 	readonly #files: ProgramFiles;
 	readonly #sources = new Map<string, TypeScript.SourceFile>();
-	readonly #resolutions: Resolutions = new Map();
+	/** What the present program's cell and declarations import, by {@link CellProgram.#key}. */
+	readonly #resolutions = new Map<string, Resolution>();
 	#roots: readonly string[];
 	#program: TypeScript.Program | undefined;
 	#ownGetSourceFile!: TypeScript.Program["getSourceFile"];
@@ -174,29 +177,37 @@ export class CellProgram {
 		if (!this.#reusable || this.#uses >= maxUses) return false;
 		const files = [source, declarations];
 		const imported = files.map((file) => importsOf(this.#ts, file));
-		const known = ({ text }: TypeScript.StringLiteralLike) => isBuiltin(text) || this.#resolutions.has(text);
-		if (!imported.every((names) => names?.every(known))) return false;
+		for (const [index, file] of files.entries()) {
+			this.#bind(file);
+			const known = (name: TypeScript.StringLiteralLike) =>
+				isBuiltin(name.text) || this.#resolutions.has(this.#key(file, name));
+			if (!imported[index]?.every(known)) return false;
+		}
+		const { resolvedModules } = this.#program as unknown as Resolved;
 		this.#uses++;
 		for (const [index, file] of files.entries()) {
 			file.imports = imported[index]!;
-			file.resolvedModules = this.#resolved(file.imports);
 			file.originalFileName = file.fileName;
 			// TypeScript keeps what it found out by path: each text needs one of its own.
 			file.path = file.resolvedPath = `${file.fileName}.${this.#uses}`;
-			this.#bind(file);
+			resolvedModules?.delete(`${file.fileName}.${this.#uses - 1}`);
+			resolvedModules?.set(file.path, this.#resolved(file));
 		}
 		return true;
 	}
 
-	#resolved(imports: readonly TypeScript.StringLiteralLike[]): NonNullable<Source["resolvedModules"]> {
-		const create = (this.#ts as unknown as Internal).createModeAwareCache as () => NonNullable<
-			Source["resolvedModules"]
-		>;
-		const modules = create();
-		for (const { text } of imports) {
-			modules.set(text, undefined, { resolvedModule: this.#resolutions.get(text) });
+	/** An import by its name and by how it is written, which decides among a package's forms. */
+	#key(file: Source, name: TypeScript.StringLiteralLike): string {
+		return `${this.#ts.getModeForUsageLocation(file, name, this.#options)} ${name.text}`;
+	}
+
+	#resolved(file: Source): ResolutionCache {
+		const cache = ((this.#ts as unknown as Internal).createModeAwareCache as () => ResolutionCache)();
+		for (const name of file.imports) {
+			const mode = this.#ts.getModeForUsageLocation(file, name, this.#options);
+			cache.set(name.text, mode, this.#resolutions.get(this.#key(file, name)) ?? { resolvedModule: undefined });
 		}
-		return modules;
+		return cache;
 	}
 
 	#build(): void {
@@ -218,12 +229,10 @@ export class CellProgram {
 		this.#reusable = true;
 		for (const file of Object.values(this.#current)) {
 			if (!importsOf(this.#ts, file)) this.#reusable = false;
-			const resolved = file.resolvedModules as unknown as
-				| { forEach(each: (found: { resolvedModule?: TypeScript.ResolvedModule }, name: string) => void): void }
-				| undefined;
-			resolved?.forEach((found, name) => {
-				if (found?.resolvedModule) this.#resolutions.set(name, found.resolvedModule);
-			});
+			for (const name of file.imports) {
+				const found = resolutionOf(program, name, file);
+				if (found?.resolvedModule) this.#resolutions.set(this.#key(file, name), found);
+			}
 		}
 	}
 }

@@ -2,12 +2,13 @@
 // octavo's packages in view of every folder, top-level await, source maps, and one program kept from cell to cell
 // instead of several a cell (2 ms a cell instead of 12).
 
-import { createRequire, Module } from "node:module";
+import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import type TypeScript from "typescript";
 import type { AwaitNotes } from "./await-guards.js";
 import { cellModule } from "./cell-module.js";
 import { type Builder, CellProgram } from "./cell-program.js";
+import { loadTypeScript } from "./compiler-copy.js";
 import { compilerHost, overlay, resolver } from "./compiler-host.js";
 import { describeDiagnostic } from "./diagnostics.js";
 import type { Diagnostic } from "./errors.js";
@@ -15,10 +16,9 @@ import { compileLocal, type LocalModule, loaderOf } from "./local-modules.js";
 import { PackageView, packageRoot, typescriptPath } from "./packages.js";
 import type { StringAt } from "./paths.js";
 import type { SnapshotParts } from "./protocol.js";
-import { type Snapshot, takeSnapshot } from "./snapshot.js";
+import { takeSnapshot } from "./snapshot.js";
 import { stringAt } from "./string-at.js";
 
-type Ts = typeof TypeScript;
 type Loose = Record<string, unknown>;
 
 /** What one conversion leaves behind, besides tslab's own result. */
@@ -63,8 +63,7 @@ const typesRoot = dirname(dirname(createRequire(require.resolve("tslab")).resolv
  */
 export function tuneCompiler(folder: string): Compiler {
 	const snapshot = takeSnapshot();
-	const ts = loadTypeScript(snapshot);
-	const copy = require.cache[typescriptPath]!.exports as Loose;
+	const { ts, copy } = loadTypeScript(snapshot);
 	ts.sys.getCurrentDirectory = () => folder;
 	const view = new PackageView(folder);
 	const sourceFile = join(folder, "__tslab__.ts");
@@ -84,9 +83,9 @@ export function tuneCompiler(folder: string): Compiler {
 		const tuned = {
 			...options,
 			moduleResolution: ts.ModuleResolutionKind.Bundler,
-			disableTopLevelAwait: false,
 			sourceMap: true,
-			lib: ["lib.es2023.d.ts"],
+			strict: false,
+			lib: ["lib.es2023.d.ts", "lib.esnext.disposable.d.ts"],
 			types: ["node"],
 			typeRoots: [typesRoot],
 		} as TypeScript.CompilerOptions;
@@ -219,20 +218,6 @@ export function tuneCompiler(folder: string): Compiler {
 
 function nothing(): Compilation {
 	return { awaits: false, imports: [], modules: [] };
-}
-
-/** Loads TypeScript, and leaves a copy of its exports where tslab will find it. */
-function loadTypeScript(snapshot: Snapshot | undefined): Ts {
-	if (snapshot) {
-		const module = new Module(typescriptPath);
-		Object.assign(module, { filename: typescriptPath, loaded: true, exports: snapshot.typescript });
-		require.cache[typescriptPath] = module as NodeJS.Module;
-	}
-	const ts = require(typescriptPath) as Ts;
-	const copy: Loose = {};
-	for (const name of Object.keys(ts)) copy[name] = (ts as unknown as Loose)[name];
-	require.cache[typescriptPath]!.exports = copy;
-	return ts;
 }
 
 function withoutMapUrl(text: string): string {

@@ -10,10 +10,18 @@ import { fileURLToPath } from "node:url";
 /** Folder of the octavo package: the nearest one above this file with octavo's package.json. */
 export const packageRoot = findPackageRoot();
 
-/** File of the TypeScript that tslab brings along. */
-export const typescriptPath = createRequire(createRequire(join(packageRoot, "package.json")).resolve("tslab")).resolve(
-	"@tslab/typescript-for-tslab",
-);
+const requireHere = createRequire(join(packageRoot, "package.json"));
+
+/** File of the compiler of cells. */
+export const typescriptPath = requireHere.resolve("typescript");
+
+/** Version of the compiler of cells. */
+export const typescriptVersion: string = JSON.parse(
+	readFileSync(join(dirname(typescriptPath), "..", "package.json"), "utf8"),
+).version;
+
+/** File of the older compiler that tslab asks for, and is given ours instead. */
+export const tslabTypescriptPath = createRequire(requireHere.resolve("tslab")).resolve("@tslab/typescript-for-tslab");
 
 function findPackageRoot(): string {
 	let folder = dirname(fileURLToPath(import.meta.url));

@@ -30,19 +30,32 @@ export function importsOf(
 	return global ? undefined : found;
 }
 
+/** Where the program has found what an import names. */
+export function resolutionOf(
+	program: TypeScript.Program,
+	specifier: TypeScript.StringLiteralLike,
+	file: TypeScript.SourceFile,
+): { resolvedModule: TypeScript.ResolvedModule | undefined } | undefined {
+	type Resolve = (
+		specifier: TypeScript.StringLiteralLike,
+		file: TypeScript.SourceFile,
+	) => ReturnType<typeof resolutionOf>;
+	return (program as unknown as { getResolvedModuleFromModuleSpecifier: Resolve }).getResolvedModuleFromModuleSpecifier(
+		specifier,
+		file,
+	);
+}
+
 /** Lists a source and the sources that it imports, however deep; declarations are no sources. */
 export function sourceDependencies(program: TypeScript.Program, file: TypeScript.SourceFile): string[] {
 	const found = new Set<string>();
 	const visit = (source: TypeScript.SourceFile | undefined) => {
 		if (!source || source.isDeclarationFile || found.has(source.fileName)) return;
 		found.add(source.fileName);
-		const resolved = (
-			source as unknown as { resolvedModules?: Map<string, TypeScript.ResolvedModuleWithFailedLookupLocations> }
-		).resolvedModules;
-		resolved?.forEach((resolution) => {
-			const name = resolution?.resolvedModule?.resolvedFileName;
+		for (const specifier of (source as unknown as { imports: TypeScript.StringLiteralLike[] }).imports) {
+			const name = resolutionOf(program, specifier, source)?.resolvedModule?.resolvedFileName;
 			if (name) visit(program.getSourceFile(name));
-		});
+		}
 	};
 	visit(file);
 	return [...found];

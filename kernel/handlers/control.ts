@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { packageRoot } from "../cell/packages.js";
+import { packageRoot, typescriptVersion } from "../cell/packages.js";
 import type { WorkerProcess } from "../cell/worker-process.js";
 import { protocolVersion } from "../protocol/messages.js";
 import type { Outlet } from "../protocol/outlet.js";
@@ -19,7 +19,7 @@ const kernelInfo = {
 	implementation_version: octavoVersion,
 	language_info: {
 		name: "typescript",
-		version: "5.0.4",
+		version: typescriptVersion,
 		mimetype: "text/typescript",
 		file_extension: ".ts",
 		pygments_lexer: "typescript",

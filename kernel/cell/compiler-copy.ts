@@ -1,0 +1,75 @@
+// A copy of TypeScript's exports with what tslab's own, older fork of it adds. tslab is given this copy instead of the
+// fork: cells get the language of today, and the copy can be tuned without another user of the compiler seeing it.
+
+import { createRequire, Module } from "node:module";
+import type TypeScript from "typescript";
+import { tslabTypescriptPath, typescriptPath } from "./packages.js";
+import type { Snapshot } from "./snapshot.js";
+
+type Ts = typeof TypeScript;
+type Loose = Record<string, unknown>;
+// biome-ignore lint/suspicious/noExplicitAny: TypeScript's inner functions have no published types.
+type Internal = Record<string, any>;
+
+const require = createRequire(import.meta.url);
+
+/**
+ * Loads the compiler, and leaves a copy of its exports where tslab will find it.
+ *
+ * @returns the compiler, and the copy to tune
+ */
+export function loadTypeScript(snapshot: Snapshot | undefined): { ts: Ts; copy: Loose } {
+	const ts = snapshot?.typescript ?? (require(typescriptPath) as Ts);
+	const inner = ts as unknown as Internal;
+	const copy: Loose = { ...ts };
+	copy.getNullTransformationContext = () => inner.nullTransformationContext;
+	copy.getDefaultTypeRoots = () => [];
+	copy.getQuickInfoAtPosition = quickInfo(inner);
+	copy.Completions = {
+		...inner.Completions,
+		getCompletionsAtPositionForTslab: inner.Completions.getCompletionsAtPosition,
+	};
+	const module = new Module(tslabTypescriptPath);
+	Object.assign(module, { filename: tslabTypescriptPath, loaded: true, exports: copy });
+	require.cache[tslabTypescriptPath] = module as NodeJS.Module;
+	return { ts, copy };
+}
+
+/** What the language service tells of the name at a position, without the service around it. */
+function quickInfo(inner: Internal) {
+	return (
+		file: TypeScript.SourceFile,
+		checker: TypeScript.TypeChecker,
+		token: TypeScript.CancellationToken,
+		position: number,
+	): object | undefined => {
+		const node = inner.getTouchingPropertyName(file, position) as TypeScript.Node;
+		if (node === file) return undefined;
+		const { parent } = node;
+		const isCallee = inner.isNewExpression(parent) && node.pos === parent.pos;
+		const asked: TypeScript.Node = isCallee ? (parent as TypeScript.NewExpression).expression : node;
+		const symbol: TypeScript.Symbol | undefined = checker.getSymbolAtLocation(asked);
+		const textSpan = inner.createTextSpanFromNode(asked, file);
+		const container = inner.getContainerNode(asked);
+		if (!symbol || checker.isUnknownSymbol(symbol)) {
+			if (!inner.isExpression(asked) || inner.isLabelName(asked)) return undefined;
+			const type = checker.getTypeAtLocation(asked);
+			return {
+				textSpan,
+				displayParts: inner.typeToDisplayParts(checker, type, container),
+				documentation: type.symbol?.getDocumentationComment(checker),
+				tags: type.symbol?.getJsDocTags(checker),
+			};
+		}
+		return checker.runWithCancellationToken(token, (own) => {
+			const { displayParts, documentation, tags } = inner.SymbolDisplay.getSymbolDisplayPartsDocumentationAndSymbolKind(
+				own,
+				symbol,
+				file,
+				container,
+				asked,
+			);
+			return { textSpan, displayParts, documentation, tags };
+		});
+	};
+}

@@ -4,21 +4,31 @@
 import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 
-/** One of the worker's raw output streams. */
+/** One of the worker's raw output streams; that of the next worker after it. */
 export class MarkedStream {
-	readonly #decoder = new StringDecoder("utf8");
 	readonly #deliver: (text: string) => void;
+	#stream: Readable | undefined;
 	#mark = "";
 	#held = "";
 	#seen: (() => void) | undefined;
 
-	constructor(stream: Readable, deliver: (text: string) => void) {
+	constructor(deliver: (text: string) => void) {
 		this.#deliver = deliver;
-		stream.on("data", (bytes: Buffer) => this.#push(this.#decoder.write(bytes)));
+	}
+
+	/** Goes over to a worker's stream; a mark that is looked for is looked for in this one. */
+	follow(stream: Readable): void {
+		this.#stream = stream;
+		this.#flush();
+		const decoder = new StringDecoder("utf8");
+		stream.on("data", (bytes: Buffer) => {
+			const text = decoder.write(bytes);
+			if (stream === this.#stream) this.#push(text);
+			else this.#deliver(text);
+		});
 		stream.once("close", () => {
-			this.#deliver(this.#held + this.#decoder.end());
-			this.#held = "";
-			this.#seen?.();
+			this.#deliver(decoder.end());
+			if (stream === this.#stream) this.#flush();
 		});
 	}
 
@@ -32,11 +42,15 @@ export class MarkedStream {
 			const timer = setTimeout(() => this.#seen?.(), milliseconds);
 			await seen;
 			clearTimeout(timer);
-			this.#deliver(this.#held);
-			this.#held = "";
+			this.#flush();
 			this.#mark = "";
 			this.#seen = undefined;
 		};
+	}
+
+	#flush(): void {
+		this.#deliver(this.#held);
+		this.#held = "";
 	}
 
 	#push(text: string): void {

@@ -70,7 +70,13 @@ export class WorkerProcess {
 	/** True until a worker that was started from the snapshot has said that it is ready. */
 	#trying = false;
 	#stderrTail = "";
-	#marks: MarkedStream[] = [];
+	readonly #marks = [
+		new MarkedStream((text) => this.listener?.stream("stdout", text)),
+		new MarkedStream((text) => {
+			this.#stderrTail = (this.#stderrTail + text).slice(-stderrKept);
+			if (!this.#trying) this.listener?.stream("stderr", text);
+		}),
+	] as const;
 	#lanes: number[] = [];
 	#toWorker!: LaneWriter;
 	#toFront!: LaneReader;
@@ -166,12 +172,8 @@ export class WorkerProcess {
 		});
 		this.#child = child;
 		this.#stderrTail = "";
-		const out = new MarkedStream(child.stdout!, (text) => this.listener?.stream("stdout", text));
-		const err = new MarkedStream(child.stderr!, (text) => {
-			this.#stderrTail = (this.#stderrTail + text).slice(-stderrKept);
-			if (!this.#trying) this.listener?.stream("stderr", text);
-		});
-		this.#marks = [out, err];
+		this.#marks[0].follow(child.stdout!);
+		this.#marks[1].follow(child.stderr!);
 		const reader = new FrameReader((kind, text) => this.#receive(kind, text));
 		(child.stdio[3] as Readable).on("data", (bytes: Buffer) => reader.push(bytes));
 		let line = "";

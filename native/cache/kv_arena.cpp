@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "core/half.h"
+#include "core/thread_pool.h"
 
 namespace octavo {
 
@@ -70,6 +71,16 @@ void KvArena::read_vector(const std::byte* from, float* to) const {
   const auto* const numbers = reinterpret_cast<const uint16_t*>(from);
   for (int i = 0; i < shape.head_dim; ++i)
     to[i] = shape.dtype == DType::kBf16 ? widen_bf16(numbers[i]) : widen_f16(numbers[i]);
+}
+
+void KvArena::round_numbers(float* numbers, int64_t count) const {
+  if (shape.dtype == DType::kF32) return;
+  const bool is_bf16 = shape.dtype == DType::kBf16;
+  parallel_for_worthwhile(count, static_cast<double>(count) * 8, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      numbers[i] = is_bf16 ? widen_bf16(narrow_to_bf16(numbers[i])) : widen_f16(narrow_to_f16(numbers[i]));
+    }
+  });
 }
 
 void KvArena::copy_block(const KvArena& source, int from, int to, int num_slots) const {

@@ -39,6 +39,8 @@ struct KvArena {
                     std::byte* to) const;
   void read_vector(const std::byte* from,
                    float* to) const;  // [head_dim]
+  // Numbers as what is cached of them.
+  void round_numbers(float* numbers, int64_t count) const;
   // KV heads that have positions of their own: all, or one for all.
   int num_position_rows() const { return shape.per_head ? shape.num_kv_heads : 1; }
   int32_t* block_positions(int block_id) const;  // [num_position_rows, block_size]

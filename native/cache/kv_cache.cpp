@@ -88,7 +88,7 @@ void KvCache::undo_in_table(const Undo& undo, BlockTable& table) {
       table.replace_block(undo.logical_index, undo.copied_from);
       break;
     case Change::kSlot:
-      table.undo_append_slot();
+      for (int i = 0; i < undo.num_slots; ++i) table.undo_append_slot();
       break;
     case Change::kScore:
       table.set_score(undo.logical_index, undo.score);
@@ -134,10 +134,12 @@ void KvCache::roll_back() {
     if (undo.change == Change::kCopy) arena_->pool.release(undo.block_id, undo.filled, Holder::kTable);
     if (undo.change == Change::kOverwrite) undo_overwrite(undo, undo.block_id);
     if (undo.change == Change::kSlot) {
-      arena_->pool.cover(undo.block_id, undo.filled + 1, undo.filled);
+      arena_->pool.cover(undo.block_id, undo.filled + undo.num_slots, undo.filled);
       int32_t* positions = arena_->block_positions(undo.block_id) + undo.filled;
-      for (size_t row = 0; row < undo.positions.size(); ++row) {
-        positions[row * static_cast<size_t>(shape().block_size)] = undo.positions[row];
+      const auto num_rows = static_cast<size_t>(num_position_rows());
+      for (size_t index = 0; index < undo.positions.size(); ++index) {
+        const size_t row = index % num_rows, slot = index / num_rows;
+        positions[row * static_cast<size_t>(shape().block_size) + slot] = undo.positions[index];
       }
     }
   }
@@ -186,12 +188,15 @@ void KvCache::append_per_head(const float* const* keys, const float* const* valu
     block_id = table_.block_ids().back();
     slot = table_.append_slot();
     arena_->pool.cover(block_id, slot, slot + 1);
-    Undo undo{.change = Change::kSlot, .block_id = block_id, .filled = slot};
+    // A prompt's tokens share an entry for each block.
+    const bool follows = !undo_.empty() && undo_.back().change == Change::kSlot;
+    if (!follows) undo_.push_back({.change = Change::kSlot, .block_id = block_id, .filled = slot});
+    Undo& undo = undo_.back();
+    ++undo.num_slots;
     int32_t* stored = arena_->block_positions(block_id) + slot;
     for (int row = 0; row < num_position_rows(); ++row, stored += shape().block_size) {
       undo.positions.push_back(std::exchange(*stored, positions[row]));
     }
-    undo_.push_back(std::move(undo));
   }
   for (int head = 0; head < shape().num_kv_heads; ++head) {
     arena_->write_vector(keys[head], arena_->block_keys(block_id) + place_of(slot, head));

@@ -66,6 +66,10 @@ class KvCache {
                   float* to) const {  // [head_dim]
     arena_->read_vector(value_at(slot, head), to);
   }
+  // Keys or values of a step as what is cached of them.
+  void round_numbers(std::vector<float>& numbers) const {
+    arena_->round_numbers(numbers.data(), static_cast<int64_t>(numbers.size()));
+  }
   // Keys of the table's blocks as fp32, for what reads all of them.
   WideKeys wide_keys() const;
   // RoPE position in a slot, of a row of positions.
@@ -125,11 +129,12 @@ class KvCache {
     int block_id = 0;
     int logical_index = 0;  // copy, score, eviction
     int filled = 0;         // eviction, copy, drop: filled slots of the block; slot: its place in the block
+    int num_slots = 0;      // slot: appended from that place on
     int copied_from = 0;    // copy
     int64_t slot = 0;       // death, revival: in logical order; overwrite: its place in the block
     float score = 0;        // score, eviction: what its score was
     std::vector<uint64_t> dead_words = {};  // eviction
-    std::vector<int32_t> positions = {};    // slot, overwrite: what they were [num_position_rows]
+    std::vector<int32_t> positions = {};    // slot, overwrite: what they were [num_slots, num_position_rows]
     std::vector<std::byte> contents =
         {};  // overwrite: what keys, then values were [2, num_kv_heads, head_dim]
   };

@@ -9,6 +9,7 @@
 
 #include "core/thread_pool.h"
 #include "ops/causal_attention.h"
+#include "ops/gemv_simd.h"
 #include "ops/panel_simd.h"
 #include "ops/softmax_simd.h"
 
@@ -21,16 +22,23 @@ constexpr int64_t kQueriesPerTile =
 constexpr int64_t kTasksPerPass = 64;  // enough to keep the threads of a large machine busy
 constexpr int64_t kKeysPerTile = 128;  // a multiple of every panel's width
 
+// Keys and values of one head, rows `stride` apart.
+struct HeadRows {
+  const float* key;
+  const float* value;
+  int64_t stride;
+};
+
+// rows(head, first, num_keys, scratch): keys and values from the first on; scratch holds a tile of each.
 // num_visible(query): keys that it sees, those at the front; at least one, and never fewer than the query
 // before.
-template <typename NumVisible>
-void attend(int num_query_heads, int num_kv_heads, int head_dim, const float* query, const float* key,
-            const float* value, int64_t num_tokens, int64_t num_all_keys, float scale, float* output,
-            NumVisible&& num_visible) {
+template <typename Rows, typename NumVisible>
+void attend(int num_query_heads, int num_kv_heads, int head_dim, const float* query, Rows&& rows,
+            int64_t num_tokens, int64_t num_all_keys, float scale, float* output, NumVisible&& num_visible) {
   if (num_tokens <= 0) return;
   const PanelKernels& kernels = OCTAVO_PICK_SIMD(panel_kernels);
   const SoftmaxKernels& softmax = OCTAVO_PICK_SIMD(softmax_kernels);
-  const int64_t width = kernels.panel_width, kv_stride = int64_t{num_kv_heads} * head_dim;
+  const int64_t width = kernels.panel_width;
   const int64_t query_stride = int64_t{num_query_heads} * head_dim;
   const int64_t num_tiles = (num_all_keys + kKeysPerTile - 1) / kKeysPerTile;
   const int64_t panels_per_tile = kKeysPerTile / width, value_panels = (head_dim + width - 1) / width;
@@ -51,18 +59,20 @@ void attend(int num_query_heads, int num_kv_heads, int head_dim, const float* qu
     const int64_t num_heads = std::min(heads_per_pass, num_kv_heads - first_kv_head);
     const double copy_cost = static_cast<double>(num_all_keys) * num_heads * head_dim * 8;
     parallel_for_worthwhile(num_heads * num_tiles, copy_cost, [&](int64_t begin, int64_t end, int) {
+      std::vector<float> scratch(static_cast<size_t>(2 * kKeysPerTile * head_dim));
       for (int64_t task = begin; task < end; ++task) {
         const int64_t head = first_kv_head + task / num_tiles, first = task % num_tiles * kKeysPerTile;
         const int64_t num_keys = std::min(kKeysPerTile, num_all_keys - first);
+        const HeadRows from = rows(head, first, num_keys, scratch.data());
         for (int64_t panel = 0; panel * width < num_keys; ++panel)
           kernels.transpose(std::min(width, num_keys - panel * width), head_dim,
-                            key + (first + panel * width) * kv_stride + head * head_dim, kv_stride,
+                            from.key + panel * width * from.stride, from.stride,
                             key_panels.data() + task * keys_per_tile_size + panel * head_dim * width);
         float* const tile = value_panels_memory.data() + task * values_per_tile_size;
         for (int64_t slot = 0; slot < num_keys; ++slot)
-          for (int64_t i = 0; i < head_dim; ++i)
-            tile[(i / width * kKeysPerTile + slot) * width + i % width] =
-                value[(first + slot) * kv_stride + head * head_dim + i];
+          for (int64_t i = 0; i < head_dim; i += width)
+            std::copy_n(from.value + slot * from.stride + i, std::min(width, head_dim - i),
+                        tile + (i / width * kKeysPerTile + slot) * width);
       }
     });
 
@@ -127,13 +137,32 @@ void attend(int num_query_heads, int num_kv_heads, int head_dim, const float* qu
   }
 }
 
+// Rows of [num_keys, num_kv_heads, head_dim], where they lie.
+auto rows_in_place(const float* key, const float* value, int num_kv_heads, int head_dim) {
+  return [=](int64_t head, int64_t first, int64_t, float*) {
+    const int64_t stride = int64_t{num_kv_heads} * head_dim, at = first * stride + head * head_dim;
+    return HeadRows{key + at, value + at, stride};
+  };
+}
+
+// Numbers `from` on of a cache as fp32.
+void widen_run(const CachedPrompt& cached, const void* cache, int64_t from, int64_t count, float* to) {
+  const GemvKernels& kernels = OCTAVO_PICK_SIMD(gemv_kernels);
+  if (cached.dtype == DType::kF32) {
+    std::copy_n(static_cast<const float*>(cache) + from, count, to);
+  } else {
+    const auto widen = cached.dtype == DType::kBf16 ? kernels.widen_bf16 : kernels.widen_f16;
+    widen(static_cast<const uint16_t*>(cache) + from, count, to);
+  }
+}
+
 }  // namespace
 
 void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim, const float* query,
                           const float* key, const float* value, int64_t num_tokens, float scale,
                           float* output) {
-  attend(num_query_heads, num_kv_heads, head_dim, query, key, value, num_tokens, num_tokens, scale, output,
-         [](int64_t token) { return token + 1; });
+  attend(num_query_heads, num_kv_heads, head_dim, query, rows_in_place(key, value, num_kv_heads, head_dim),
+         num_tokens, num_tokens, scale, output, [](int64_t token) { return token + 1; });
 }
 
 void causal_attention_over_kept_cpu(int num_query_heads, int num_kv_heads, int head_dim, const float* query,
@@ -144,8 +173,29 @@ void causal_attention_over_kept_cpu(int num_query_heads, int num_kv_heads, int h
     if (num_seen < kept.num_kept && kept.positions[num_seen] == token) ++num_seen;
     num_visible[static_cast<size_t>(token)] = num_seen;
   }
-  attend(num_query_heads, num_kv_heads, head_dim, query, kept.key, kept.value, num_tokens, kept.num_kept,
-         scale, output, [&](int64_t token) { return num_visible[static_cast<size_t>(token)]; });
+  attend(num_query_heads, num_kv_heads, head_dim, query,
+         rows_in_place(kept.key, kept.value, num_kv_heads, head_dim), num_tokens, kept.num_kept, scale,
+         output, [&](int64_t token) { return num_visible[static_cast<size_t>(token)]; });
+}
+
+void causal_attention_over_cached_cpu(int num_query_heads, int num_kv_heads, int head_dim, const float* query,
+                                      const CachedPrompt& cached, int64_t first_position, int64_t num_tokens,
+                                      float scale, float* output) {
+  const auto rows = [&](int64_t head, int64_t first, int64_t num_keys, float* scratch) {
+    const HeadRows tile{scratch, scratch + num_keys * head_dim, head_dim};
+    for (int64_t done = 0; done < num_keys;) {
+      const int64_t slot = first + done, offset = slot % cached.block_size;
+      const int64_t run = std::min(num_keys - done, cached.block_size - offset);
+      const int64_t block = cached.block_table[slot / cached.block_size];
+      const int64_t at = ((block * num_kv_heads + head) * cached.block_size + offset) * head_dim;
+      widen_run(cached, cached.key_cache, at, run * head_dim, scratch + done * head_dim);
+      widen_run(cached, cached.value_cache, at, run * head_dim, scratch + (num_keys + done) * head_dim);
+      done += run;
+    }
+    return tile;
+  };
+  attend(num_query_heads, num_kv_heads, head_dim, query, rows, num_tokens, first_position + num_tokens, scale,
+         output, [&](int64_t token) { return first_position + token + 1; });
 }
 
 }  // namespace octavo

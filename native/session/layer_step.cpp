@@ -169,20 +169,25 @@ std::optional<Event> Session::prefill_layer(const StopConditions& stop) {
   if (step.stage == Stage::kAttended) {
     // Nothing reads the last layer's output but the logits of the last token.
     const bool is_last = step.layer + 1 == model_config().num_layers;
-    finish_layer(is_last ? static_cast<int64_t>(step.tokens.size()) - 1 : 0);
+    finish_layer(is_last ? num_fed() - 1 : 0);
   }
   return end_layer(stop);
 }
 
 void Session::project() {
   Step& step = *step_;
-  model_->project_qkv(step.layer, activations_.hidden.data(), activations_.positions.data(),
-                      static_cast<int64_t>(step.tokens.size()), workspace_, activations_.query.data(),
-                      activations_.key.data(), activations_.value.data());
+  model_->project_qkv(step.layer, activations_.hidden.data(), activations_.positions.data(), num_fed(),
+                      workspace_, activations_.query.data(), activations_.key.data(),
+                      activations_.value.data());
   end_projection();
 }
 
+// Rounded here, keys and values are to every query and score what they will be in the cache: a prompt, its
+// parts and single tokens come to the same.
 void Session::end_projection() {
+  const KvCache& cache = layers_[static_cast<size_t>(step_->layer)].cache;
+  cache.round_numbers(activations_.key);
+  cache.round_numbers(activations_.value);
   const size_t query_size = static_cast<size_t>(model_config().num_query_heads) * model_config().head_dim;
   std::copy(activations_.query.end() - static_cast<int64_t>(query_size), activations_.query.end(),
             next_queries_.begin() + static_cast<int64_t>(query_size) * step_->layer);
@@ -195,12 +200,13 @@ std::optional<NanEvent> Session::require_finite(const StopConditions& stop) {
     const std::vector<float>& numbers = in_key ? activations_.key : activations_.value;
     const std::optional<size_t> place = find_non_finite(numbers);
     if (!place) continue;
-    const auto row = static_cast<int64_t>(*place / static_cast<size_t>(model_config().head_dim));
+    const auto row = static_cast<int>(*place / static_cast<size_t>(model_config().head_dim));
+    const auto token = static_cast<size_t>(row / model_config().num_kv_heads);
     const NanEvent event{.step_index = step.index,
                          .layer = step.layer,
                          .in_key = in_key,
-                         .position = step.first_position + row / model_config().num_kv_heads,
-                         .kv_head = static_cast<int>(row % model_config().num_kv_heads)};
+                         .position = activations_.positions[token],
+                         .kv_head = row % model_config().num_kv_heads};
     if (announces(stop.nan, stop)) return event;
     throw Error("ERR_OCTAVO_NAN", "Expected finite numbers but layer " + std::to_string(event.layer) +
                                       " made a " + (in_key ? "key" : "value") + " with " +
@@ -215,20 +221,22 @@ void Session::finish_layer(int64_t first_token) {
   Step& step = *step_;
   const LlamaConfig& config = model_config();
   const int64_t attention_row = int64_t{config.num_query_heads} * config.head_dim;
-  model_->finish_layer(step.layer, attention_rows() + first_token * attention_row,
-                       static_cast<int64_t>(step.tokens.size()) - first_token, workspace_,
-                       activations_.hidden.data() + first_token * config.hidden_size);
+  model_->finish_layer(step.layer, attention_rows() + first_token * attention_row, num_fed() - first_token,
+                       workspace_, activations_.hidden.data() + first_token * config.hidden_size);
   step.stage = Stage::kLayerEnd;
   step.choices.clear();
 }
 
 std::optional<Event> Session::end_layer(const StopConditions& stop) {
   Step& step = *step_;
-  if (announces(stop.layer_end, stop)) return LayerEvent{.step_index = step.index, .layer = step.layer};
+  if (is_last_part() && announces(stop.layer_end, stop))
+    return LayerEvent{.step_index = step.index, .layer = step.layer};
   ++step.layer;
   step.stage = Stage::kProject;
   step.num_shared_taken = 0;
-  if (step.layer == model_config().num_layers && !step.waiting_layers.empty()) begin_cut();
+  if (step.layer < model_config().num_layers) return std::nullopt;
+  if (!is_last_part()) begin_next_part();
+  if (!step.waiting_layers.empty()) begin_cut();
   return std::nullopt;
 }
 

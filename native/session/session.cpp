@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "core/check.h"
 #include "evict/registry.h"
@@ -184,19 +185,12 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
     step.token_logprob = std::numeric_limits<float>::quiet_NaN();
   }
 
-  const LlamaConfig& config = model_config();
-  const auto num_tokens = static_cast<size_t>(num_new_tokens);
-  activations_.hidden.resize(num_tokens * config.hidden_size);
-  activations_.query.resize(num_tokens * config.num_query_heads * config.head_dim);
-  activations_.key.resize(num_tokens * config.num_kv_heads * config.head_dim);
-  activations_.value.resize(num_tokens * config.num_kv_heads * config.head_dim);
   step.attends_in_place = step.phase == Phase::kPrefill && !scores_by_attention(policy_->evidence()) &&
                           !policy_->sums_attention();
-  activations_.attention.resize(step.attends_in_place ? 0 : activations_.query.size());
-  activations_.positions.resize(num_tokens);
-  for (size_t token = 0; token < num_tokens; ++token) {
-    activations_.positions[token] = step.first_position + static_cast<int64_t>(token);
-  }
+  // Who watches layers end sees them end one by one.
+  step.in_parts = num_new_tokens > kTokensPerPart && keeps_whole(num_new_tokens) && !request.stop.layer_end;
+  const int64_t num_fed = step.in_parts ? kTokensPerPart : num_new_tokens;
+  size_activations(step.first_position, num_fed, step.attends_in_place);
   for (Layer& layer : layers_) {
     layer.num_nan_scores_before_step = layer.num_nan_scores;
     layer.slot_values_before_step = layer.slot_values;
@@ -204,6 +198,18 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
   }
   if (step.forced) ++num_forced_used;
   step_ = std::move(step);
+}
+
+void Session::size_activations(int64_t first_position, int64_t count, bool attends_in_place) {
+  const LlamaConfig& config = model_config();
+  const auto num_tokens = static_cast<size_t>(count);
+  activations_.hidden.resize(num_tokens * config.hidden_size);
+  activations_.query.resize(num_tokens * config.num_query_heads * config.head_dim);
+  activations_.key.resize(num_tokens * config.num_kv_heads * config.head_dim);
+  activations_.value.resize(num_tokens * config.num_kv_heads * config.head_dim);
+  activations_.attention.resize(attends_in_place ? 0 : activations_.query.size());
+  activations_.positions.resize(num_tokens);
+  std::iota(activations_.positions.begin(), activations_.positions.end(), first_position);
 }
 
 void Session::require_position(int64_t num_new_tokens) const {
@@ -272,12 +278,13 @@ void Session::require_blocks(int64_t num_new_tokens) {
 
 std::optional<Event> Session::run_step(const StopConditions& stop, const std::atomic<bool>& cancelled) {
   const Stopwatch stopwatch(step_->total_us);
-  if (step_->layer == 0 && step_->stage == Stage::kProject) {
-    model_->embed(step_->tokens.data(), static_cast<int64_t>(step_->tokens.size()),
-                  activations_.hidden.data());
-  }
   while (step_->layer < model_config().num_layers) {
-    std::optional<Event> event = step_->phase == Phase::kPrefill ? prefill_layer(stop) : decode_layer(stop);
+    if (step_->layer == 0 && step_->stage == Stage::kProject) {
+      model_->embed(step_->tokens.data() + step_->part_first, num_fed(), activations_.hidden.data());
+    }
+    std::optional<Event> event = step_->in_parts                   ? prefill_part(stop)
+                                 : step_->phase == Phase::kPrefill ? prefill_layer(stop)
+                                                                   : decode_layer(stop);
     if (event) return event;
     if (step_->together) break;
     if (cancelled.load(std::memory_order_relaxed)) break;

@@ -147,6 +147,9 @@ class Session {
   // session.cpp
   void check_request(const AdvanceRequest& request) const;
   void begin_step(const AdvanceRequest& request, size_t& num_forced_used);
+  void size_activations(int64_t first_position, int64_t count, bool attends_in_place);
+  // Tokens that the layers run over at once: the step's, or a part's.
+  int64_t num_fed() const { return static_cast<int64_t>(activations_.positions.size()); }
   void require_position(int64_t num_tokens) const;
   void require_blocks(int64_t num_new_tokens);
   int64_t num_copies_needed(int layer) const;
@@ -165,6 +168,14 @@ class Session {
   void finish_layer(int64_t first_token);
   std::optional<Event> end_layer(const StopConditions& stop);
   bool announces(bool wanted, const StopConditions& stop);
+
+  // prompt_parts.cpp
+  bool keeps_whole(int64_t num_tokens) const;
+  std::optional<Event> prefill_part(const StopConditions& stop);
+  void page_part();
+  void attend_part();
+  bool is_last_part() const;
+  void begin_next_part();
 
   // prompt_step.cpp
   void choose_tokens();

@@ -20,7 +20,7 @@ enum class Stage {
   kScore,      // decode: score blocks or tokens, or ask for scores
   kChoose,     // decode: choose, as long as the cache is above its budget
   kEvict,      // announce the choice, drop it
-  kFinish,     // decode: attend; prefill: page the survivors
+  kFinish,     // decode and parts of a prompt: attend; prefill: page the survivors
   kAttended,   // the rest of the layer
   kLayerEnd,   // announce the end of the layer
 };
@@ -28,7 +28,12 @@ enum class Stage {
 // What a step taken together with others waits for.
 enum class SharedWork { kProjections, kAttention, kRestOfLayer, kLogits };
 
-// Activations of the tokens being fed, and of one layer; kept from step to step to spare the allocations.
+// A long prompt that stays whole runs through all layers in parts of so many tokens, so that what they make
+// in between does not grow with it. A multiple of the products' slices of rows: no bit depends on the parts.
+inline constexpr int64_t kTokensPerPart = 768;
+
+// Activations of the tokens being fed, which are a step's or a part of them, and of one layer; kept from step
+// to step to spare the allocations.
 struct Activations {
   std::vector<float> hidden;     // [num_tokens, hidden_size]
   std::vector<float> query;      // [num_tokens, num_query_heads, head_dim]
@@ -66,6 +71,8 @@ struct Step {
   Phase phase = Phase::kDecode;
   std::vector<int32_t> tokens;
   int64_t first_position = 0;
+  bool in_parts = false;
+  int64_t part_first = 0;  // tokens before the part under way
   bool forced = false;
   float token_logprob = 0;
 

@@ -18,8 +18,8 @@ export interface SessionOptions {
 	numBlocks?: number;
 	/**
 	 * What keys and values are stored as: 16-bit ones take half the memory and, in a long context, much of the time, and are
-	 * rounded to nearest even as they are cached (relative error up to 2^-8 for bf16, 2^-11 for f16, which reaches to 65504).
-	 * Prefill attends before it caches, in f32. Default f32.
+	 * rounded to nearest even as they are made (relative error up to 2^-8 for bf16, 2^-11 for f16, which fails a step with
+	 * ERR_OCTAVO_NAN beyond 65504). A prompt attends to the rounded numbers too. Default f32.
 	 */
 	kvDtype?: "f32" | "bf16" | "f16";
 	/** What is evicted. Default `policies.full()`. */

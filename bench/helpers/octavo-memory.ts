@@ -1,10 +1,12 @@
 // One run of octavo in a process of its own that tells its peak of resident memory: of the runtime alone (everything
-// loaded, a tiny model run), and after a prompt and some decoded tokens of the model. Arguments: folder, prompt length.
+// loaded, a tiny model run), and after a prompt and some decoded tokens of the model. Arguments: folder, prompt length, type
+// of the cache.
 
 import { readFileSync } from "node:fs";
 import { engineInfo, loadModel, policies, randomModel } from "octavo";
 
-const [folder = "", length = "512"] = process.argv.slice(2);
+const [folder = "", length = "512", type = "f32"] = process.argv.slice(2);
+const kvDtype = type as "f32" | "bf16" | "f16";
 
 /** Highest resident memory so far, in bytes. */
 function peakBytes(): number {
@@ -13,11 +15,11 @@ function peakBytes(): number {
 
 function run(model: Awaited<ReturnType<typeof loadModel>>, promptLength: number): number {
 	const numBlocks = Math.ceil((promptLength + 16) / 16) + 1;
-	const session = model.session({ policy: policies.full(), numBlocks });
+	const session = model.session({ policy: policies.full(), numBlocks, kvDtype });
 	session.prefillSync(Int32Array.from({ length: promptLength }, (_, i) => (i * 7919 + 13) % model.config.vocabSize));
 	session.runSync({ maxTokens: 16, endTokens: [] });
 	const { numLayers, numKvHeads, headDim } = model.config;
-	const cacheBytes = 2 * 4 * numLayers * numKvHeads * headDim * session.layer(0).kvLen;
+	const cacheBytes = 2 * (kvDtype === "f32" ? 4 : 2) * numLayers * numKvHeads * headDim * session.layer(0).kvLen;
 	session.close();
 	return cacheBytes;
 }

@@ -1,11 +1,13 @@
 // The worker's second thread: waits for interrupts from the front process, and terminates a cell that does not yield,
 // through the inspector. It also ends the process when the front process is gone, whatever the cell is doing. It reads the
 // requests too: nothing terminates this thread, while a terminated callback of the main thread would lose what it had read.
+// And it writes the text that the cell has left held.
 
 import { Session } from "node:inspector";
 import { Socket } from "node:net";
-import { type MessagePort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { DebugRelay } from "./debug-relay.js";
+import { HeldFrames, heldMs } from "./frame-writer.js";
 import { activity, codeState, type InterruptMessage, isSettled, slot } from "./interrupt-state.js";
 import { debugDescriptor, interruptDescriptor, requestDescriptor } from "./protocol.js";
 
@@ -15,6 +17,8 @@ export interface InterruptThreadData {
 	port: MessagePort;
 	/** Where the main thread takes requests from, one JSON text a message. */
 	requests: MessagePort;
+	/** Memory of the frames that the main thread holds. */
+	held: SharedArrayBuffer;
 }
 
 /** Time that what runs has to yield before it is terminated, in milliseconds; without a cell, a timer's callback. */
@@ -22,7 +26,7 @@ const yieldMs = { [activity.none]: 1000, [activity.cell]: 12, [activity.loading]
 /** The same for a thread that is stopped at a breakpoint: the time between two looks. */
 const pausedYieldMs = 2;
 
-const { shared, port, requests } = workerData as InterruptThreadData;
+const { shared, port, requests, held } = workerData as InterruptThreadData;
 const session = new Session();
 session.connectToMainThread();
 
@@ -37,6 +41,9 @@ readLines(requestDescriptor, (line) => {
 	requests.postMessage(line);
 	say("request");
 });
+
+const frames = new HeldFrames(held);
+parentPort!.on("message", writeHeld);
 
 let relay: DebugRelay | undefined;
 const debugPipe = new Socket({ fd: debugDescriptor, readable: true, writable: true });
@@ -62,6 +69,13 @@ function readLines(descriptor: number, take: (line: string) => void): void {
 	});
 	socket.on("end", end);
 	socket.on("error", end);
+}
+
+/** Some milliseconds after the main thread has said that it holds text. */
+function writeHeld(): void {
+	setTimeout(() => {
+		if (!frames.tryFlush()) writeHeld();
+	}, heldMs);
 }
 
 async function interrupt(): Promise<void> {

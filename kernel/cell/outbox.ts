@@ -1,8 +1,10 @@
-// Everything a cell puts out, in the order in which it did. Text leaves with a synchronous write; once a display waits
-// for its value to show itself, what follows waits behind it.
+// Everything a cell puts out, in the order in which it did; once a display waits for its value to show itself, what
+// follows waits behind it.
 
+import { Console } from "node:console";
 import { StringDecoder } from "node:string_decoder";
-import { frameKind, type WorkerEvent, writeFrame } from "./protocol.js";
+import type { FrameWriter } from "./frame-writer.js";
+import { frameKind, type WorkerEvent } from "./protocol.js";
 
 /** Longest text in one frame, in UTF-16 units. */
 const pieceLength = 1024 * 1024;
@@ -14,8 +16,14 @@ interface Place {
 
 /** Ordered output of the worker. */
 export class Outbox {
+	readonly #writer: FrameWriter;
 	readonly #waiting: Place[] = [];
 	readonly #whenEmpty: (() => void)[] = [];
+
+	/** @param writer writes each frame whole */
+	constructor(writer: FrameWriter) {
+		this.#writer = writer;
+	}
 
 	/** Sends text of a stream, in pieces: whoever reads it need not hold all of it. */
 	text(kind: number, text: string): void {
@@ -25,19 +33,19 @@ export class Outbox {
 			// Not between the halves of a character.
 			if (end < text.length && last >= 0xd800 && last <= 0xdbff) end--;
 			const piece = text.slice(at, end);
-			this.#push(() => writeFrame(kind, piece));
+			this.#push(() => this.#writer.text(kind, piece));
 			at = end;
 		}
 	}
 
 	/** Sends an event. */
 	event(event: WorkerEvent): void {
-		this.#push(() => writeFrame(frameKind.event, JSON.stringify(event)));
+		this.#push(() => this.#write(event));
 	}
 
 	/** Sends an event ahead of what waits: for one whose sender is about to block. */
 	urgent(event: WorkerEvent): void {
-		writeFrame(frameKind.event, JSON.stringify(event));
+		this.#write(event);
 	}
 
 	/** Sends an event that is still being made; what comes after waits for it. Settles when it has been sent. */
@@ -48,7 +56,7 @@ export class Outbox {
 			const text = JSON.stringify(await event);
 			await new Promise<void>((resolve) => {
 				place.write = () => {
-					writeFrame(frameKind.event, text);
+					this.#writer.frame(frameKind.event, text);
 					resolve();
 				};
 				// Given up: nothing waits for it, nor it for anything.
@@ -76,6 +84,10 @@ export class Outbox {
 	abandon(): void {
 		for (const { write } of this.#waiting.splice(0)) write?.();
 		this.#sayEmpty();
+	}
+
+	#write(event: WorkerEvent): void {
+		this.#writer.frame(frameKind.event, JSON.stringify(event));
 	}
 
 	#push(write: () => void): void {
@@ -111,5 +123,17 @@ export function captureStreams(outbox: Outbox): void {
 			if (callback) process.nextTick(callback);
 			return true;
 		};
+	}
+}
+
+/**
+ * Gives the global console methods of its own. Those that Node.js gives it tell the inspector of each call while a session
+ * is open, as the interrupt thread's always is: that takes longer than to print, and keeps what was printed alive.
+ */
+export function plainConsole(): void {
+	// Without a listener for errors a call: what captureStreams puts there has none.
+	const plain = new Console({ stdout: process.stdout, stderr: process.stderr, ignoreErrors: false });
+	for (const [name, method] of Object.entries(plain)) {
+		if (typeof method === "function" && name in console) Object.assign(console, { [name]: method });
 	}
 }

@@ -2,7 +2,6 @@
 // synchronous writes, so that output leaves even a cell that never returns; its interrupt thread reads requests from
 // descriptor 4 and interrupts from descriptor 5.
 
-import { writeSync } from "node:fs";
 import type { ErrorContent } from "../protocol/messages.js";
 import type { LaneRange } from "./buffer-lane.js";
 
@@ -108,18 +107,8 @@ export type WorkerEvent =
 	/** What follows belongs to this comm request; without one, to the cell again. */
 	| { type: "within"; request?: number };
 
-/** Kinds of frames on the wire. */
+/** Kinds of frames on the wire, each: length of the payload (4 bytes, little endian), kind (1 byte), payload in UTF-8. */
 export const frameKind = { stdout: 1, stderr: 2, event: 3 } as const;
-
-/** Writes one frame: length of the payload (4 bytes, little endian), kind (1 byte), payload in UTF-8. */
-export function writeFrame(kind: number, text: string): void {
-	const length = Buffer.byteLength(text);
-	const frame = Buffer.allocUnsafe(5 + length);
-	frame.writeUInt32LE(length, 0);
-	frame[4] = kind;
-	frame.write(text, 5);
-	for (let at = 0; at < frame.length; ) at += writeSync(outputDescriptor, frame, at);
-}
 
 /** Cuts a byte stream into frames. */
 export class FrameReader {

@@ -9,6 +9,7 @@ import { CommDelivery } from "./comm-delivery.js";
 import { CommRegistry } from "./comms.js";
 import { makeDisplay, ownDisplayId } from "./display-function.js";
 import { Evaluator } from "./evaluator.js";
+import { FrameWriter, HeldFrames } from "./frame-writer.js";
 import { installGlobals } from "./globals.js";
 import { IdleMemory } from "./idle-memory.js";
 import { Inputs } from "./input.js";
@@ -16,7 +17,7 @@ import { makeInstall } from "./install.js";
 import { slot } from "./interrupt-state.js";
 import type { InterruptThreadData } from "./interrupt-thread.js";
 import { Interrupted, Interrupts } from "./interrupts.js";
-import { captureStreams, Outbox } from "./outbox.js";
+import { captureStreams, Outbox, plainConsole } from "./outbox.js";
 import { makeProgress } from "./progress.js";
 import { type ExecuteResult, laneDescriptors, type WorkerRequest } from "./protocol.js";
 
@@ -29,11 +30,12 @@ const startedFromSnapshot = "octavoSnapshot" in globalThis;
 // A process from a snapshot begins without this, and then no error has a stack.
 Error.stackTraceLimit ??= 10;
 let numRequests = 0;
-const outbox = new Outbox();
+const held = new HeldFrames();
 const display = createDisplay();
 /** Requests of the front process, as the interrupt thread has read them; taken out one by one, never listened to. */
 const { port1: requests, port2: requestsIn } = new MessageChannel();
-const interrupts = startInterrupts();
+const { interrupts, thread } = startInterrupts();
+const outbox = new Outbox(new FrameWriter(held, interrupts, () => thread.postMessage(null)));
 const evaluator = new Evaluator(process.cwd(), interrupts, () => outbox.flushed());
 const toWorker = new LaneReader(laneDescriptors.toWorker);
 const comms = new CommRegistry({
@@ -49,6 +51,7 @@ const inputs = new Inputs(
 	(promise) => interrupts.wait(promise),
 );
 captureStreams(outbox);
+plainConsole();
 guardProcess();
 const cellDisplay = makeDisplay(outbox, (value) => display.toMimeBundle(value));
 installGlobals({
@@ -65,16 +68,19 @@ interrupts.leave();
 outbox.event(startedFromSnapshot ? { type: "ready" } : { type: "ready", snapshot: evaluator.snapshotParts });
 warmInBackground(warmRounds);
 
-function startInterrupts(): Interrupts {
+function startInterrupts(): { interrupts: Interrupts; thread: Worker } {
 	const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(slot).length));
 	const { port1, port2 } = new MessageChannel();
-	const workerData: InterruptThreadData = { shared, port: port2, requests: requestsIn };
+	const workerData: InterruptThreadData = { shared, port: port2, requests: requestsIn, held: held.memory };
 	const thread = new Worker(new URL("./interrupt-thread.js", import.meta.url), {
 		workerData,
 		transferList: [port2, requestsIn],
 	});
 	thread.unref();
-	return new Interrupts(shared, port1, { takeRequests, interrupted: () => outbox.abandon() });
+	return {
+		interrupts: new Interrupts(shared, port1, { takeRequests, interrupted: () => outbox.abandon() }),
+		thread,
+	};
 }
 
 /** Keeps user code from ending the process by accident, and shows errors that nobody caught. */

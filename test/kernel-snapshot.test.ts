@@ -67,6 +67,7 @@ test("a worker from the snapshot checks types, completes, imports and interrupts
 			await value(kernel, "import { basename } from 'node:path'; basename(process.cwd())"),
 			`'${kernel.folder.split("/").at(-1)}'`,
 		);
+		assert.equal((await kernel.execute("console.group(); console.log('%d', 5); console.groupEnd()")).stdout, "  5\n");
 		const thrown = (await kernel.execute("const one = 1;\nthrow new RangeError(String(one));")).reply;
 		assert.match(thrown.traceback.join("\n"), /:2:7/, "an error has its stack");
 		const { matches } = await kernel.ask("complete_request", { code: "list.leng", cursor_pos: 9 });

@@ -1,7 +1,6 @@
 // Everything a cell puts out, in the order in which it did; once a display waits for its value to show itself, what
 // follows waits behind it.
 
-import { Console } from "node:console";
 import { StringDecoder } from "node:string_decoder";
 import type { FrameWriter } from "./frame-writer.js";
 import { frameKind, type WorkerEvent } from "./protocol.js";
@@ -132,7 +131,7 @@ export function captureStreams(outbox: Outbox): void {
  */
 export function plainConsole(): void {
 	// Without a listener for errors a call: what captureStreams puts there has none.
-	const plain = new Console({ stdout: process.stdout, stderr: process.stderr, ignoreErrors: false });
+	const plain = new console.Console({ stdout: process.stdout, stderr: process.stderr, ignoreErrors: false });
 	for (const [name, method] of Object.entries(plain)) {
 		if (typeof method === "function" && name in console) Object.assign(console, { [name]: method });
 	}

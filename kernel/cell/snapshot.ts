@@ -16,6 +16,7 @@ export interface Snapshot {
 	typescript: typeof TypeScript;
 	/** Parsed and bound libraries by file name. */
 	sources: Map<string, TypeScript.SourceFile>;
+	Console: Console["Console"];
 }
 
 const entry = join(packageRoot, "kernel", "cell", "snapshot-entry.cjs");
@@ -29,6 +30,8 @@ export function takeSnapshot(): Snapshot | undefined {
 	const holder = globalThis as { octavoSnapshot?: Snapshot };
 	const snapshot = holder.octavoSnapshot;
 	delete holder.octavoSnapshot;
+	// Which such a process begins without.
+	if (snapshot) console.Console ??= snapshot.Console;
 	return snapshot;
 }
 

@@ -36,6 +36,7 @@ test("a name of ours looks the same in any company, and no two lines of a figure
 	const [k2, k3, plain] = looksOf(["deep-optimizer-states k=2", "deep-optimizer-states k=3", "octavo"]);
 	assert.equal(k2!.color, looksOf(["deep-optimizer-states"])[0]!.color);
 	assert.equal(new Set([k2, k3, plain].map((look) => look!.color)).size, 3);
+	assert.equal(looksOf(["key-diff by token"])[0]!.color, looksOf(["key-diff"])[0]!.color);
 	// An exact name comes before one that only begins so.
 	const exact = looksOf(["key-diff by token", "key-diff"]);
 	assert.deepEqual(exact[1], looksOf(["key-diff"])[0]);

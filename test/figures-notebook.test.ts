@@ -39,6 +39,7 @@ test("notebooks/compare-eviction-policies.ipynb runs, and its tables hold what i
 	const rows = async (name: string) =>
 		(JSON.parse(await readFile(join(folder, "compare-eviction-policies", `${name}.json`), "utf8")) as { rows: Row[] })
 			.rows;
+	assert.equal((await rows("over-random")).length, 24);
 	for (const name of ["accuracy-recall", "accuracy-needle", "accuracy-lookup", "score-variants", "scopes"])
 		assert.ok(
 			(await rows(name)).some(({ policy }) => policy === "random"),

@@ -71,8 +71,8 @@ export function overRandom(points: readonly Point[]): PaperFigure<Point> {
 	const counts = [...new Set(drawn.map((point) => point.num_prompts))].sort((a, b) => a - b);
 	const prompts = counts.length === 1 ? `${counts[0]} prompts` : `${counts[0]} to ${counts.at(-1)} prompts`;
 	const chart = finish(data, {
-		title: "Better than chance? Score minus that of the random control on the same prompts",
-		caption: `Mean difference over ${prompts} and its paired 95 % bootstrap interval. One that holds 0 has shown nothing. With ${drawn.length} intervals, expect one in twenty to miss its true value.`,
+		title: "Better than chance? Difference to the random control",
+		caption: `Score minus that of the random control on the same prompt: mean over ${prompts}, and its paired 95 % bootstrap interval. One that holds 0 has shown nothing. With ${drawn.length} intervals, expect one in twenty to miss its true value.`,
 		plotHeight: 22 * drawn.length + 14 * groups.length,
 		layout: {
 			xaxis: {

@@ -111,3 +111,36 @@ test("a file is given its own path, and only what it imports as a value is loade
 		`'${join(folder, "place.ts")},${folder},4'`,
 	);
 });
+
+test("files above the notebook's folder, TSX and files that import each other", async () => {
+	const inner = mkdtempSync(join(folder, "inner-"));
+	writeFileSync(
+		join(folder, "above.ts"),
+		"export const above: string = 'up';\nexport const late = () => import('./deep');\n",
+	);
+	writeFileSync(
+		join(inner, "element.tsx"),
+		"declare global { namespace JSX { interface IntrinsicElements { b: object } } }\n" +
+			"const React = { createElement: (...parts: unknown[]) => parts };\nexport const element = <b>bold</b>;\n",
+	);
+	writeFileSync(join(inner, "one.ts"), "import { two } from './two';\nexport const one = (): number => two() + 1;\n");
+	writeFileSync(
+		join(inner, "two.ts"),
+		"import * as other from './one';\nexport const two = () => typeof other.one === 'function' ? 41 : 0;\n",
+	);
+	const own = await KernelClient.start({ folder: inner });
+	const value = async (code: string) => {
+		const { reply, iopub } = await own.execute(code);
+		return reply.status === "ok"
+			? iopub.find(({ type }) => type === "execute_result")?.content.data["text/plain"]
+			: `${reply.ename}: ${reply.evalue}`;
+	};
+	try {
+		assert.equal(await value("import { above, late } from '../above'; above"), "'up'");
+		assert.equal(await value("Object.keys(await late()).join()"), "'base'");
+		assert.equal(await value("import { element } from './element'; element.join()"), "'b,,bold'");
+		assert.equal(await value("import { one } from './one.js'; one()"), "42");
+	} finally {
+		await own.stop();
+	}
+});

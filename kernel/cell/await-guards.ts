@@ -1,5 +1,5 @@
-// Rewrites the awaits, `for await` loops and dynamic imports of a cell into calls of the worker's helpers, after the type
-// check, so that an interrupt can reject each of them.
+// Rewrites what a function's body cannot have as it is into calls of the worker's helpers, after the type check: awaits and
+// `for await` loops, so that an interrupt can reject each of them, dynamic imports, and `import.meta`.
 
 import type TypeScript from "typescript";
 
@@ -14,18 +14,23 @@ export interface AwaitNotes {
 /**
  * Gives the rewriting of one node whose children have been rewritten.
  *
+ * @param path the file that is rewritten; default: a cell
  * @returns a function of the node, and of whether it stands at the cell's top level
  */
 export function awaitGuard(
 	ts: typeof TypeScript,
 	context: TypeScript.TransformationContext,
 	notes: AwaitNotes,
+	path?: string,
 ): (node: TypeScript.Node, top: boolean) => TypeScript.Node {
 	const { factory } = context;
-	const helper = (name: string, argument?: TypeScript.Expression) => {
-		const property = factory.createPropertyAccessExpression(factory.createIdentifier("__octavo__"), name);
-		return argument ? factory.createCallExpression(property, undefined, [argument]) : property;
-	};
+	const helper = (name: string, ...values: TypeScript.Expression[]) =>
+		factory.createCallExpression(
+			factory.createPropertyAccessExpression(factory.createIdentifier("__octavo__"), name),
+			undefined,
+			values,
+		);
+	const place = path === undefined ? [] : [factory.createStringLiteral(path)];
 	return (node, top) => {
 		if (ts.isAwaitExpression(node)) {
 			if (top) notes.awaits = true;
@@ -37,7 +42,10 @@ export function awaitGuard(
 			return factory.updateForOfStatement(node, awaitModifier, initializer, helper("iterate", expression), statement);
 		}
 		if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword && node.arguments[0]) {
-			return ts.setTextRange(helper("import", node.arguments[0]), node);
+			return ts.setTextRange(helper("import", node.arguments[0], ...place), node);
+		}
+		if (ts.isMetaProperty(node) && node.keywordToken === ts.SyntaxKind.ImportKeyword) {
+			return ts.setTextRange(helper("meta", ...place), node);
 		}
 		return node;
 	};

@@ -36,8 +36,6 @@ export interface ProgramFiles {
 	source: string;
 	/** Declarations of earlier cells. */
 	declarations: string;
-	/** Called with a source beside the notebook when it is first read. */
-	watch(path: string): void;
 	/** Called with a source beside the notebook that has changed, and with those that import it. */
 	changed(path: string): void;
 }
@@ -109,7 +107,8 @@ export class CellProgram {
 		return {
 			getProgram: () => program,
 			getSourceFile: (name) => program.getSourceFile(name),
-			getAllDependencies: (file) => sourceDependencies(program, file),
+			// tslab compiles what a cell imports by itself if it is told of it.
+			getAllDependencies: (file) => [file.fileName],
 			emit: program.emit,
 		};
 	}
@@ -139,7 +138,6 @@ export class CellProgram {
 			file = this.#parse(name, target);
 			if (!file) return undefined;
 			this.#sources.set(name, file);
-			if (isLocal(name)) this.#files.watch(name);
 		}
 		return file;
 	}

@@ -3,20 +3,23 @@
 // instead of several a cell (2 ms a cell instead of 12).
 
 import { createRequire } from "node:module";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import type TypeScript from "typescript";
 import type { AwaitNotes } from "./await-guards.js";
 import { cellModule } from "./cell-module.js";
 import { type Builder, CellProgram } from "./cell-program.js";
+import { topLevelUsing, withoutExports } from "./cell-syntax.js";
 import { loadTypeScript } from "./compiler-copy.js";
 import { compilerHost, overlay, resolver } from "./compiler-host.js";
 import { describeDiagnostic } from "./diagnostics.js";
 import type { Diagnostic } from "./errors.js";
-import { compileLocal, type LocalModule, loaderOf } from "./local-modules.js";
+import { isComplete, type Verdict } from "./is-complete.js";
+import { compileLocal, isCompiled, type LocalModule } from "./local-modules.js";
 import { PackageView, packageRoot, typescriptPath } from "./packages.js";
 import type { StringAt } from "./paths.js";
-import type { SnapshotParts } from "./protocol.js";
+import type { IsCompleteResult, SnapshotParts } from "./protocol.js";
 import { takeSnapshot } from "./snapshot.js";
+import { sourceDependencies } from "./source-imports.js";
 import { stringAt } from "./string-at.js";
 
 type Loose = Record<string, unknown>;
@@ -35,12 +38,14 @@ export interface Compilation extends AwaitNotes {
 export interface Compiler {
 	/** Gives what the conversion since the last call left behind. */
 	take(): Compilation;
-	/** Syntax errors of a cell: their TypeScript codes, and whether they are behind its last character. */
-	syntaxErrors(code: string): { code: number; atEnd: boolean }[];
+	/** Whether a cell can run as it stands. @param verdict what tslab says of it */
+	isComplete(code: string, verdict: Verdict): IsCompleteResult;
 	/** Ranges of the `try` blocks that have a `catch` in JavaScript text, as offsets. */
 	tryRanges(code: string): [begin: number, end: number][];
 	/** The string literal around a position. */
 	stringAt(code: string, position: number): StringAt | undefined;
+	/** Blanks out what only exports. */
+	withoutExports(code: string): string;
 	/** Whether type errors are tolerated: collected in {@link Compilation.tolerated} instead of refused. */
 	tolerant: boolean;
 	/** What a snapshot is made of. */
@@ -48,6 +53,9 @@ export interface Compiler {
 	/** Announces a conversion, whose first program tslab makes only to list the names that the cell declares. */
 	expectConversion(): void;
 }
+
+/** TypeScript's error for a file outside of `rootDir`. */
+const outsideRoot = 6059;
 
 /** File of global declarations that every cell sees. */
 const globalsFile = join(packageRoot, "dist", "kernel", "cell", "globals.d.ts");
@@ -72,12 +80,8 @@ export function tuneCompiler(folder: string): Compiler {
 
 	let program: CellProgram;
 	let pending = false;
-	// What tslab has to be told when a source beside the notebook changes.
-	const watched = new Map<string, TypeScript.FileWatcherCallback>();
-	ts.sys.watchFile = (path, callback) => {
-		watched.set(path, callback);
-		return { close: () => watched.delete(path) };
-	};
+	/** Files that cells import, as long as they are what was compiled. */
+	const compiled = new Set<string>();
 
 	copy.createWatchCompilerHost = (roots: string[], options: Loose, sys: TypeScript.System) => {
 		const tuned = {
@@ -95,8 +99,7 @@ export function tuneCompiler(folder: string): Compiler {
 		program = new CellProgram(ts, host, tuned, {
 			source: sourceFile,
 			declarations: join(folder, "__prev__.d.ts"),
-			watch: (path) => sys.watchFile!(path, () => {}),
-			changed: (path) => watched.get(path)?.(path, ts.FileWatcherEventKind.Changed),
+			changed: (path) => compiled.delete(path),
 		});
 		for (const [name, file] of snapshot?.sources ?? []) program.addSource(name, file);
 		return { roots, sys };
@@ -140,11 +143,12 @@ export function tuneCompiler(folder: string): Compiler {
 		const builder = program.update();
 		const { emit } = builder;
 		builder.emit = (file, writeFile, token, only, transformers) => {
-			if (!file || file.fileName !== sourceFile) return emitLocal(builder.getProgram(), file, writeFile);
+			if (file?.fileName !== sourceFile) return emit(file, writeFile, token, only, transformers);
 			const checker = builder.getProgram().getTypeChecker();
+			compileImported(builder.getProgram(), file);
 			const declarations = file.parent as TypeScript.Node as TypeScript.SourceFile;
 			const last = cellModule(ts, { checker, declarations, notes: current });
-			const all = { ...transformers, after: [...(transformers?.after ?? []), last] };
+			const all = { before: [topLevelUsing(ts)], ...transformers, after: [...(transformers?.after ?? []), last] };
 			const write: TypeScript.WriteFileCallback = (name, text, ...others) => {
 				if (name.endsWith("__tslab__.js.map")) current.sourceToOutput = text;
 				writeFile?.(name, text, ...others);
@@ -154,23 +158,21 @@ export function tuneCompiler(folder: string): Compiler {
 		return builder;
 	}
 
-	/** Compiles a file beside the notebook, and has tslab keep a text that loads it. */
-	function emitLocal(
-		own: TypeScript.Program,
-		file: TypeScript.SourceFile | undefined,
-		writeFile: TypeScript.WriteFileCallback | undefined,
-	): TypeScript.EmitResult {
-		const module = file && compileLocal(ts, own, file, current);
-		if (module) {
+	/** Compiles the files that a cell imports, however deep, unless they are as they were. */
+	function compileImported(own: TypeScript.Program, cell: TypeScript.SourceFile): void {
+		for (const path of sourceDependencies(own, cell)) {
+			if (path === sourceFile || compiled.has(path) || !isCompiled(path)) continue;
+			const module = compileLocal(ts, own, own.getSourceFile(path)!, current);
+			if (!module) continue;
+			compiled.add(path);
 			current.modules.push(module);
-			const place = relative(folder, module.path).replace(/\.[^.]*$/, ".js");
-			writeFile?.(join("outDir", place), loaderOf(module), false);
 		}
-		return { emitSkipped: !module, diagnostics: [] };
 	}
 
-	copy.getPreEmitDiagnosticsOfFiles = (_: unknown, files: TypeScript.SourceFile[]) => {
-		const found = program.diagnostics(files);
+	copy.getPreEmitDiagnosticsOfFiles = (own: TypeScript.Program, files: TypeScript.SourceFile[]) => {
+		const all = files.flatMap((file) => sourceDependencies(own, file).map((path) => own.getSourceFile(path)!));
+		// A file above the notebook's folder is no error: nothing is written anywhere.
+		const found = program.diagnostics(all).filter(({ code }) => code !== outsideRoot);
 		if (!compiler.tolerant || found.some(({ code }) => code < 2000)) return found;
 		current.tolerated = found.flatMap((diagnostic) => describeDiagnostic(ts, diagnostic, sourceFile));
 		return [];
@@ -186,13 +188,8 @@ export function tuneCompiler(folder: string): Compiler {
 			current = nothing();
 			return taken;
 		},
-		syntaxErrors(code) {
-			const prefix = "export {};\n";
-			const parsed = ts.createSourceFile("cell.ts", prefix + code, ts.ScriptTarget.ES2022);
-			const { parseDiagnostics } = parsed as unknown as { parseDiagnostics: TypeScript.DiagnosticWithLocation[] };
-			const end = prefix.length + code.trimEnd().length;
-			return parseDiagnostics.map((error) => ({ code: error.code, atEnd: error.start >= end }));
-		},
+		isComplete: (code, verdict) => isComplete(ts, code, verdict),
+		withoutExports: (code) => withoutExports(ts, code),
 		stringAt: (code, position) => stringAt(ts, code, position),
 		tryRanges(code) {
 			const ranges: [number, number][] = [];

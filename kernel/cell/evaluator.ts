@@ -1,24 +1,23 @@
-// Runs cells with tslab's converter and executor; the only file that imports tslab. Declarations and variables are kept
-// here rather than in the executor: a cell that throws keeps what it had declared.
+// Runs cells with tslab's converter and executor, which only this file and cell-runner.ts import. Declarations and
+// variables are kept here rather than in the executor: a cell that throws keeps what it had declared.
 
 import { createRequire } from "node:module";
 import { relative } from "node:path";
-import vm from "node:vm";
 import type { ErrorContent } from "../protocol/messages.js";
+import { makeHelpers } from "./cell-helpers.js";
+import { CellRunner } from "./cell-runner.js";
 import { type Compilation, type Compiler, tuneCompiler } from "./compiler.js";
 import { DebugTools } from "./debug-tools.js";
+import { CellResources } from "./disposables.js";
 import { ErrorExplainer, Explained } from "./errors.js";
-import { defaultOf, Imports, type Module, namespaceOf } from "./imports.js";
+import { Imports } from "./imports.js";
 import { Interrupted, type Interrupts } from "./interrupts.js";
+import type { Verdict } from "./is-complete.js";
 import { describeCompletions, describeInfo } from "./language.js";
-import { LocalModules } from "./local-modules.js";
 import { completePath } from "./paths.js";
 import type { Bundle, CompleteResult, InspectResult, IsCompleteResult, SnapshotParts } from "./protocol.js";
-import type { Converted, Converter, Executor } from "./tslab-types.js";
+import type { Converted, Converter } from "./tslab-types.js";
 import { Variables } from "./variables.js";
-
-/** Errors that more input may mend: an open comment, an open template literal, and what the parser still expects. */
-const openEnded = new Set([1005, 1010, 1109, 1160]);
 
 /** A line that says what becomes of type errors, from its cell on. */
 const typeErrorsLine = /^[ \t]*\/\/[ \t]*@octavo[ \t]+type-errors:[ \t]*(warn|refuse)[ \t]*$/m;
@@ -38,18 +37,14 @@ export class Evaluator {
 	readonly #flushed: () => Promise<void>;
 	readonly #compiler: Compiler;
 	readonly #converter: Converter;
-	readonly #executor: Executor;
+	readonly #runner: CellRunner;
 	readonly #imports: Imports;
 	readonly #variables = new Variables();
-	readonly #modules = new LocalModules();
-	readonly #isCompleteCode: (code: string) => { completed: boolean; indent?: string };
+	readonly #resources = new CellResources();
+	readonly #isCompleteCode: (code: string) => Verdict;
 	readonly #metadata: (code: string) => { module?: string; mode?: string };
 	#declarations = "";
-	#prepared: Converted | undefined;
-	#thrown: { value: unknown } | undefined;
-	#printed: string[] = [];
 	#scripts = 0;
-	#scriptName = "";
 
 	/**
 	 * @param folder the notebook's folder, from which imports resolve
@@ -62,39 +57,20 @@ export class Evaluator {
 		const require = createRequire(import.meta.url);
 		this.#compiler = tuneCompiler(folder);
 		const { createConverter, isCompleteCode } = require("tslab/dist/converter.js");
-		const { createExecutor } = require("tslab/dist/executor.js");
 		this.#metadata = require("tslab/dist/metadata.js").getCodeMetadata;
 		this.#isCompleteCode = isCompleteCode;
 		this.#converter = createConverter({});
-		const prepared = {
-			convert: () => this.#prepared ?? { diagnostics: [] },
-			addModule: (name: string, code: string, meta: unknown) => this.#converter.addModule(name, code, meta),
-		};
-		this.#executor = createExecutor(
+		this.#runner = new CellRunner(folder, this.#converter);
+		const { scope } = this.#runner;
+		this.#imports = new Imports(folder, scope.require);
+		scope.require = (id) => this.#imports.require(id);
+		scope.exports = this.#variables.values;
+		const helpers = makeHelpers({
 			folder,
-			{ node: prepared, browser: prepared, close() {} },
-			{
-				log() {},
-				error: (first: unknown, ...rest: unknown[]) => {
-					if (rest.length > 0) this.#printed.push(`${rest.slice(0, 3).join("")}: ${rest[3]}`);
-					else this.#thrown = { value: first };
-				},
-			},
-		);
-		const { __tslab__: tslab } = globalThis as unknown as {
-			__tslab__: { exports: object; require(id: string): Module };
-		};
-		this.#imports = new Imports(folder, tslab.require);
-		tslab.require = (id) => this.#imports.require(id);
-		tslab.exports = this.#variables.values;
-		const helpers = {
-			declare: (accessors: object) => this.#variables.declare(accessors),
-			defaultOf,
-			namespaceOf,
-			wait: (value: unknown) => interrupts.wait(value),
-			iterate: (value: AsyncIterable<unknown>) => interrupts.iterate(value),
-			import: (specifier: unknown) => this.#imports.import(specifier),
-			load: (...file: Parameters<LocalModules["load"]>) => this.#modules.load(...file),
+			variables: this.#variables,
+			imports: this.#imports,
+			resources: this.#resources,
+			interrupts,
 			debug: new DebugTools({
 				variables: this.#variables.values,
 				source: (script) => this.explainer.source(script),
@@ -103,7 +79,7 @@ export class Evaluator {
 				},
 				tryRanges: (text) => this.#compiler.tryRanges(text),
 			}),
-		};
+		});
 		Object.defineProperty(globalThis, "__octavo__", { value: helpers });
 	}
 
@@ -132,8 +108,7 @@ export class Evaluator {
 			await this.#interrupts.run(async ({ loads, begins }) => {
 				if (this.#metadata(code).module) {
 					begins();
-					await this.#run(code);
-					if (this.#printed.length > 0) throw new Error(this.#printed.join("\n"));
+					await this.#runner.addModule(code);
 					return;
 				}
 				const switched = typeErrorsLine.exec(code)?.[1];
@@ -147,7 +122,7 @@ export class Evaluator {
 					process.stderr.write(`${traceback.join("\n")}\n`);
 				}
 				for (const module of compilation.modules) {
-					this.#modules.add(module);
+					this.#imports.addLocal(module);
 					this.explainer.addFile(relative(this.#folder, module.path), module);
 				}
 				if (compilation.imports.length > 0) {
@@ -155,22 +130,26 @@ export class Evaluator {
 					await this.#imports.preload(compilation.imports);
 				}
 				lastName = converted.lastExpressionVar;
-				this.#prepared = this.#scripted(converted, compilation, code, label);
+				const name = this.#note(converted, compilation, code, label);
 				this.#declarations = converted.declOutput ?? "";
 				begins();
-				await this.#run(code);
+				await this.#runner.run(code, name, converted);
 				const value = lastName === undefined ? undefined : this.#variables.values[lastName];
 				if (value !== undefined) bundle = await show(value);
 				await this.#flushed();
 			});
+			await this.#release();
 			return bundle === undefined ? {} : { bundle };
 		} catch (error) {
-			if (error instanceof Interrupted) this.#executor.interrupt();
+			if (error instanceof Interrupted) this.#runner.interrupt();
 			this.#variables.restore();
-			return { error: await this.#explain(error) };
+			const last = await this.#release({ error }).then(
+				() => error,
+				(another) => another,
+			);
+			return { error: await this.#explain(last) };
 		} finally {
 			if (lastName !== undefined) delete this.#variables.values[lastName];
-			this.#prepared = undefined;
 		}
 	}
 
@@ -191,11 +170,17 @@ export class Evaluator {
 
 	/** Whether a cell can run as it stands. */
 	isComplete(code: string): IsCompleteResult {
-		const { completed, indent } = this.#isCompleteCode(code);
-		if (!completed) return { status: "incomplete", indent: indent ?? "" };
-		const [error] = this.#compiler.syntaxErrors(code);
-		if (!error) return { status: "complete" };
-		return error.atEnd && openEnded.has(error.code) ? { status: "incomplete", indent: "" } : { status: "invalid" };
+		return this.#compiler.isComplete(code, this.#isCompleteCode(code));
+	}
+
+	/** Disposes of what the cell declared with `using`; by then its value has been shown. */
+	async #release(failed?: { error: unknown }): Promise<void> {
+		if (this.#resources.isEmpty) return;
+		await this.#interrupts.run(async ({ begins }) => {
+			begins();
+			await this.#interrupts.wait(this.#resources.dispose(failed));
+			await this.#flushed();
+		});
 	}
 
 	/** As part of the cell: what is thrown may have code of its own that shows it. */
@@ -218,45 +203,21 @@ export class Evaluator {
 	#convert(code: string): [Converted, Compilation] {
 		this.#compiler.take();
 		this.#compiler.expectConversion();
-		const converted = this.#converter.convert(this.#declarations, code);
+		const converted = this.#converter.convert(this.#declarations, this.#compiler.withoutExports(code));
 		const compilation = this.#compiler.take();
 		converted.hasToplevelAwait = compilation.awaits;
 		return [converted, compilation];
 	}
 
-	/** Names the script, so that its frames can be told from others. */
-	#scripted(converted: Converted, compilation: Compilation, code: string, label: string): Converted {
+	/** Names the script, so that its frames can be told from others, and notes what it is made of. */
+	#note(converted: Converted, { sourceToOutput }: Compilation, code: string, label: string): string {
 		const name = `octavo-cell-${++this.#scripts}`;
 		const wrapper = converted.hasToplevelAwait
 			? "(async function(exports, require) { "
 			: "(function(exports, require) { ";
-		const output = converted.output ?? "";
-		const numLines = output.split("\n").length;
-		const { sourceToOutput } = compilation;
+		const numLines = (converted.output ?? "").split("\n").length;
 		const script = { name, offset: wrapper.length, numLines, linesBefore: 1 };
 		this.explainer.add(label, code, sourceToOutput === undefined ? script : { ...script, sourceToOutput });
-		const { lastExpressionVar: _, ...rest } = converted;
-		this.#scriptName = name;
-		// The debugger is told of a script before it runs if it names a source map; which one does not matter.
-		return { ...rest, output: `${output}\n//# sourceMappingURL=octavo:${name}` };
-	}
-
-	async #run(code: string): Promise<void> {
-		this.#thrown = undefined;
-		this.#printed = [];
-		// tslab asks for breakOnSigint, which starts a thread a cell (1 ms); interrupts come another way here. It also gives
-		// the script no name. Put back before the cell's own code runs.
-		const runInThisContext = vm.runInThisContext;
-		vm.runInThisContext = (text: string) => {
-			vm.runInThisContext = runInThisContext;
-			return runInThisContext(text, { filename: this.#scriptName });
-		};
-		try {
-			await this.#executor.execute(code);
-		} finally {
-			vm.runInThisContext = runInThisContext;
-		}
-		const thrown = this.#thrown as { value: unknown } | undefined;
-		if (thrown) throw thrown.value;
+		return name;
 	}
 }

@@ -22,6 +22,12 @@ declare global {
 	var install: InstallFunction;
 	/** Channels to what runs in the front end. */
 	var comms: Comms;
+	interface ImportMeta {
+		/** Path of the file; a cell's is not there. */
+		filename: string;
+		/** The notebook's folder, or the file's. */
+		dirname: string;
+	}
 	// Functions with members, which merge with a browser's own declarations where a package brings those in.
 	/**
 	 * Asks the user for a line of text.

@@ -2,10 +2,11 @@
 // that has both module kinds; CommonJS packages are then taken through require, which gives all of their names.
 
 import { createRequire, isBuiltin } from "node:module";
-import { isAbsolute, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { constants, Script } from "node:vm";
 import { OctavoError } from "../../sdk/errors.js";
+import { isFile, type LocalModule, LocalModules } from "./local-modules.js";
 import { packageRoot } from "./packages.js";
 
 /** A module's exports, of whichever kind. */
@@ -16,12 +17,13 @@ export class Imports {
 	readonly #folder: string;
 	readonly #require: NodeJS.Require;
 	readonly #tslabRequire: (id: string) => Module;
+	readonly #modules = new LocalModules((specifier) => this.require(specifier));
 	readonly #importHere: (specifier: string) => Promise<Module>;
 	readonly #loaded = new Map<string, Module>();
 
 	/**
 	 * @param folder the notebook's folder
-	 * @param tslabRequire tslab's own require, which knows the TypeScript files beside the notebook
+	 * @param tslabRequire tslab's own require
 	 */
 	constructor(folder: string, tslabRequire: (id: string) => Module) {
 		this.#folder = folder;
@@ -31,6 +33,11 @@ export class Imports {
 			filename: join(folder, "cell.js"),
 			importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
 		}).runInThisContext();
+	}
+
+	/** Takes the latest form of a source file. */
+	addLocal(module: LocalModule): void {
+		this.#modules.add(module);
 	}
 
 	/** Loads the packages that a cell imports statically, before the cell runs. */
@@ -43,7 +50,7 @@ export class Imports {
 
 	/** The `require` that converted cells call for their static imports. */
 	require(specifier: string): Module {
-		const loaded = this.#loaded.get(specifier);
+		const loaded = isFile(specifier) ? this.#modules.require(specifier, this.#folder) : this.#loaded.get(specifier);
 		if (loaded) return loaded;
 		try {
 			return this.#tslabRequire(specifier);
@@ -53,15 +60,20 @@ export class Imports {
 		}
 	}
 
-	/** The `import()` that converted cells call. */
-	async import(specifier: unknown): Promise<Module> {
+	/**
+	 * The `import()` that converted cells call.
+	 *
+	 * @param path file in which it is written; default: a cell
+	 */
+	async import(specifier: unknown, path?: string): Promise<Module> {
+		const folder = path === undefined ? this.#folder : dirname(path);
 		const text = String(specifier);
 		if (isBuiltin(text) || /^(?:file|data|node):/.test(text)) return this.#importHere(text);
 		if (!isFile(text)) return this.#package(text, false);
 		if (/\.m?js$|\.cjs$|\.json$/.test(text)) {
-			return this.#importHere(pathToFileURL(resolve(this.#folder, text)).href);
+			return this.#importHere(pathToFileURL(resolve(folder, text)).href);
 		}
-		const exports = this.#tslabRequire(text);
+		const exports = this.#modules.require(text, folder) ?? this.#tslabRequire(resolve(folder, text));
 		return (exports as { __esModule?: boolean }).__esModule ? exports : { ...exports, default: exports };
 	}
 
@@ -116,8 +128,4 @@ export function namespaceOf(module: Module): Module {
 /** Node.js keeps what came of a module's first import; of one that was terminated it says null. */
 function halfLoaded(specifier: string): string {
 	return `Expected ${specifier} to be loaded whole but an interrupt ended that; restart the kernel to import it`;
-}
-
-function isFile(specifier: string): boolean {
-	return /^\.{1,2}(?:\/|$)/.test(specifier) || isAbsolute(specifier);
 }

@@ -1,6 +1,8 @@
-// The files beside the notebook that cells import: each is compiled to CommonJS in one pass, with a map from what runs to
-// what was written, and run under the path of its source, so that errors and the debugger name the author's own lines.
+// The source files of the user's own that cells import: each is compiled to CommonJS in one pass, with a map from what runs
+// to what was written, and run under the path of its source, so that errors and the debugger name the author's own lines.
 
+import { createRequire } from "node:module";
+import { dirname, join, resolve } from "node:path";
 import vm from "node:vm";
 import type TypeScript from "typescript";
 import { type AwaitNotes, awaitGuard } from "./await-guards.js";
@@ -18,15 +20,20 @@ export interface LocalModule {
 }
 
 const wrapper = "(function (exports, require, module, __filename, __dirname) { ";
-/** Name of the scripts by which tslab's loader reaches the compiled files; of no interest to anybody. */
-const loaderName = "octavo-loader";
+/** Endings that an import may leave out, or name by what they are compiled to. */
+const endings = [".ts", ".tsx", ".mts", ".cts", ".js", ".jsx"];
 
 /** Characters before the output's first line when it runs. */
 export const wrapperLength = wrapper.length;
 
-/** Gives the text that tslab's loader runs in place of a file. */
-export function loaderOf({ path }: LocalModule): string {
-	return `__octavo__.load(${JSON.stringify(path)}, exports, require, module, __dirname);\n//# sourceURL=${loaderName}`;
+/** Whether a file is compiled before it runs. */
+export function isCompiled(path: string): boolean {
+	return endings.some((ending) => path.endsWith(ending));
+}
+
+/** Whether an import names a file. */
+export function isFile(specifier: string): boolean {
+	return /^(?:\.{0,2}\/|\.{1,2}$)/.test(specifier);
 }
 
 /** Compiles a file; undefined where the compiler gives nothing. */
@@ -37,7 +44,7 @@ export function compileLocal(
 	notes: AwaitNotes,
 ): LocalModule | undefined {
 	const guard: TypeScript.TransformerFactory<TypeScript.SourceFile> = (context) => {
-		const rewrite = awaitGuard(ts, context, notes);
+		const rewrite = awaitGuard(ts, context, notes, file.fileName);
 		const visit = (node: TypeScript.Node): TypeScript.Node => rewrite(ts.visitEachChild(node, visit, context), false);
 		return (source) => visit(source) as TypeScript.SourceFile;
 	};
@@ -50,7 +57,7 @@ export function compileLocal(
 	try {
 		const write: TypeScript.WriteFileCallback = (name, text) => {
 			if (name.endsWith(".map")) map = text;
-			else if (!name.endsWith(".d.ts")) output = text.replace(/\n\/\/# sourceMappingURL=.*$/, "");
+			else if (!/\.d\.[cm]?ts$/.test(name)) output = text.replace(/\n\/\/# sourceMappingURL=.*$/, "");
 		};
 		program.emit(file, write, undefined, false, { before: [guard], after: [noteImports(ts, notes)] });
 	} finally {
@@ -61,21 +68,68 @@ export function compileLocal(
 		: { path: file.fileName, source: file.text, output, map };
 }
 
-/** Runs compiled files. */
+/** Runs compiled files, each once until it is compiled again. */
 export class LocalModules {
 	readonly #modules = new Map<string, LocalModule>();
+	readonly #running = new Map<string, { exports: object }>();
+	readonly #requirePackage: (specifier: string) => object;
+
+	/** @param requirePackage gives what is no file */
+	constructor(requirePackage: (specifier: string) => object) {
+		this.#requirePackage = requirePackage;
+	}
 
 	/** Takes a file's latest form. */
 	add(module: LocalModule): void {
 		this.#modules.set(module.path, module);
+		this.#running.delete(module.path);
 	}
 
-	/** Runs a file with what CommonJS gives to it. */
-	load(path: string, exports: object, require: unknown, module: unknown, folder: string): void {
-		const { output } = this.#modules.get(path)!;
+	/**
+	 * Gives the exports of a file.
+	 *
+	 * @param folder where the import is written
+	 * @returns undefined for a file that was not compiled, such as JSON
+	 */
+	require(specifier: string, folder: string): object | undefined {
+		const module = this.#find(resolve(folder, specifier));
+		return module && this.#run(module);
+	}
+
+	#find(path: string): LocalModule | undefined {
+		const bare = path.replace(/\.([cm]?)jsx?$/, "");
+		const candidates = [
+			path,
+			...endings.map((ending) => bare + ending),
+			...endings.map((end) => join(path, `index${end}`)),
+		];
+		for (const candidate of candidates) {
+			const module = this.#modules.get(candidate);
+			if (module) return module;
+		}
+		return undefined;
+	}
+
+	#run({ path, output }: LocalModule): object {
+		const running = this.#running.get(path);
+		// Also where two files import each other: what there is so far.
+		if (running) return running.exports;
+		const module = { exports: {}, id: path, filename: path, loaded: false };
+		this.#running.set(path, module);
+		const folder = dirname(path);
+		const native = createRequire(path);
+		const require = (specifier: string) =>
+			isFile(specifier) ? (this.require(specifier, folder) ?? native(specifier)) : this.#requirePackage(specifier);
 		// The debugger is told of a script before it runs if it names a source map; which one does not matter.
 		const text = `${wrapper}${output}\n})\n//# sourceMappingURL=octavo:module`;
-		vm.runInThisContext(text, { filename: path }).call(exports, exports, require, module, path, folder);
+		try {
+			const call = vm.runInThisContext(text, { filename: path });
+			call.call(module.exports, module.exports, Object.assign(require, native), module, path, folder);
+			module.loaded = true;
+		} finally {
+			if (!module.loaded) this.#running.delete(path);
+		}
+		return module.exports;
 	}
 }
 

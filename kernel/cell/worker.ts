@@ -8,6 +8,7 @@ import { LaneReader, LaneWriter } from "./buffer-lane.js";
 import { CommDelivery } from "./comm-delivery.js";
 import { CommRegistry } from "./comms.js";
 import { makeDisplay, ownDisplayId } from "./display-function.js";
+import { installDisposables } from "./disposables.js";
 import { Evaluator } from "./evaluator.js";
 import { FrameWriter, HeldFrames } from "./frame-writer.js";
 import { installGlobals } from "./globals.js";
@@ -54,6 +55,7 @@ captureStreams(outbox);
 plainConsole();
 guardProcess();
 const cellDisplay = makeDisplay(outbox, (value) => display.toMimeBundle(value));
+installDisposables();
 installGlobals({
 	display: cellDisplay,
 	clearOutput: cellDisplay.clear,

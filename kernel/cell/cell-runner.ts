@@ -1,0 +1,83 @@
+// tslab's executor as it is used here: it runs what has been converted already, under a name of its own for each cell, and
+// what a cell throws is thrown on.
+
+import { createRequire } from "node:module";
+import vm from "node:vm";
+import type { Module } from "./imports.js";
+import type { Converted, Converter, Executor } from "./tslab-types.js";
+
+/** What tslab's executor gives to every cell. */
+export interface ExecutorScope {
+	exports: object;
+	require(id: string): Module;
+}
+
+/** Runs converted cells. */
+export class CellRunner {
+	/** What cells see as `exports` and `require`. */
+	readonly scope: ExecutorScope;
+	readonly #executor: Executor;
+	#prepared: Converted | undefined;
+	#scriptName = "";
+	#thrown: { value: unknown } | undefined;
+	#printed: string[] = [];
+
+	/** @param folder the notebook's folder */
+	constructor(folder: string, converter: Converter) {
+		const { createExecutor } = createRequire(import.meta.url)("tslab/dist/executor.js");
+		const prepared = {
+			convert: () => this.#prepared ?? { diagnostics: [] },
+			addModule: (name: string, code: string, meta: unknown) => converter.addModule(name, code, meta),
+		};
+		this.#executor = createExecutor(
+			folder,
+			{ node: prepared, browser: prepared, close() {} },
+			{
+				log() {},
+				error: (first: unknown, ...rest: unknown[]) => {
+					if (rest.length > 0) this.#printed.push(`${rest.slice(0, 3).join("")}: ${rest[3]}`);
+					else this.#thrown = { value: first };
+				},
+			},
+		);
+		this.scope = (globalThis as unknown as { __tslab__: ExecutorScope }).__tslab__;
+	}
+
+	/** Adds a cell that is a module for others; throws what is wrong with it. */
+	async addModule(code: string): Promise<void> {
+		await this.#execute(code);
+		if (this.#printed.length > 0) throw new Error(this.#printed.join("\n"));
+	}
+
+	/** Runs a converted cell. @param name the script's */
+	async run(code: string, name: string, { lastExpressionVar: _, ...converted }: Converted): Promise<void> {
+		this.#scriptName = name;
+		// The debugger is told of a script before it runs if it names a source map; which one does not matter.
+		this.#prepared = { ...converted, output: `${converted.output ?? ""}\n//# sourceMappingURL=octavo:${name}` };
+		await this.#execute(code);
+	}
+
+	/** Lets go of a cell that was interrupted. */
+	interrupt(): void {
+		this.#executor.interrupt();
+	}
+
+	async #execute(code: string): Promise<void> {
+		this.#thrown = undefined;
+		this.#printed = [];
+		// tslab asks for breakOnSigint, which starts a thread a cell (1 ms); interrupts come another way here. It also gives
+		// the script no name. Put back before the cell's own code runs.
+		const runInThisContext = vm.runInThisContext;
+		vm.runInThisContext = (text: string) => {
+			vm.runInThisContext = runInThisContext;
+			return runInThisContext(text, { filename: this.#scriptName });
+		};
+		try {
+			await this.#executor.execute(code);
+		} finally {
+			vm.runInThisContext = runInThisContext;
+		}
+		const thrown = this.#thrown as { value: unknown } | undefined;
+		if (thrown) throw thrown.value;
+	}
+}

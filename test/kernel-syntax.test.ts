@@ -1,0 +1,126 @@
+// The language of cells beyond plain declarations: `using`, `export`, `import.meta`, and what newer compilers infer.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { KernelClient } from "./helpers/kernel-client.js";
+
+let kernel: KernelClient;
+let folder: string;
+
+before(async () => {
+	folder = mkdtempSync(join(tmpdir(), "octavo-syntax-"));
+	kernel = await KernelClient.start({ folder });
+	await run(
+		"const held = (name: string) => ({ name, [Symbol.dispose]() { console.log('-' + name); } });\n" +
+			"const later = (name: string) => ({ name, async [Symbol.asyncDispose]() { await null; console.log('-' + name); } });",
+	);
+});
+
+after(async () => {
+	await kernel.stop();
+	rmSync(folder, { recursive: true, force: true });
+});
+
+/** Runs a cell that succeeds, and gives its result's text and what it printed. */
+async function run(code: string): Promise<{ value: string | undefined; printed: string }> {
+	const { reply, iopub, stdout } = await kernel.execute(code);
+	assert.equal(reply.status, "ok", reply.evalue);
+	return { value: iopub.find(({ type }) => type === "execute_result")?.content.data["text/plain"], printed: stdout };
+}
+
+test("using at the top level: disposed of when the cell has ended, the last first, after its value is shown", async () => {
+	const { value, printed } = await run(
+		"using a = held('a'), b = held('b');\nawait using c = later('c');\nusing none = null;\nconsole.log('in');\n" +
+			"({ [Symbol.for('Jupyter.display')]: () => { console.log('shown'); return { 'text/plain': a.name + b.name + c.name }; } })",
+	);
+	assert.equal(value, "abc");
+	assert.equal(printed, "in\nshown\n-c\n-b\n-a\n");
+	assert.equal((await run("a.name")).value, "'a'", "the name stays");
+	assert.equal((await run("1")).printed, "");
+});
+
+test("using in functions, blocks and loops", async () => {
+	assert.equal(
+		(await run("function f() { using x = held('x'); console.log('f'); return 1; }\nf()")).printed,
+		"f\n-x\n",
+	);
+	assert.equal(
+		(await run("{ await using y = later('y'); console.log('block'); }\nconsole.log('out')")).printed,
+		"block\n-y\nout\n",
+	);
+	assert.equal((await run("for (using z of [held('1'), held('2')]) console.log(z.name);")).printed, "1\n-1\n2\n-2\n");
+});
+
+test("a cell that fails or is interrupted disposes all the same", async () => {
+	const failed = await kernel.execute("using a = held('a');\nthrow new RangeError('no');");
+	assert.deepEqual([failed.reply.ename, failed.reply.evalue, failed.stdout], ["RangeError", "no", "-a\n"]);
+	for (const wait of ["while (true);", "await new Promise(() => {});"]) {
+		const id = kernel.send("execute_request", { code: `using a = held('a');\nconsole.log('runs');\n${wait}` });
+		await kernel.until(() => kernel.messages.some((one) => one.parentId === id && one.type === "stream"));
+		await kernel.ask("interrupt_request", {}, "control");
+		const { reply, stdout } = await kernel.exchange(id);
+		assert.deepEqual([reply.ename, stdout], ["Interrupted", "runs\n-a\n"], wait);
+	}
+});
+
+test("what fails while disposing is the cell's error; both are kept", async () => {
+	const bad = "using bad = { [Symbol.dispose]() { throw new Error('stuck'); } };";
+	assert.equal((await kernel.execute(bad)).reply.evalue, "stuck");
+	const { reply } = await kernel.execute(`${bad}\nthrow new Error('first');`);
+	assert.equal(reply.ename, "SuppressedError");
+	assert.match(reply.evalue, /first/);
+	assert.match((await kernel.execute("using five = 5 as any;")).reply.evalue, /Expected a value with a method/);
+	assert.match((await kernel.execute("using five = 5;")).reply.evalue, /Symbol\.dispose/);
+});
+
+test("stacks of resources are there on every Node.js", async () => {
+	const code =
+		"const stack = new DisposableStack();\nstack.use(held('used')); stack.adopt(7, (n) => console.log('-' + n));\n" +
+		"const moved = stack.move();\nmoved.defer(() => console.log('-deferred'));\nmoved.dispose();\nmoved.dispose();\n" +
+		"{ await using all = new AsyncDisposableStack(); all.use(later('async')); all.use(held('sync')); }\n" +
+		"[stack.disposed, moved.disposed].join()";
+	const { value, printed } = await run(code);
+	assert.equal(value, "'true,true'");
+	assert.equal(printed, "-deferred\n-7\n-used\n-sync\n-async\n");
+});
+
+test("export before a declaration changes nothing, and positions stay", async () => {
+	const code =
+		"export const q: number = 3;\nexport default function one() { return 1; }\nexport { q };\n" +
+		"export interface Point { x: number }\nexport async function two(): Promise<number> { return 2; }\nq + one() + await two()";
+	assert.equal((await run(code)).value, "6");
+	assert.equal((await run("const at: Point = { x: q }; at.x")).value, "3");
+	assert.equal((await run("export const text = 'no export here';\ntext")).value, "'no export here'");
+	const { reply } = await kernel.execute("export const wrong: string = 5;");
+	assert.match(reply.evalue, /:1:14 - Type 'number'/);
+});
+
+test("import.meta in a cell and in a file", async () => {
+	const url = pathToFileURL(join(folder, "cell.ts")).href;
+	assert.equal((await run("[import.meta.url, import.meta.dirname].join()")).value, `'${url},${folder}'`);
+	assert.equal((await run("import.meta.resolve('./a.js')")).value, `'${pathToFileURL(join(folder, "a.js")).href}'`);
+	assert.equal((await run("import.meta.resolve('fs')")).value, "'node:fs'");
+	writeFileSync(join(folder, "meta.ts"), "export const file = import.meta.filename;\n");
+	assert.equal((await run("import { file } from './meta'; file")).value, `'${join(folder, "meta.ts")}'`);
+});
+
+test("types that newer compilers infer", async () => {
+	assert.equal(
+		(await run("const some: number[] = [1, undefined].filter((one) => one !== undefined); some.length")).value,
+		"1",
+	);
+	assert.equal(
+		(
+			await run(
+				"function pick<const T extends readonly string[]>(all: T, one: NoInfer<T[number]>) { return one; }\npick(['a', 'b'], 'a')",
+			)
+		).value,
+		"'a'",
+	);
+	const { reply } = await kernel.execute("pick(['a', 'b'], 'c')");
+	assert.match(reply.evalue, /not assignable/);
+});

@@ -21,6 +21,15 @@ export function integer(min: number, max: number, fallback: number): Check<numbe
 	};
 }
 
+/** A number above 0, at most `max`. */
+export function positive(max: number, fallback: number): Check<number> {
+	return (value, name) => {
+		if (value === undefined) return fallback;
+		if (typeof value === "number" && value > 0 && value <= max) return value;
+		return fail(name, `a number above 0, at most ${max},`, value);
+	};
+}
+
 /** A number from `min` to `max`; `null` as the upper end stands for any finite number. */
 export function number(min: number, max: number | null, fallback: number): Check<number> {
 	return (value, name) => {
@@ -87,7 +96,8 @@ export function nearest(name: string, names: readonly string[]): string | undefi
 	}));
 	ranked.sort((a, b) => a.distance - b.distance);
 	const best = ranked[0];
-	return best && best.distance <= Math.max(2, name.length / 3) ? best.candidate : undefined;
+	// Of a name of three letters or less all but one must be right: two changes make nearly any other.
+	return best && best.distance <= Math.max(name.length > 3 ? 2 : 1, name.length / 3) ? best.candidate : undefined;
 }
 
 type Checked<S extends Record<string, Check<unknown>>> = { [K in keyof S]: S[K] extends Check<infer T> ? T : never };

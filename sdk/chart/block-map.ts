@@ -3,7 +3,7 @@
 
 import type { Trace } from "../trace/trace.js";
 import type { Figure, PlotlyTrace } from "./figure.js";
-import { checkNames, checkOneOf, chooseLayers } from "./options.js";
+import { checkNames, checkOneOf, checkTrace, chooseLayers } from "./options.js";
 import { panels } from "./panels.js";
 import { type BlockRow, blockRows, blocksExtent, describeHead, evictionRows } from "./rows.js";
 import { colors, describeRun, finish, formatPositions, formatScore, round, scale } from "./theme.js";
@@ -30,6 +30,7 @@ const maxCells = 40_000;
  * an unknown option
  */
 export function blockMap(trace: Trace, options: BlockMapOptions = {}): Figure {
+	checkTrace("blockMap", trace, "session.trace");
 	checkNames("blockMap", options, ["layer", "step", "head"]);
 	const available = blocksExtent(trace);
 	const layers = chooseLayers(options.layer, available.layers, "the trace's layers");

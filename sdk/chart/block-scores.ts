@@ -3,7 +3,7 @@
 
 import type { Trace } from "../trace/trace.js";
 import type { Figure, PlotlyTrace } from "./figure.js";
-import { checkNames, checkOneOf, describeNumbers, distinct, fail } from "./options.js";
+import { checkNames, checkOneOf, checkTrace, describeNumbers, distinct, fail } from "./options.js";
 import { type BlockRow, blockRows, blocksExtent, type EvictionRow, evictionRows, extent } from "./rows.js";
 import { colors, describeRun, finish, formatPositions, formatScore, round } from "./theme.js";
 
@@ -39,11 +39,12 @@ const looks: Record<Role, { color: string; shape: string; name: string }> = {
  * a block (see `chart.tokenScores`); ERR_OCTAVO_OPTION for an unknown option
  */
 export function blockScores(trace: Trace, options: BlockScoresOptions): Figure {
+	checkTrace("blockScores", trace, "session.trace");
 	checkNames("blockScores", options, ["step", "layer"]);
 	const evicting = extent(trace, "evictions");
 	const recorded = trace.table("blocks").numRows > 0 ? blocksExtent(trace) : evicting;
-	const layer = checkOneOf("layer", options.layer ?? 0, recorded.layers, "the trace's layers");
-	const step = checkOneOf("step", options.step, recorded.steps, "the trace's steps");
+	const layer = checkOneOf("layer", options?.layer ?? 0, recorded.layers, "the trace's layers");
+	const step = checkOneOf("step", options?.step, recorded.steps, "the trace's steps");
 	const [eviction] = evictionRows(trace, { layers: [layer], step });
 	if (eviction?.granularity === "token") {
 		fail(

@@ -1,6 +1,7 @@
 // What the charts of a training iteration share: the rows of its trace, colours of tasks, and the caption's line on what
 // was run, where. Times are drawn in seconds, memory in GB.
 
+import { received } from "../errors.js";
 import type { IterationTableName } from "../trace/iteration-schema.js";
 import type { IterationTrace } from "../trace/iteration-trace.js";
 import { fail } from "./options.js";
@@ -58,6 +59,7 @@ export function textsOf(trace: IterationTrace, table: IterationTableName, column
 
 /** Refuses a trace without rows. @throws {OctavoError} ERR_OCTAVO_CHART */
 export function checkRows(trace: IterationTrace, table: IterationTableName): void {
+	if (typeof trace?.table !== "function") fail("a trace of an iteration, such as iteration.trace,", received(trace));
 	if (trace.table(table).numRows === 0) fail(`a trace with rows in its table ${table}`, "an empty one");
 }
 

@@ -3,7 +3,7 @@
 
 import type { Trace } from "../trace/trace.js";
 import type { Figure, PlotlyTrace } from "./figure.js";
-import { checkNames, checkOneOf, fail } from "./options.js";
+import { checkNames, checkOneOf, checkTrace, fail } from "./options.js";
 import { extent } from "./rows.js";
 import { colors, describeRun, finish, round, wholeTicks } from "./theme.js";
 
@@ -20,6 +20,7 @@ export interface MemoryOptions {
  * @throws {OctavoError} ERR_OCTAVO_CHART for a layer that the trace lacks, an empty trace; ERR_OCTAVO_OPTION for an unknown option
  */
 export function memory(trace: Trace, options: MemoryOptions = {}): Figure {
+	checkTrace("memory", trace, "session.trace");
 	checkNames("memory", options, ["layer"]);
 	const { layers, steps } = extent(trace, "memory");
 	if (steps.length === 0) fail("a trace with at least one step", "an empty one");

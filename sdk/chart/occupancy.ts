@@ -3,7 +3,7 @@
 
 import type { BatchTrace } from "../trace/batch-trace.js";
 import type { Figure, PlotlyTrace } from "./figure.js";
-import { fail } from "./options.js";
+import { checkTrace, fail } from "./options.js";
 import { colors, finish, round } from "./theme.js";
 
 /**
@@ -13,6 +13,7 @@ import { colors, finish, round } from "./theme.js";
  * @throws {OctavoError} ERR_OCTAVO_CHART for a batch without steps
  */
 export function occupancy(trace: BatchTrace): Figure {
+	checkTrace("occupancy", trace, "batch.trace");
 	const columns = trace.columns("throughput");
 	const numbers = (name: string) => columns[name] as readonly number[];
 	const starts = numbers("start_us");

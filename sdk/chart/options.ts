@@ -18,6 +18,16 @@ export function checkNames(figure: string, options: unknown, known: readonly str
 	checkOptions(`chart.${figure}()`, options, Object.fromEntries(known.map((name) => [name, anything])));
 }
 
+/**
+ * Refuses what is no trace, such as the session that has one.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_CHART
+ */
+export function checkTrace(figure: string, trace: { table?: unknown }, hint: string): void {
+	if (typeof trace?.table === "function") return;
+	fail(`a trace, such as ${hint}, for chart.${figure}()`, received(trace));
+}
+
 /** Distinct values in ascending order. */
 export function distinct(values: Iterable<number>): number[] {
 	return [...new Set(values)].sort((a, b) => a - b);

@@ -4,7 +4,7 @@
 import type { Trace } from "../trace/trace.js";
 import type { Figure } from "./figure.js";
 import { markShapes } from "./marks.js";
-import { checkMarks, checkNames, chooseLayers, fail, type PositionMark } from "./options.js";
+import { checkMarks, checkNames, checkTrace, chooseLayers, fail, type PositionMark } from "./options.js";
 import { describeHead, evictionRows, extent } from "./rows.js";
 import { colors, describeRun, finish, scale, wholeTicks } from "./theme.js";
 
@@ -25,6 +25,7 @@ export interface SurvivalOptions {
  * an unknown option
  */
 export function survival(trace: Trace, options: SurvivalOptions = {}): Figure {
+	checkTrace("survival", trace, "session.trace");
 	checkNames("survival", options, ["layer", "mark", "head"]);
 	const marks = checkMarks(options.mark);
 	const { layers: available, steps } = extent(trace, "memory");

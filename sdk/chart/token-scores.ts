@@ -4,7 +4,7 @@
 import type { Trace } from "../trace/trace.js";
 import type { Figure, PlotlyTrace } from "./figure.js";
 import { markShapes } from "./marks.js";
-import { checkMarks, checkNames, checkOneOf, distinct, fail, type PositionMark } from "./options.js";
+import { checkMarks, checkNames, checkOneOf, checkTrace, distinct, fail, type PositionMark } from "./options.js";
 import { evictionRows } from "./rows.js";
 import { colors, describeRun, finish, round, wholeTicks } from "./theme.js";
 
@@ -22,6 +22,7 @@ export interface TokenScoresOptions {
  * @throws {OctavoError} ERR_OCTAVO_CHART for a layer that dropped no tokens, a malformed `mark`; ERR_OCTAVO_OPTION for an unknown option
  */
 export function tokenScores(trace: Trace, options: TokenScoresOptions = {}): Figure {
+	checkTrace("tokenScores", trace, "session.trace");
 	checkNames("tokenScores", options, ["layer", "mark"]);
 	const marks = checkMarks(options.mark);
 	const rows = evictionRows(trace).filter((row) => row.granularity === "token");

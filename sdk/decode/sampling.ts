@@ -1,7 +1,7 @@
 // How the next token is chosen, and the distribution it is chosen from.
 
 import type { SamplingSpec } from "../../native/addon.js";
-import { checkOptions, integer, number } from "../options.js";
+import { checkOptions, integer, number, positive } from "../options.js";
 
 /** How tokens are sampled. Default: greedy. */
 export interface SamplingOptions {
@@ -32,7 +32,7 @@ export function checkSampling(options: unknown): SamplingSpec {
 	return checkOptions("sampling", options, {
 		temperature: number(0, null, 0),
 		topK: integer(0, 2 ** 31 - 1, 0),
-		topP: number(Number.MIN_VALUE, 1, 1),
+		topP: positive(1, 1),
 	});
 }
 

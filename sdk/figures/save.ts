@@ -2,6 +2,7 @@
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { OctavoError, received } from "../errors.js";
 import { writeTables } from "../trace/iteration-tables.js";
 import type { PaperFigure } from "./result.js";
 
@@ -9,11 +10,16 @@ import type { PaperFigure } from "./result.js";
  * Writes `NAME.arrow` (the table) and `NAME.json` (title, rows and plotly chart). The folder is made.
  *
  * @returns the paths written
+ * @throws {OctavoError} ERR_OCTAVO_OPTION for what is no path
  */
 export async function saveFigure(
 	{ name, title, table, rows, chart }: PaperFigure<unknown>,
 	folder: string,
 ): Promise<string[]> {
+	if (typeof folder !== "string" || folder === "") {
+		const expected = "the path of a folder for the second argument of figures.saveFigure()";
+		throw new OctavoError("ERR_OCTAVO_OPTION", `Expected ${expected} but received ${received(folder)}`);
+	}
 	await mkdir(folder, { recursive: true });
 	const [arrow] = await writeTables(join(folder, `${name}.arrow`), { table });
 	const json = join(folder, `${name}.json`);

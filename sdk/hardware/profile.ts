@@ -92,6 +92,10 @@ const mayBeZero = new Set<ConstantName>([
  * zero where that is no rate
  */
 export function constantsOf(profile: Profile): Constants {
+	if (typeof profile?.constants !== "object" || profile.constants === null) {
+		const expected = "a profile, such as hardware.profileByName() gives,";
+		throw new OctavoError("ERR_OCTAVO_PROFILE", `Expected ${expected} but received ${received(profile)}`);
+	}
 	const refuse = (message: string): never => {
 		throw new OctavoError("ERR_OCTAVO_PROFILE", `${message} in profile ${received(profile.name)}`);
 	};

@@ -1,6 +1,7 @@
 // A model folder in Hugging Face layout: config.json, safetensors weights (one file, or shards with an index), and
 // optionally generation_config.json and a tokenizer. Reads headers only; weights are mapped by the engine.
 
+import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { WeightSource } from "../../native/addon.js";
@@ -71,6 +72,13 @@ async function readWeights(folder: string): Promise<WeightSource[]> {
  */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
 	const folder = resolve(path);
+	if (!(await stat(folder).catch(() => undefined))?.isDirectory()) {
+		const hint = /^[\w.-]+\/[\w.-]+$/.test(path) ? `; loadModel("hf:${path}") downloads it from a hub` : "";
+		throw new OctavoError(
+			"ERR_OCTAVO_MODEL_FILE",
+			`Expected a folder with a model at ${folder} but there is none${hint}`,
+		);
+	}
 	const configJson = await readJson(join(folder, "config.json"), "ERR_OCTAVO_MODEL_CONFIG");
 	const generation = await readOptionalJson(join(folder, "generation_config.json"), "ERR_OCTAVO_MODEL_CONFIG");
 	const config = parseConfig(configJson, generation);

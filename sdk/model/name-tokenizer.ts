@@ -42,9 +42,12 @@ export class NameTokenizer implements Tokenizer {
 
 	/**
 	 * @param text names apart by white space
-	 * @throws {OctavoError} ERR_OCTAVO_TOKENIZER for a word that is no token, with the nearest one
+	 * @throws {OctavoError} ERR_OCTAVO_TOKENIZER for what is no text, or a word that is no token, with the nearest one
 	 */
 	encode(text: string): Int32Array {
+		if (typeof text !== "string") {
+			throw new OctavoError("ERR_OCTAVO_TOKENIZER", `Expected text but received ${received(text)}`);
+		}
 		const words = text.split(/\s+/).filter(Boolean);
 		return Int32Array.from(words, (word) => {
 			const id = this.#ids.get(word);

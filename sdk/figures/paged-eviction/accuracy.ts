@@ -3,11 +3,11 @@
 import { accuracy } from "../../chart/accuracy.js";
 import type { Model } from "../../load-model.js";
 import { lookup, needle, type RecallPrompt, recall } from "../../model/tasks/index.js";
-import { checkOptions, integer, oneOf } from "../../options.js";
+import { integer, oneOf } from "../../options.js";
 import type { PaperFigure } from "../result.js";
 import { besideFull, type Contender, contenders, fullCache, oracle } from "./contenders.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
-import { axisList, contenderList, measuredOn, promptSeeds, sharedChecks } from "./options.js";
+import { axisList, checkExperiment, contenderList, measuredOn, promptSeeds, sharedChecks } from "./options.js";
 import { type Point, pointFigure, pointsOf } from "./points.js";
 import { sampleOf } from "./sample.js";
 
@@ -64,7 +64,7 @@ export async function accuracyByBudget(
 	model: Model,
 	options: AccuracyByBudgetOptions = {},
 ): Promise<PaperFigure<Point>> {
-	const checked = checkOptions("figures.accuracyByBudget()", options, {
+	const checked = checkExperiment("accuracyByBudget", model, options, {
 		...sharedChecks(24),
 		task: oneOf(["recall", "needle", "lookup"], "recall"),
 		blockSize: integer(1, 256, 8),

@@ -1,13 +1,13 @@
 // The paper's ablation of the block size, on the recall task at one budget that all sizes divide.
 
 import type { Model } from "../../load-model.js";
-import { checkOptions, integer } from "../../options.js";
+import { integer } from "../../options.js";
 import type { PaperFigure } from "../result.js";
 import { standIns } from "./accuracy.js";
 import { besideFull, type Contender, contenders } from "./contenders.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
 import { matrixChart } from "./matrix-chart.js";
-import { axisList, contenderList, measuredOn, promptSeeds, sharedChecks } from "./options.js";
+import { axisList, checkExperiment, contenderList, measuredOn, promptSeeds, sharedChecks } from "./options.js";
 import { type Point, pointFigure, pointsOf } from "./points.js";
 import { sampleOf } from "./sample.js";
 
@@ -29,7 +29,7 @@ export interface BlockSizeOptions extends ExperimentOptions {
  * Source: arXiv:2509.04377, its ablation of the page size.
  */
 export async function accuracyByBlockSize(model: Model, options: BlockSizeOptions = {}): Promise<PaperFigure<Point>> {
-	const checked = checkOptions("figures.accuracyByBlockSize()", options, {
+	const checked = checkExperiment("accuracyByBlockSize", model, options, {
 		...sharedChecks(20),
 		budget: integer(1, 2 ** 31 - 1, 96),
 		blockSizes: axisList,

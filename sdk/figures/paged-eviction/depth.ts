@@ -2,12 +2,12 @@
 
 import type { Model } from "../../load-model.js";
 import { needle } from "../../model/tasks/index.js";
-import { checkOptions, integer } from "../../options.js";
+import { integer } from "../../options.js";
 import type { PaperFigure } from "../result.js";
 import { besideFull, type Contender, contenders } from "./contenders.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
 import { matrixChart } from "./matrix-chart.js";
-import { contenderList, measuredOn, promptSeeds, sharedChecks } from "./options.js";
+import { checkExperiment, contenderList, measuredOn, promptSeeds, sharedChecks } from "./options.js";
 import { type Point, pointFigure, pointsOf } from "./points.js";
 import { sampleOf } from "./sample.js";
 
@@ -30,7 +30,7 @@ export interface NeedleByDepthOptions extends ExperimentOptions {
  * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
  */
 export async function needleByDepth(model: Model, options: NeedleByDepthOptions = {}): Promise<PaperFigure<Point>> {
-	const checked = checkOptions("figures.needleByDepth()", options, {
+	const checked = checkExperiment("needleByDepth", model, options, {
 		...sharedChecks(12),
 		budget: integer(1, 2 ** 31 - 1, 64),
 		blockSize: integer(1, 256, 8),

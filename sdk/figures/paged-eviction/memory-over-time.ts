@@ -5,11 +5,10 @@ import { looksOf } from "../../chart/looks.js";
 import { escapeText, finish, round } from "../../chart/theme.js";
 import type { Model } from "../../load-model.js";
 import { recall } from "../../model/tasks/index.js";
-import { checkOptions } from "../../options.js";
 import { figureOf, type PaperFigure } from "../result.js";
 import { type Contender, layouts } from "./contenders.js";
 import { runCases } from "./evaluate.js";
-import { type SequenceOptions, sequenceChecks } from "./options.js";
+import { checkExperiment, type SequenceOptions, sequenceChecks } from "./options.js";
 
 /** Options of `memoryOverTime`. */
 export interface MemoryOverTimeOptions extends SequenceOptions {
@@ -50,7 +49,7 @@ export async function memoryOverTime(
 	model: Model,
 	options: MemoryOverTimeOptions = {},
 ): Promise<PaperFigure<MemoryPoint>> {
-	const checked = checkOptions("figures.memoryOverTime()", options, sequenceChecks());
+	const checked = checkExperiment("memoryOverTime", model, options, sequenceChecks());
 	const { budget, blockSize, numTokens, firstSeed: seed } = checked;
 	const runs = await runCases(
 		checked.policies ?? layouts,

@@ -3,7 +3,8 @@
 import { engineInfo } from "../../engine.js";
 import { OctavoError, received } from "../../errors.js";
 import type { Model } from "../../load-model.js";
-import { anything, type Check, instanceOf, integer } from "../../options.js";
+import { recallTokens } from "../../model/tasks/context.js";
+import { anything, type Check, checkOptions, instanceOf, integer } from "../../options.js";
 import type { Contender } from "./contenders.js";
 import type { ExperimentOptions } from "./evaluate.js";
 
@@ -36,6 +37,36 @@ export const contenderList: Check<readonly Contender[] | undefined> = (value, na
 	const message = `Expected contenders of different names for ${name} but received two named ${received(twice)}`;
 	throw new OctavoError("ERR_OCTAVO_OPTION", message);
 };
+
+/** Tokens that a model must know to be asked the tasks' questions. */
+export const taskVocabulary: number = recallTokens.filler[1];
+
+/**
+ * Checks what an experiment was called with.
+ *
+ * @param call name of its function
+ * @param numTokens least vocabulary of the model
+ * @throws {OctavoError} ERR_OCTAVO_OPTION for what is no model, one without the vocabulary, an unknown or wrong option
+ */
+export function checkExperiment<S extends Record<string, Check<unknown>>>(
+	call: string,
+	model: Model,
+	options: unknown,
+	checks: S,
+	numTokens = taskVocabulary,
+) {
+	const owner = `figures.${call}()`;
+	if (typeof model?.session !== "function" || !model.config) {
+		const expected = `a model, as loadModel() gives it, for the first argument of ${owner}`;
+		throw new OctavoError("ERR_OCTAVO_OPTION", `Expected ${expected} but received ${received(model)}`);
+	}
+	const { vocabSize } = model.config;
+	if (vocabSize < numTokens) {
+		const expected = `a model that knows the tasks' ${numTokens} tokens for ${owner}`;
+		throw new OctavoError("ERR_OCTAVO_OPTION", `Expected ${expected} but received one with ${vocabSize}`);
+	}
+	return checkOptions(owner, options, checks);
+}
 
 /** Checks that every experiment shares. */
 export function sharedChecks(numPrompts: number) {

@@ -4,11 +4,10 @@ import { colors, escapeText, finish, grey, round } from "../../chart/theme.js";
 import { engineInfo } from "../../engine.js";
 import type { Model } from "../../load-model.js";
 import { recall } from "../../model/tasks/index.js";
-import { checkOptions } from "../../options.js";
 import { figureOf, type PaperFigure } from "../result.js";
 import { besideFull, type Contender, contenders } from "./contenders.js";
 import { runCases } from "./evaluate.js";
-import { type SequenceOptions, sequenceChecks } from "./options.js";
+import { checkExperiment, type SequenceOptions, sequenceChecks } from "./options.js";
 
 const numRepeats = 5;
 
@@ -66,7 +65,7 @@ export async function evictionOverhead(
 	model: Model,
 	options: OverheadOptions = {},
 ): Promise<PaperFigure<OverheadPoint>> {
-	const checked = checkOptions("figures.evictionOverhead()", options, sequenceChecks());
+	const checked = checkExperiment("evictionOverhead", model, options, sequenceChecks(), 1);
 	const { budget, blockSize, numTokens, firstSeed: seed } = checked;
 	const task = recall({ seed });
 	const prompt = Int32Array.from({ length: 128 }, (_, i) => (i * 7919 + seed) % model.config.vocabSize);

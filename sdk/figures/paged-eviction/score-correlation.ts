@@ -8,10 +8,9 @@ import { full } from "../../decode/policies/index.js";
 import type { Session } from "../../decode/session.js";
 import type { Model } from "../../load-model.js";
 import { recall } from "../../model/tasks/index.js";
-import { checkOptions } from "../../options.js";
 import { figureOf, type PaperFigure } from "../result.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
-import { measuredOn, promptSeeds, sharedChecks } from "./options.js";
+import { checkExperiment, measuredOn, promptSeeds, sharedChecks } from "./options.js";
 import { spearman } from "./spearman.js";
 
 /** One score in one layer. */
@@ -117,7 +116,7 @@ export async function scoreCorrelation(
 	model: Model,
 	options: ExperimentOptions = {},
 ): Promise<PaperFigure<Correlation>> {
-	const checked = checkOptions("figures.scoreCorrelation()", options, sharedChecks(40));
+	const checked = checkExperiment("scoreCorrelation", model, options, sharedChecks(40));
 	const { numPrompts } = checked;
 	const { numLayers, headDim } = model.config;
 	const layers = Array.from({ length: numLayers }, (_, layer) => layer);

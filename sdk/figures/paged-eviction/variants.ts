@@ -6,11 +6,11 @@ import type { Figure } from "../../chart/figure.js";
 import { colors, escapeText, finish, round } from "../../chart/theme.js";
 import type { Model } from "../../load-model.js";
 import { recall } from "../../model/tasks/index.js";
-import { checkOptions, integer } from "../../options.js";
+import { integer } from "../../options.js";
 import type { PaperFigure } from "../result.js";
 import type { Contender } from "./contenders.js";
 import { type Asking, type ExperimentOptions, runCases } from "./evaluate.js";
-import { measuredOn, promptSeeds, sharedChecks } from "./options.js";
+import { checkExperiment, measuredOn, promptSeeds, sharedChecks } from "./options.js";
 import { type Point, pointFigure, pointsOf, scoreInterval } from "./points.js";
 import { sampleOf } from "./sample.js";
 
@@ -35,7 +35,7 @@ export async function runVariants(
 	options: VariantOptions,
 	text: { call: string; name: string; title: string; caption: string },
 ): Promise<PaperFigure<Point>> {
-	const checked = checkOptions(`figures.${text.call}()`, options, {
+	const checked = checkExperiment(text.call, model, options, {
 		...sharedChecks(60),
 		budget: integer(1, 2 ** 31 - 1, 64),
 		blockSize: integer(1, 256, 8),

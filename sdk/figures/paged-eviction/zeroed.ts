@@ -8,10 +8,10 @@ import { full, random } from "../../decode/policies/index.js";
 import type { Session } from "../../decode/session.js";
 import type { Model } from "../../load-model.js";
 import { answer, recall } from "../../model/tasks/index.js";
-import { checkOptions, integer } from "../../options.js";
+import { integer } from "../../options.js";
 import { figureOf, type PaperFigure } from "../result.js";
 import { type ExperimentOptions, runCases } from "./evaluate.js";
-import { measuredOn, promptSeeds, sharedChecks } from "./options.js";
+import { checkExperiment, measuredOn, promptSeeds, sharedChecks } from "./options.js";
 import { scoreInterval } from "./points.js";
 
 /** Options of `zeroedOrEvicted`. */
@@ -85,7 +85,7 @@ function massOn(session: Session, layer: number, positions: readonly number[]): 
  * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET
  */
 export async function zeroedOrEvicted(model: Model, options: ZeroedOptions = {}): Promise<PaperFigure<ZeroedPoint>> {
-	const checked = checkOptions("figures.zeroedOrEvicted()", options, {
+	const checked = checkExperiment("zeroedOrEvicted", model, options, {
 		...sharedChecks(60),
 		budget: integer(1, numContext - 1, 96),
 		blockSize: integer(1, 256, 8),

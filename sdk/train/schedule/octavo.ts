@@ -26,7 +26,7 @@ export interface OctavoChoice {
 export function octavo(configuration: TrainingConfiguration, choice: OctavoChoice): Schedule {
 	checkConfiguration(configuration);
 	const n = configuration.subgroupNumels.length;
-	const { numResident, numOnDevice, deviceSlots = 2, hostSlots = 2 } = choice;
+	const { numResident, numOnDevice, deviceSlots = 2, hostSlots = 2 } = (choice ?? {}) as OctavoChoice;
 	const check = (name: keyof OctavoChoice, value: number, min: number, max: number): void => {
 		if (Number.isInteger(value) && value >= min && value <= max) return;
 		const message = `Expected a whole number from ${min} to ${max} for ${name} but received ${received(value)}`;

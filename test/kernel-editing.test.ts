@@ -111,3 +111,44 @@ test("install says when no registry is within reach, and refuses what is no pack
 		assert.match(refused.reply.evalue, /^\[ERR_OCTAVO_PACKAGE_NAME\] Expected a package/, name);
 	}
 });
+
+test("a name that a package exports is completed with its import, where a statement begins", async () => {
+	const first = async (marked: string) => {
+		const [matches, start, end] = await complete(marked);
+		const code = marked.replace("|", "");
+		return matches[0] === undefined ? undefined : code.slice(0, start) + matches[0] + code.slice(end);
+	};
+	assert.equal(await first("loadMod|"), 'import { loadModel } from "octavo";\nloadModel');
+	assert.equal(
+		await first("1;\nconst model = await loadMod|"),
+		'1;\nimport { loadModel } from "octavo";\nconst model = await loadModel',
+	);
+	assert.equal(
+		await first("const text = readFileSyn|('a')"),
+		"import { readFileSync } from \"node:fs\";\nconst text = readFileSync('a')",
+	);
+	// Declared by a package that the notebook's package.json names, by way of another file.
+	const home = join(folder, "node_modules", "charts");
+	mkdirSync(home, { recursive: true });
+	writeFileSync(join(folder, "package.json"), '{ "dependencies": { "charts": "1.0.0" } }');
+	writeFileSync(join(home, "package.json"), '{ "name": "charts", "version": "1.0.0", "types": "index.d.ts" }');
+	writeFileSync(join(home, "index.d.ts"), 'export * from "./marks";\nexport default function chart(): void;\n');
+	writeFileSync(join(home, "marks.d.ts"), "export declare const rectangleMark: number, unusedMark: number;\n");
+	assert.equal(await first("rectangleM|"), 'import { rectangleMark } from "charts";\nrectangleMark');
+	// Not where an import cannot stand before it, nor in names, members, text or comments.
+	for (const marked of [
+		"function f() {\n  loadMod|\n}",
+		"const loadMod|",
+		"x.loadMod|",
+		'"loadMod|"',
+		"// loadMod|",
+		"lo|",
+		"import { loadMod|",
+	]) {
+		const [matches] = await complete(marked);
+		assert.ok(!matches.some((text) => text.startsWith("import {")), `${marked}: ${matches[0]}`);
+	}
+	// What is known already goes first, and alone.
+	await kernel.execute("const loadModesty = 1;");
+	assert.deepEqual((await complete("loadMod|"))[0], ["loadModesty"]);
+});

@@ -13,11 +13,12 @@ import { loadTypeScript } from "./compiler-copy.js";
 import { compilerHost, overlay, resolver } from "./compiler-host.js";
 import { describeDiagnostic } from "./diagnostics.js";
 import type { Diagnostic } from "./errors.js";
+import { ImportSnippets } from "./import-snippets.js";
 import { isComplete, type Verdict } from "./is-complete.js";
 import { compileLocal, isCompiled, type LocalModule } from "./local-modules.js";
 import { PackageView, packageRoot, typescriptPath } from "./packages.js";
 import type { StringAt } from "./paths.js";
-import type { IsCompleteResult, SnapshotParts } from "./protocol.js";
+import type { CompleteResult, IsCompleteResult, SnapshotParts } from "./protocol.js";
 import { takeSnapshot } from "./snapshot.js";
 import { sourceDependencies } from "./source-imports.js";
 import { stringAt } from "./string-at.js";
@@ -42,6 +43,8 @@ export interface Compiler {
 	isComplete(code: string, verdict: Verdict): IsCompleteResult;
 	/** Ranges of the `try` blocks that have a `catch` in JavaScript text, as offsets. */
 	tryRanges(code: string): [begin: number, end: number][];
+	/** Statements with an import before them, for a name that is not declared. */
+	importSnippets(code: string, position: number): CompleteResult | undefined;
 	/** The string literal around a position. */
 	stringAt(code: string, position: number): StringAt | undefined;
 	/** Blanks out what only exports. */
@@ -79,6 +82,7 @@ export function tuneCompiler(folder: string): Compiler {
 	let namesOnly = false;
 
 	let program: CellProgram;
+	let snippets: ImportSnippets;
 	let pending = false;
 	/** Files that cells import, as long as they are what was compiled. */
 	const compiled = new Set<string>();
@@ -100,6 +104,10 @@ export function tuneCompiler(folder: string): Compiler {
 			source: sourceFile,
 			declarations: join(folder, "__prev__.d.ts"),
 			changed: (path) => compiled.delete(path),
+		});
+		snippets = new ImportSnippets(ts, folder, {
+			resolve: (name, from) => ts.resolveModuleName(name, from, tuned, host).resolvedModule?.resolvedFileName,
+			read: (path) => host.readFile(path),
 		});
 		for (const [name, file] of snapshot?.sources ?? []) program.addSource(name, file);
 		return { roots, sys };
@@ -190,6 +198,7 @@ export function tuneCompiler(folder: string): Compiler {
 		},
 		isComplete: (code, verdict) => isComplete(ts, code, verdict),
 		withoutExports: (code) => withoutExports(ts, code),
+		importSnippets: (code, position) => snippets.complete(code, position),
 		stringAt: (code, position) => stringAt(ts, code, position),
 		tryRanges(code) {
 			const ranges: [number, number][] = [];

@@ -158,7 +158,9 @@ export class Evaluator {
 		const string = this.#compiler.stringAt(code, position);
 		const path = string && completePath(this.#folder, string, position);
 		if (path) return path;
-		return describeCompletions(this.#converter.complete(this.#declarations, code, position), code, position);
+		const found = describeCompletions(this.#converter.complete(this.#declarations, code, position), code, position);
+		const isKnown = found.matches.some(({ text }) => text.startsWith(code.slice(found.start, position)));
+		return (isKnown ? undefined : this.#compiler.importSnippets(code, position)) ?? found;
 	}
 
 	/** What is known of the name at a position, in UTF-16 units. */

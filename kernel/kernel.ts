@@ -1,7 +1,6 @@
 // One running kernel: sockets, worker and handlers tied together, and the ways in which it ends.
 
 import { OctavoError } from "../sdk/errors.js";
-import type { WorkerEvent } from "./cell/protocol.js";
 import type { WorkerProcess } from "./cell/worker-process.js";
 import { Comms } from "./handlers/comm.js";
 import { controlHandlers } from "./handlers/control.js";
@@ -62,9 +61,12 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 				case "input":
 					if (executions.current) inputs.ask(event, executions.current);
 					break;
-				default:
-					if (isShown()) publish(event);
+				case "clear":
+					if (isShown()) outlet.publish("clear_output", { wait: event.wait }, parent());
 			}
+		},
+		display(content, update) {
+			if (isShown()) outlet.publish(update ? "update_display_data" : "display_data", content, parent());
 		},
 		died() {
 			within = undefined;
@@ -73,15 +75,6 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 		},
 		debug: debug.receive,
 	};
-
-	function publish(event: WorkerEvent): void {
-		if (event.type === "clear") outlet.publish("clear_output", { wait: event.wait }, parent());
-		if (event.type !== "display") return;
-		const { bundle, displayId, update } = event;
-		const transient = displayId === undefined ? {} : { display_id: displayId };
-		const type = update ? "update_display_data" : "display_data";
-		outlet.publish(type, { data: bundle.data, metadata: bundle.metadata, transient }, parent());
-	}
 
 	let ending: Promise<void> | undefined;
 	const shutdown = () => {

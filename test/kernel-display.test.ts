@@ -120,3 +120,53 @@ test("an Arrow table comes as text, HTML and an Arrow stream in base64", async (
 	const stream = Buffer.from(table["application/vnd.apache.arrow.stream"] as string, "base64");
 	assert.equal(stream.readUInt32LE(0), 0xffffffff);
 });
+
+test("large outputs arrive whole and in their place: displays, updates and results, of silent cells none", async () => {
+	const line = `<p class="a">\n\té → 😀 \\ </p>`;
+	const text = line.repeat(20_000);
+	await kernel.execute(`const text = ${JSON.stringify(line)}.repeat(20_000);`);
+	const silent = await kernel.execute("display.html(text); text", { silent: true });
+	assert.deepEqual(
+		silent.iopub.map(({ type }) => type),
+		["status", "status"],
+	);
+	const exchange = await kernel.execute(`
+		const large = await display.html(text, { displayId: "large" });
+		for (let i = 0; i < 10; i++) { display.html(i + text); display(i); console.log(i); }
+		await large.update("small now");
+		({ [Symbol.for("Jupyter.display")]: () => ({ "text/plain": "short", "text/html": "result" + text }) })`);
+	const seen = exchange.iopub.flatMap(({ type, content }) => {
+		if (type === "stream") return [`stream ${content.text.trim()}`];
+		const html = content.data?.["text/html"];
+		if (html !== undefined) {
+			assert.ok(html.endsWith(text), "whole");
+			return [`${type} ${html.slice(0, -text.length)} html`];
+		}
+		return content.data ? [`${type} ${content.data["text/plain"]}`] : [];
+	});
+	const each = (i: number) => [`display_data ${i} html`, `display_data ${i}`, `stream ${i}`];
+	assert.deepEqual(seen, [
+		"display_data  html",
+		...Array.from({ length: 10 }, (_, i) => each(i)).flat(),
+		"update_display_data 'small now'",
+		"execute_result result html",
+	]);
+	const displays = exchange.iopub.filter(({ content }) => content.transient?.display_id === "large");
+	assert.deepEqual(
+		displays.map(({ type }) => type),
+		["display_data", "update_display_data"],
+	);
+	const result = exchange.iopub.find(({ type }) => type === "execute_result")!;
+	assert.equal(result.content.execution_count, exchange.reply.execution_count);
+	assert.deepEqual(result.content.metadata, {});
+});
+
+test("a long text is not sent a second time as plain text", async () => {
+	for (const [helper, name] of [
+		["html", "HTML"],
+		["markdown", "Markdown"],
+		["latex", "LaTeX"],
+	]) {
+		assert.equal((await data(`display.${helper}("x".repeat(30_000))`))["text/plain"], `${name}: 30000 characters`);
+	}
+});

@@ -2,8 +2,10 @@
 // asynchronously; output keeps its order without `await`. Every output has an id, so that any can be replaced later.
 
 import { html, image, json, latex, markdown, svg } from "../display/index.js";
+import type { LaneWriter } from "./buffer-lane.js";
+import { Content } from "./content.js";
 import type { Outbox } from "./outbox.js";
-import type { Bundle } from "./protocol.js";
+import type { Bundle, WorkerEvent } from "./protocol.js";
 
 /** How a value is displayed. */
 export interface DisplayOptions {
@@ -66,10 +68,22 @@ export function ownDisplayId(value: unknown): string | undefined {
 	}
 }
 
-/** Makes the function. @param toBundle shows a value */
-export function makeDisplay(outbox: Outbox, toBundle: (value: unknown) => Promise<Bundle>): DisplayFunction {
-	const send = (value: unknown, displayId: string, update: boolean) =>
-		outbox.later(toBundle(value).then((bundle) => ({ type: "display", bundle, displayId, update })));
+/**
+ * Makes the function.
+ *
+ * @param toBundle shows a value
+ * @param lane takes large contents
+ */
+export function makeDisplay(
+	outbox: Outbox,
+	toBundle: (value: unknown) => Promise<Bundle>,
+	lane: LaneWriter,
+): DisplayFunction {
+	const make = async (value: unknown, display_id: string, update: boolean): Promise<WorkerEvent> => {
+		const { data, metadata } = await toBundle(value);
+		return { type: "display", content: new Content(lane, { data, metadata, transient: { display_id } }), update };
+	};
+	const send = (value: unknown, displayId: string, update: boolean) => outbox.later(make(value, displayId, update));
 	const show = async (
 		value: unknown,
 		{ displayId = ownDisplayId(value) ?? crypto.randomUUID(), update = false }: DisplayOptions = {},

@@ -52,10 +52,10 @@ export class Outbox {
 		const place: Place = {};
 		this.#waiting.push(place);
 		try {
-			const text = JSON.stringify(await event);
+			const ready = await event;
 			await new Promise<void>((resolve) => {
 				place.write = () => {
-					this.#writer.frame(frameKind.event, text);
+					this.#write(ready);
 					resolve();
 				};
 				// Given up: nothing waits for it, nor it for anything.

@@ -42,6 +42,7 @@ async function askParts(): Promise<SnapshotParts | undefined> {
 			timer = setTimeout(() => resolve(undefined), partsMs);
 			worker.listener = {
 				stream() {},
+				display() {},
 				debug() {},
 				died: () => resolve(undefined),
 				event: (event) => {

@@ -4,6 +4,7 @@
 
 import type { ErrorContent } from "../protocol/messages.js";
 import type { LaneRange } from "./buffer-lane.js";
+import type { Content, SentContent } from "./content.js";
 
 /** Descriptor of the worker's frames to the front process. */
 export const outputDescriptor = 3;
@@ -14,8 +15,11 @@ export const requestDescriptor = 4;
  * the cell it was about is over and the next one runs. Its end says that the front process is gone.
  */
 export const interruptDescriptor = 5;
-/** Descriptors of the lanes for buffers: from the front process to the worker, and back. */
-export const laneDescriptors = { toWorker: 6, toFront: 7 } as const;
+/**
+ * Descriptors of the lanes: for buffers from the front process to the worker, and back; and for the contents of outputs,
+ * which wait for their turn while buffers do not.
+ */
+export const laneDescriptors = { toWorker: 6, toFront: 7, contents: 9 } as const;
 /** Descriptor of the debugger's traffic with the inspector, both ways, one JSON value a line; see debug-relay.ts. */
 export const debugDescriptor = 8;
 
@@ -64,7 +68,10 @@ export interface CommResult {
 /** Result of an `execute`. */
 export interface ExecuteResult {
 	error?: ErrorContent;
-	result?: Bundle;
+	/** Of the `execute_result`, where the last expression has a value to show. */
+	content?: Content | SentContent;
+	/** Its text, for the history. */
+	text?: string;
 	expressions: Record<string, unknown>;
 }
 
@@ -100,7 +107,7 @@ export type WorkerEvent =
 	/** The worker takes requests; one that was not started from a snapshot tells what to make one of. */
 	| { type: "ready"; snapshot?: SnapshotParts }
 	| { type: "reply"; id: number; result?: unknown; failure?: string }
-	| { type: "display"; bundle: Bundle; displayId?: string; update?: boolean }
+	| { type: "display"; content: Content | SentContent; update: boolean }
 	| { type: "clear"; wait: boolean }
 	| ({ type: "comm" } & CommMessage)
 	| { type: "input"; inputId: number; prompt: string; password: boolean; sync: boolean }

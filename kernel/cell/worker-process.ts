@@ -7,10 +7,23 @@ import { randomBytes } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { StreamName } from "../protocol/outlet.js";
-import { closeLane, type LaneRange, LaneReader, LaneWriter, openLane } from "./buffer-lane.js";
+import type { MessageContent } from "../wire/frames.js";
+import type { SentContent } from "./content.js";
+import { FrontLanes } from "./front-lanes.js";
 import { MarkedStream } from "./marked-stream.js";
-import { debugDescriptor, FrameReader, frameKind, type WorkerEvent, type WorkerRequest } from "./protocol.js";
+import {
+	debugDescriptor,
+	type ExecuteResult,
+	FrameReader,
+	frameKind,
+	type WorkerEvent,
+	type WorkerRequest,
+} from "./protocol.js";
 import { SnapshotFile } from "./snapshot.js";
+import { WorkerDied } from "./worker-died.js";
+
+/** What came of a cell. */
+export type ExecuteOutcome = Omit<ExecuteResult, "content"> & { content?: MessageContent };
 
 const workerPath = fileURLToPath(new URL("./worker.js", import.meta.url));
 /**
@@ -32,19 +45,12 @@ type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
 /** A request without what this class fills in. */
 export type Request = WithoutId<WorkerRequest>;
 
-/** Rejection of requests that a dying worker left unanswered. */
-export class WorkerDied extends Error {
-	override readonly name = "KernelWorkerDied";
-
-	constructor(cause: string) {
-		super(`${cause}. The worker was started again: variables of earlier cells are gone.`);
-	}
-}
-
 /** What the worker sends beside replies. */
 export interface WorkerListener {
 	stream(name: StreamName, text: string): void;
 	event(event: WorkerEvent): void;
+	/** An output, with the content of its message: as JSON bytes where it is large. */
+	display(content: MessageContent, update: boolean): void;
 	/** A line from the debugger's end in the worker. */
 	debug(line: string): void;
 	/** The worker has ended by itself; another is there. */
@@ -77,9 +83,7 @@ export class WorkerProcess {
 			if (!this.#trying) this.listener?.stream("stderr", text);
 		}),
 	] as const;
-	#lanes: number[] = [];
-	#toWorker!: LaneWriter;
-	#toFront!: LaneReader;
+	#lanes: FrontLanes | undefined;
 
 	constructor() {
 		this.#start();
@@ -106,29 +110,24 @@ export class WorkerProcess {
 	}
 
 	/** Runs a cell and waits until all of its output has arrived. */
-	async execute<Result>(
+	async execute(
 		request: Omit<WithoutId<Extract<WorkerRequest, { method: "execute" }>>, "mark">,
-	): Promise<Result> {
+	): Promise<ExecuteOutcome> {
 		const mark = `\u0000${randomBytes(12).toString("hex")}\u0000`;
 		const marks = this.#marks.map((stream) => stream.until(mark));
-		const result = await this.request<Result>({ ...request, mark });
+		const result = await this.request<ExecuteOutcome>({ ...request, mark });
 		await Promise.all(marks.map((seen) => seen(markMs)));
 		return result;
 	}
 
-	/** Copies buffers to where the worker can read them. */
-	writeBuffers(buffers: readonly ArrayBufferView[]): LaneRange {
-		return this.#toWorker.write(buffers);
-	}
-
-	/** Copies out buffers that an event of the worker names. */
-	readBuffers(range: LaneRange): Buffer[] {
-		return this.#toFront.read(range);
+	/** The lanes to and from the worker that runs now. */
+	get lanes(): FrontLanes {
+		return this.#lanes!;
 	}
 
 	/** Gives the worker what was asked of the user. @param sync whether its main thread blocks until then */
 	answerInput(inputId: number, text: string, sync: boolean): void {
-		if (sync) this.#toWorker.leaveNote(inputId, text);
+		if (sync) this.#lanes!.leaveNote(inputId, text);
 		else void this.request({ method: "input", inputId, text }).catch(() => {});
 	}
 
@@ -158,15 +157,13 @@ export class WorkerProcess {
 	}
 
 	#start(): void {
-		for (const lane of this.#lanes) closeLane(lane);
-		const [toWorker, toFront] = [openLane(), openLane()];
-		this.#lanes = [toWorker, toFront];
-		this.#toWorker = new LaneWriter(toWorker, false);
-		this.#toFront = new LaneReader(toFront);
+		this.#lanes?.close();
+		this.#lanes = new FrontLanes();
+		const { toWorker, toFront, contents } = this.#lanes.files;
 		const fromSnapshot = this.#snapshot.startFlags;
 		this.#trying = fromSnapshot.length > 0;
 		const child = spawn(process.execPath, [...workerFlags, ...fromSnapshot, workerPath], {
-			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", toWorker, toFront, "pipe"],
+			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", toWorker, toFront, "pipe", contents],
 			// A group of its own: Ctrl-C in a terminal reaches the front process alone, which interrupts in its own way.
 			detached: true,
 		});
@@ -209,13 +206,20 @@ export class WorkerProcess {
 			const { snapshot } = event;
 			if (snapshot) this.#makeSnapshot = setTimeout(() => void this.#snapshot.make(snapshot), snapshotDelayMs).unref();
 		}
+		if (event.type === "display") {
+			this.listener?.display(this.#lanes!.readContent(event.content as SentContent), event.update);
+			return;
+		}
 		if (event.type !== "reply") {
 			this.listener?.event(event);
 			return;
 		}
 		const pending = this.#pending.get(event.id);
 		this.#pending.delete(event.id);
-		if (event.failure === undefined) pending?.resolve(event.result);
+		const result = event.result as { content?: SentContent | MessageContent } | undefined;
+		// Now: the lane is read in the order of the events.
+		if (result?.content) result.content = this.#lanes!.readContent(result.content as SentContent);
+		if (event.failure === undefined) pending?.resolve(result);
 		else pending?.reject(new Error(event.failure));
 	}
 
@@ -228,13 +232,7 @@ export class WorkerProcess {
 			for (const { line } of this.#pending.values()) this.#pipe(4).write(line);
 			return;
 		}
-		const outOfMemory = /JavaScript heap out of memory/.test(this.#stderrTail);
-		const how = outOfMemory
-			? "The cell worker ran out of memory (V8 heap limit)"
-			: signal
-				? `The cell worker was ended by signal ${signal}`
-				: `The cell worker ended with exit code ${code}`;
-		const died = new WorkerDied(how);
+		const died = new WorkerDied(code, signal, this.#stderrTail);
 		const pending = [...this.#pending.values()];
 		this.#pending = new Map();
 		this.#start();

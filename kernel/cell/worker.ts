@@ -7,6 +7,7 @@ import { createDisplay } from "../display/index.js";
 import { LaneReader, LaneWriter } from "./buffer-lane.js";
 import { CommDelivery } from "./comm-delivery.js";
 import { CommRegistry } from "./comms.js";
+import { Content } from "./content.js";
 import { makeDisplay, ownDisplayId } from "./display-function.js";
 import { installDisposables } from "./disposables.js";
 import { Evaluator } from "./evaluator.js";
@@ -54,7 +55,8 @@ const inputs = new Inputs(
 captureStreams(outbox);
 plainConsole();
 guardProcess();
-const cellDisplay = makeDisplay(outbox, (value) => display.toMimeBundle(value));
+const contents = new LaneWriter(laneDescriptors.contents, true);
+const cellDisplay = makeDisplay(outbox, (value) => display.toMimeBundle(value), contents);
 installDisposables();
 installGlobals({
 	display: cellDisplay,
@@ -174,7 +176,12 @@ async function execute(request: Extract<WorkerRequest, { method: "execute" }>): 
 	if (error) {
 		result.error = error;
 	} else {
-		if (bundle && !request.silent) result.result = bundle;
+		if (bundle && !request.silent) {
+			const { data, metadata } = bundle;
+			result.content = new Content(contents, { execution_count: request.count, data, metadata });
+			const text = data["text/plain"];
+			if (typeof text === "string") result.text = text;
+		}
 		for (const [name, code] of Object.entries(request.expressions)) {
 			const outcome = await evaluator.execute(String(code), "user expression", show);
 			const shown = outcome.bundle ?? { data: { "text/plain": "undefined" }, metadata: {} };

@@ -14,20 +14,28 @@ function displayable(data: Record<string, unknown>): Displayable {
 	return { [displaySymbol]: () => data };
 }
 
+/** Text longer than this is not sent twice, in UTF-16 units: no terminal's reader wants it, and every front end would wait. */
+const maxPlainLength = 20_000;
+
+/** What stands for a text where only text can be shown. @param what what it is, where it is too long */
+function plain(text: string, what: string): string {
+	return text.length > maxPlainLength ? `${what}: ${text.length} characters` : text;
+}
+
 /** Shows HTML. It is not cleaned: scripts in it run. */
 export function html(text: string): Displayable {
-	return displayable({ "text/plain": text, "text/html": text });
+	return displayable({ "text/plain": plain(text, "HTML"), "text/html": text });
 }
 
 /** Shows Markdown, rendered by the front end. */
 export function markdown(text: string): Displayable {
-	return displayable({ "text/plain": text, "text/markdown": text });
+	return displayable({ "text/plain": plain(text, "Markdown"), "text/markdown": text });
 }
 
 /** Shows LaTeX; text without dollar signs is a formula of its own. */
 export function latex(text: string): Displayable {
 	const formula = text.includes("$") ? text : `$$${text}$$`;
-	return displayable({ "text/plain": text, "text/latex": formula });
+	return displayable({ "text/plain": plain(text, "LaTeX"), "text/latex": formula });
 }
 
 /** Shows a value as JSON. */

@@ -30,7 +30,7 @@ export class Comms {
 		if (kind === "open") this.#targets.set(commId, target!);
 		if (kind === "close") this.#targets.delete(commId);
 		const content = { comm_id: commId, ...(kind === "open" ? { target_name: target } : {}), data };
-		const buffers = range ? this.#worker.readBuffers(range) : [];
+		const buffers = range ? this.#worker.lanes.read(range) : [];
 		this.#outlet.publish(`comm_${kind}`, content, parent, metadata, buffers);
 	}
 
@@ -69,7 +69,7 @@ export class Comms {
 			...(kind === "open" ? { target: target_name as string } : {}),
 			data: data ?? {},
 			metadata: request.metadata,
-			...(request.buffers.length > 0 ? { range: this.#worker.writeBuffers(request.buffers) } : {}),
+			...(request.buffers.length > 0 ? { range: this.#worker.lanes.write(request.buffers) } : {}),
 		};
 		let own: number | undefined;
 		try {

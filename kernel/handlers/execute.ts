@@ -1,8 +1,7 @@
 // execute_request: runs a cell in the worker, and reports its result or error.
 
-import type { ExecuteResult } from "../cell/protocol.js";
-import type { WorkerProcess } from "../cell/worker-process.js";
-import { WorkerDied } from "../cell/worker-process.js";
+import { WorkerDied } from "../cell/worker-died.js";
+import type { ExecuteOutcome, WorkerProcess } from "../cell/worker-process.js";
 import { type ErrorContent, parseExecuteRequest, type ReplyContent } from "../protocol/messages.js";
 import type { Outlet } from "../protocol/outlet.js";
 import type { Answer, Handler } from "../protocol/router.js";
@@ -75,11 +74,9 @@ export class Executions {
 				abortQueue: asked.stop_on_error,
 			} satisfies Answer;
 		}
-		if (outcome.result) {
-			const { data, metadata } = outcome.result;
-			this.#outlet.publish("execute_result", { execution_count: count, data, metadata }, request);
-			const text = data["text/plain"];
-			if (asked.store_history && typeof text === "string") this.#history.addOutput(count, text);
+		if (outcome.content) {
+			this.#outlet.publish("execute_result", outcome.content, request);
+			if (asked.store_history && outcome.text !== undefined) this.#history.addOutput(count, outcome.text);
 		}
 		const user_expressions = outcome.expressions;
 		return { content: { status: "ok", execution_count: count, user_expressions, payload: [] } };
@@ -94,7 +91,7 @@ export class Executions {
 		stdin: boolean;
 	}) {
 		try {
-			return await this.#worker.execute<ExecuteResult>({ method: "execute", ...cell });
+			return await this.#worker.execute({ method: "execute", ...cell });
 		} catch (error) {
 			const name = error instanceof WorkerDied ? error.name : "KernelError";
 			const { message } = error as Error;
@@ -103,7 +100,7 @@ export class Executions {
 				evalue: message,
 				traceback: [`\u001b[31m${name}\u001b[39m: ${message}`],
 			};
-			return { error: content, expressions: {} } satisfies ExecuteResult;
+			return { error: content, expressions: {} } satisfies ExecuteOutcome;
 		}
 	}
 }

@@ -2,7 +2,7 @@
 // them is ignored.
 
 import { randomUUID } from "node:crypto";
-import type { Message, MessageHeader } from "../wire/frames.js";
+import type { Message, MessageContent, MessageHeader, OutgoingMessage } from "../wire/frames.js";
 
 /** Version of the Jupyter messaging protocol that this kernel speaks. */
 export const protocolVersion = "5.4";
@@ -40,11 +40,11 @@ export class MessageFactory {
 	 */
 	make(
 		type: string,
-		content: Record<string, unknown>,
+		content: MessageContent,
 		parent?: Message,
 		metadata: Record<string, unknown> = {},
 		identities: Buffer[] = [],
-	): Message {
+	): OutgoingMessage {
 		const header: MessageHeader = {
 			msg_id: `${this.session}_${this.#count++}`,
 			msg_type: type,

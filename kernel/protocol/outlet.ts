@@ -1,7 +1,7 @@
 // Where a kernel's messages go out: replies on their channel, everything else on iopub. Stream text is gathered for a
 // few milliseconds, and always goes out before the next message of another kind, so that order holds.
 
-import type { Message } from "../wire/frames.js";
+import type { Message, MessageContent } from "../wire/frames.js";
 import type { KernelSockets, RequestChannel } from "../wire/sockets.js";
 import { MessageFactory, type ReplyContent } from "./messages.js";
 
@@ -29,10 +29,10 @@ export class Outlet {
 		return this.#factory.session;
 	}
 
-	/** Broadcasts on iopub. */
+	/** Broadcasts on iopub. @param content bytes are its JSON already */
 	publish(
 		type: string,
-		content: Record<string, unknown>,
+		content: MessageContent,
 		parent?: Message,
 		metadata?: Record<string, unknown>,
 		buffers: Buffer[] = [],

@@ -26,6 +26,12 @@ export interface Message {
 	buffers: Buffer[];
 }
 
+/** Content of a message to send: a value, or its JSON in UTF-8. */
+export type MessageContent = Record<string, unknown> | Buffer;
+
+/** A message to send. */
+export type OutgoingMessage = Omit<Message, "content"> & { content: MessageContent };
+
 const delimiter = Buffer.from("<IDS|MSG>");
 const rememberedSignatures = 65_536;
 const maxJsonBytes = 256 * 1024 * 1024;
@@ -41,9 +47,9 @@ export class FrameCodec {
 	}
 
 	/** Gives the frames to send: identities, delimiter, signature, four JSON parts, buffers. */
-	encode(message: Message): Buffer[] {
+	encode(message: OutgoingMessage): Buffer[] {
 		const parts = [message.header, message.parent_header, message.metadata, message.content].map((part) =>
-			Buffer.from(JSON.stringify(part)),
+			Buffer.isBuffer(part) ? part : Buffer.from(JSON.stringify(part)),
 		);
 		const signature = Buffer.from(this.#sign(parts));
 		return [...message.identities, delimiter, signature, ...parts, ...message.buffers];

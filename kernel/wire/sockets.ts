@@ -3,7 +3,7 @@
 
 import { Publisher, Router } from "zeromq";
 import { type ConnectionInfo, endpoint } from "./connection.js";
-import { FrameCodec, type Message } from "./frames.js";
+import { FrameCodec, type Message, type OutgoingMessage } from "./frames.js";
 import { Heartbeat } from "./heartbeat.js";
 import { SendQueue } from "./send-queue.js";
 
@@ -51,7 +51,7 @@ export class KernelSockets {
 	}
 
 	/** Sends a message on a channel, after everything sent there before. */
-	send(channel: RequestChannel | "stdin" | "iopub", message: Message): void {
+	send(channel: RequestChannel | "stdin" | "iopub", message: OutgoingMessage): void {
 		this.#queues[channel].send(this.#codec.encode(message));
 	}
 

@@ -10,7 +10,6 @@
 #include "cache/block_table.h"
 #include "cache/held_table.h"
 #include "cache/kv_arena.h"
-#include "cache/wide_keys.h"
 
 namespace octavo {
 
@@ -70,8 +69,6 @@ class KvCache {
   void round_numbers(std::vector<float>& numbers) const {
     arena_->round_numbers(numbers.data(), static_cast<int64_t>(numbers.size()));
   }
-  // Keys of the table's blocks as fp32, for what reads all of them.
-  WideKeys wide_keys() const;
   // RoPE position in a slot, of a row of positions.
   int32_t slot_position(int64_t slot, int row = 0) const;
   // RoPE positions of the live slots of one block, in slot order.

@@ -150,11 +150,11 @@ void LlamaModel::finish_layer(int layer_index, const float* attention, int64_t n
     const int64_t count = std::min(kTokensPerPass, num_tokens - first);
     const int64_t hidden_count = count * config_.hidden_size, ffn_count = count * config_.intermediate_size;
     float* const residual = hidden + first * config_.hidden_size;
-    float* projected = grown(workspace.projected, hidden_count);
-    multiply(attention + first * query_size, layer.output, count, rows, projected);
-    add_in_place(projected, hidden_count, residual);
+    float* const added = grown(workspace.normed, hidden_count);  // before and after it holds the norm
+    multiply(attention + first * query_size, layer.output, count, rows, added);
+    add_in_place(added, hidden_count, residual);
 
-    float* normed = grown(workspace.normed, hidden_count);
+    float* const normed = added;
     float* gate = grown(workspace.gate, ffn_count);
     float* up = grown(workspace.up, ffn_count);
     rms_norm_cpu(residual, layer.mlp_norm.f32(), count, config_.hidden_size, config_.rms_norm_eps, normed);
@@ -165,8 +165,8 @@ void LlamaModel::finish_layer(int layer_index, const float* attention, int64_t n
       multiply(normed, layer.up, count, rows, up);
     }
     swiglu_cpu(up, ffn_count, gate);
-    multiply(gate, layer.down, count, rows, projected);
-    add_in_place(projected, hidden_count, residual);
+    multiply(gate, layer.down, count, rows, added);
+    add_in_place(added, hidden_count, residual);
   }
 }
 

@@ -48,7 +48,7 @@ enum class Rows {
 
 // Scratch memory of one caller; reused from call to call and grown on demand. One thread at a time.
 struct LlamaWorkspace {
-  std::vector<float> normed, gate, up, projected;
+  std::vector<float> normed, gate, up;
   // Cosines and sines of the positions seen last: all layers of a step rotate by the same angles.
   std::vector<int64_t> rope_positions;
   std::vector<float> rope_cosines, rope_sines;  // [num_tokens, head_dim / 2]

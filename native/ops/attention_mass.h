@@ -20,7 +20,7 @@ void prompt_attention_mass_cpu(int num_query_heads, int num_kv_heads, int head_d
 // From one query over the live slots of a block table. Slots at or beyond kv_len are never read.
 void paged_attention_mass_cpu(const PagedAttentionShape& shape,
                               const float* query,          // [num_query_heads, head_dim], after RoPE
-                              const float* key_cache,      // [num_blocks, num_kv_heads, block_size, head_dim]
+                              const void* key_cache,       // [num_blocks, num_kv_heads, block_size, head_dim]
                               const int32_t* block_table,  // [ceil(kv_len / block_size)]
                               int64_t kv_len, float scale,
                               float* mass);  // [kv_len], in logical order of slots; adds up to 1

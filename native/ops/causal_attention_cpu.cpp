@@ -9,9 +9,9 @@
 
 #include "core/thread_pool.h"
 #include "ops/causal_attention.h"
-#include "ops/gemv_simd.h"
 #include "ops/panel_simd.h"
 #include "ops/softmax_simd.h"
+#include "ops/widen.h"
 
 namespace octavo {
 
@@ -145,17 +145,6 @@ auto rows_in_place(const float* key, const float* value, int num_kv_heads, int h
   };
 }
 
-// Numbers `from` on of a cache as fp32.
-void widen_run(const CachedPrompt& cached, const void* cache, int64_t from, int64_t count, float* to) {
-  const GemvKernels& kernels = OCTAVO_PICK_SIMD(gemv_kernels);
-  if (cached.dtype == DType::kF32) {
-    std::copy_n(static_cast<const float*>(cache) + from, count, to);
-  } else {
-    const auto widen = cached.dtype == DType::kBf16 ? kernels.widen_bf16 : kernels.widen_f16;
-    widen(static_cast<const uint16_t*>(cache) + from, count, to);
-  }
-}
-
 }  // namespace
 
 void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim, const float* query,
@@ -188,8 +177,9 @@ void causal_attention_over_cached_cpu(int num_query_heads, int num_kv_heads, int
       const int64_t run = std::min(num_keys - done, cached.block_size - offset);
       const int64_t block = cached.block_table[slot / cached.block_size];
       const int64_t at = ((block * num_kv_heads + head) * cached.block_size + offset) * head_dim;
-      widen_run(cached, cached.key_cache, at, run * head_dim, scratch + done * head_dim);
-      widen_run(cached, cached.value_cache, at, run * head_dim, scratch + (num_keys + done) * head_dim);
+      copy_widened(cached.key_cache, cached.dtype, at, run * head_dim, scratch + done * head_dim);
+      copy_widened(cached.value_cache, cached.dtype, at, run * head_dim,
+                   scratch + (num_keys + done) * head_dim);
       done += run;
     }
     return tile;

@@ -105,6 +105,14 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
   return end_layer(stop);
 }
 
+PagedAttentionShape Session::attention_shape(const KvCache& cache) const {
+  return {.num_query_heads = model_config().num_query_heads,
+          .num_kv_heads = model_config().num_kv_heads,
+          .head_dim = model_config().head_dim,
+          .block_size = config_.block_size,
+          .kv_dtype = cache.shape().dtype};
+}
+
 void Session::attend() {
   Step& step = *step_;
   {
@@ -112,15 +120,10 @@ void Session::attend() {
     const KvCache& cache = layers_[static_cast<size_t>(step.layer)].cache;
     const LlamaConfig& config = model_config();
     const bool keeps_numerators = sums_attention(step.layer) && serves_numerators(cache);
-    paged_attention_cpu({.num_query_heads = config.num_query_heads,
-                         .num_kv_heads = config.num_kv_heads,
-                         .head_dim = config.head_dim,
-                         .block_size = config_.block_size,
-                         .kv_dtype = cache.shape().dtype},
-                        activations_.query.data(), cache.keys().data, cache.values().data,
-                        cache.table().block_ids().data(), cache.table().num_slots(), attention_scale(config),
-                        activations_.attention.data(), keeps_numerators ? &numerators_ : nullptr,
-                        cache.table().dead_slots());
+    paged_attention_cpu(attention_shape(cache), activations_.query.data(), cache.keys().data,
+                        cache.values().data, cache.table().block_ids().data(), cache.table().num_slots(),
+                        attention_scale(config), activations_.attention.data(),
+                        keeps_numerators ? &numerators_ : nullptr, cache.table().dead_slots());
   }
   if (sums_attention(step.layer)) add_attention_mass();
   step.stage = Stage::kAttended;

@@ -248,22 +248,14 @@ void Session::set_block_scores(Layer& layer, const std::vector<float>& token_sco
 std::vector<float> Session::distinctness_of_live_keys(const KvCache& cache, int64_t num_slots) const {
   const int num_rows = num_choosers();
   const int heads_each = cache.shape().num_kv_heads / num_rows;
-  std::vector<float> scores(static_cast<size_t>(num_slots * num_rows)), of_row;
-  const WideKeys wide = cache.wide_keys();
+  std::vector<float> scores(static_cast<size_t>(num_slots * num_rows)),
+      of_row(static_cast<size_t>(num_slots));
   for (int row = 0; row < num_rows; ++row) {
-    std::vector<const float*> keys;
-    std::vector<int64_t> slots;
-    for (int64_t slot = 0; slot < num_slots; ++slot) {
-      if (cache.table().is_dead(slot)) continue;
-      slots.push_back(slot);
-      for (int head = row * heads_each; head < (row + 1) * heads_each; ++head)
-        keys.push_back(wide.of(slot, head));
-    }
-    of_row.resize(slots.size());
-    key_distinctness_cpu(keys.data(), static_cast<int64_t>(slots.size()), heads_each, cache.shape().head_dim,
-                         of_row.data());
-    for (size_t i = 0; i < slots.size(); ++i)
-      scores[static_cast<size_t>(slots[i] * num_rows + row)] = of_row[i];
+    paged_key_distinctness_cpu(attention_shape(cache), cache.keys().data, cache.table().block_ids().data(),
+                               num_slots, cache.table().dead_slots(), row * heads_each, heads_each,
+                               of_row.data());
+    for (int64_t slot = 0; slot < num_slots; ++slot)
+      scores[static_cast<size_t>(slot * num_rows + row)] = of_row[static_cast<size_t>(slot)];
   }
   return scores;
 }
@@ -277,13 +269,8 @@ std::vector<float> Session::attention_mass_of(const KvCache& cache,
   const int num_rows = num_choosers();
   std::vector<float> mass(static_cast<size_t>(num_slots * num_rows));
   if (num_rows == 1 && !table.has_holes()) {
-    const WideKeys wide = cache.wide_keys();
-    paged_attention_mass_cpu({.num_query_heads = config.num_query_heads,
-                              .num_kv_heads = config.num_kv_heads,
-                              .head_dim = config.head_dim,
-                              .block_size = config_.block_size},
-                             query, wide.keys, wide.block_ids, num_slots, attention_scale(config),
-                             mass.data());
+    paged_attention_mass_cpu(attention_shape(cache), query, cache.keys().data, table.block_ids().data(),
+                             num_slots, attention_scale(config), mass.data());
     return mass;
   }
   const std::vector<float> pattern = pattern_of(cache, query, num_slots);
@@ -312,13 +299,8 @@ std::vector<float> Session::pattern_of(const KvCache& cache, const float* query,
   for (int64_t slot = 0; table.has_holes() && slot < num_slots; ++slot)
     num_live -= table.is_dead(slot) ? 1 : 0;
   std::vector<float> probabilities(static_cast<size_t>(config.num_query_heads * num_live));
-  const WideKeys wide = cache.wide_keys();
-  attention_pattern_cpu({.num_query_heads = config.num_query_heads,
-                         .num_kv_heads = config.num_kv_heads,
-                         .head_dim = config.head_dim,
-                         .block_size = config_.block_size},
-                        query, wide.keys, wide.block_ids, num_slots, attention_scale(config),
-                        probabilities.data(), table.dead_slots());
+  attention_pattern_cpu(attention_shape(cache), query, cache.keys().data, table.block_ids().data(), num_slots,
+                        attention_scale(config), probabilities.data(), table.dead_slots());
   return probabilities;
 }
 

@@ -13,6 +13,7 @@
 #include "cache/kv_cache.h"
 #include "evict/policy.h"
 #include "model/llama.h"
+#include "ops/paged_attention.h"
 #include "ops/paged_numerators.h"
 #include "session/checkpoint.h"
 #include "session/events.h"
@@ -164,6 +165,7 @@ class Session {
   void project();
   void end_projection();
   std::optional<NanEvent> require_finite(const StopConditions& stop);
+  PagedAttentionShape attention_shape(const KvCache& cache) const;
   void attend();
   void finish_layer(int64_t first_token);
   std::optional<Event> end_layer(const StopConditions& stop);

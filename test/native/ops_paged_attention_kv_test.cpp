@@ -5,6 +5,7 @@
 #include "core/half.h"
 #include "core/thread_pool.h"
 #include "helpers.h"
+#include "narrow_numbers.h"
 #include "ops/paged_attention.h"
 #include "paged_oracle.h"
 #include "test.h"
@@ -30,14 +31,8 @@ struct NarrowCase {
 NarrowCase narrowed(PagedCase input, DType dtype) {
   input.shape.kv_dtype = dtype;
   NarrowCase result{input, {}, {}};
-  const auto narrow = [&](std::vector<float>& numbers, std::vector<uint16_t>& words) {
-    for (float& number : numbers) {
-      words.push_back(dtype == DType::kBf16 ? narrow_to_bf16(number) : narrow_to_f16(number));
-      number = dtype == DType::kBf16 ? widen_bf16(words.back()) : widen_f16(words.back());
-    }
-  };
-  narrow(result.exact.keys, result.keys);
-  narrow(result.exact.values, result.values);
+  result.keys = narrow(result.exact.keys, dtype);
+  result.values = narrow(result.exact.values, dtype);
   return result;
 }
 

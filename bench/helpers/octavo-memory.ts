@@ -1,11 +1,11 @@
 // One run of octavo in a process of its own that tells its peak of resident memory: of the runtime alone (everything
-// loaded, a tiny model run), and after a prompt and some decoded tokens of the model. Arguments: folder, prompt length, type
-// of the cache.
+// loaded, a tiny model run), and after a prompt and some decoded tokens of the model. Arguments: folder, that of
+// the tiny model, prompt length, type of the cache.
 
 import { readFileSync } from "node:fs";
-import { engineInfo, loadModel, policies, randomModel } from "octavo";
+import { engineInfo, loadModel, policies } from "octavo";
 
-const [folder = "", length = "512", type = "f32"] = process.argv.slice(2);
+const [folder = "", tinyFolder = "", length = "512", type = "f32"] = process.argv.slice(2);
 const kvDtype = type as "f32" | "bf16" | "f16";
 
 /** Highest resident memory so far, in bytes. */
@@ -25,13 +25,7 @@ function run(model: Awaited<ReturnType<typeof loadModel>>, promptLength: number)
 }
 
 engineInfo();
-const tiny = randomModel(
-	{
-		...{ numLayers: 1, hiddenSize: 64, intermediateSize: 128, numQueryHeads: 2, numKvHeads: 1, headDim: 32 },
-		...{ vocabSize: 64, maxPositions: 1024, rmsNormEps: 1e-5, ropeTheta: 10_000, tieWordEmbeddings: true },
-	},
-	1,
-);
+const tiny = await loadModel(tinyFolder);
 run(tiny, 300);
 tiny.close();
 const runtimeBytes = peakBytes();

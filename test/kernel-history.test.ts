@@ -1,7 +1,17 @@
 // History over raw ZeroMQ: kept across sessions, by several kernels at once, whole after a kill, and bounded.
 
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import fs, {
+	appendFileSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	rmdirSync,
+	rmSync,
+	writeFileSync,
+} from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -91,4 +101,77 @@ test("the oldest sessions make way when there are too many bytes", async () => {
 	assert.equal(next.session, 8);
 	assert.deepEqual(next.earlier(), [5, 6, 7]);
 	assert.equal(next.read(8)[0]!.code, "next");
+});
+
+test("where a session cannot begin history is kept in memory, and no other session is written to", async () => {
+	const own = join(data, "full");
+	mkdirSync(own);
+	const earlier = '{"line":1,"code":"earlier"}\n';
+	for (const number of [1, 2]) writeFileSync(join(own, `0000000${number}.jsonl`), earlier);
+	const store = new HistoryStore(own);
+	let notes = "";
+	const { write } = process.stderr;
+	process.stderr.write = (text: string | Uint8Array) => {
+		notes += text;
+		return true;
+	};
+	const really = fs.writeFileSync;
+	fs.writeFileSync = () => {
+		throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+	};
+	syncBuiltinESMExports();
+	try {
+		store.add(1, "mine");
+	} finally {
+		process.stderr.write = write;
+		fs.writeFileSync = really;
+		syncBuiltinESMExports();
+	}
+	store.addOutput(1, "2");
+	await store.close();
+	assert.equal(notes, "octavo: history is kept in memory only: ENOSPC: no space left on device\n");
+	assert.deepEqual(store.current, [{ session: 3, line: 1, code: "mine", output: "2" }]);
+	assert.deepEqual(readdirSync(own), ["00000001.jsonl", "00000002.jsonl"]);
+	assert.equal(readFileSync(join(own, "00000001.jsonl"), "utf8"), earlier);
+	// Nor does it fail where the folder itself cannot be.
+	assert.deepEqual(new HistoryStore(join(own, "00000001.jsonl", "below")).earlier(), []);
+});
+
+test("a line that was cut off by a full disk costs none but itself", async () => {
+	const own = join(data, "torn");
+	const path = join(own, "00000001.jsonl");
+	const store = new HistoryStore(own);
+	store.add(1, "first");
+	await store.close();
+	const before = readFileSync(path);
+	rmSync(path);
+	mkdirSync(path);
+	store.add(2, "lost");
+	await store.close();
+	rmdirSync(path);
+	writeFileSync(path, `${before}{"line":2,"co`);
+	store.add(3, "third");
+	store.add(4, "fourth");
+	await store.close();
+	const read = new HistoryStore(own).read(1).map(({ line, code }) => [line, code]);
+	assert.deepEqual(read, [
+		[1, "first"],
+		[3, "third"],
+		[4, "fourth"],
+	]);
+});
+
+test("what is kept in memory is bounded, and the newest input is always there", () => {
+	const store = new HistoryStore(undefined);
+	const big = "x".repeat(3 << 20);
+	for (let line = 1; line <= 20; line++) {
+		store.add(line, `${line}${big}`);
+		store.addOutput(line, big);
+		assert.equal(store.current.at(-1)!.line, line);
+		assert.ok(store.current.length <= 2, `${store.current.length} entries of 6 MiB`);
+	}
+	for (let line = 21; line <= 25_000; line++) store.add(line, "");
+	assert.ok(store.current.length <= 10_000, `${store.current.length} entries`);
+	assert.equal(store.current.at(-1)!.line, 25_000);
+	assert.ok(store.current.length >= 5000);
 });

@@ -3,6 +3,7 @@
 
 import { createRequire } from "node:module";
 import vm from "node:vm";
+import { compileOnce } from "./compile-once.js";
 import type { Module } from "./imports.js";
 import type { Converted, Converter, Executor } from "./tslab-types.js";
 
@@ -57,8 +58,9 @@ export class CellRunner {
 		await this.#execute(code);
 	}
 
-	/** Lets go of a cell that was interrupted. */
-	interrupt(): void {
+	/** Lets go of the cell that ran, however it ended: tslab keeps one promise to wait for too, to which each would add. */
+	letGo(): void {
+		this.#prepared = undefined;
 		this.#executor.interrupt();
 	}
 
@@ -70,7 +72,7 @@ export class CellRunner {
 		const runInThisContext = vm.runInThisContext;
 		vm.runInThisContext = (text: string) => {
 			vm.runInThisContext = runInThisContext;
-			return runInThisContext(text, { filename: this.#scriptName });
+			return compileOnce(text, this.#scriptName).runInThisContext();
 		};
 		try {
 			await this.#executor.execute(code);

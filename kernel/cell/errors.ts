@@ -64,10 +64,13 @@ export class Explained extends Error {
 
 /** Cells whose sources are kept: an error from a function of an older one shows compiled lines. */
 const maxCells = 2000;
+/** Their text in UTF-16 units; the newest is kept whatever its length. */
+const maxLength = 1024 * 1024;
 
 /** Remembers what recent cells were made from, and explains errors by it. */
 export class ErrorExplainer {
 	readonly #cells = new Map<string, CellSource>();
+	#length = 0;
 	readonly #files = new Map<string, CellSource>();
 
 	/**
@@ -77,7 +80,12 @@ export class ErrorExplainer {
 	 */
 	add(label: string, code: string, script: CellScript): void {
 		this.#cells.set(script.name, { label, lines: code.split("\n"), script });
-		if (this.#cells.size > maxCells) this.#cells.delete(this.#cells.keys().next().value!);
+		this.#length += code.length;
+		for (const [name, { lines }] of this.#cells) {
+			if (this.#cells.size <= (this.#length > maxLength ? 1 : maxCells)) break;
+			this.#cells.delete(name);
+			this.#length -= lines.join("\n").length;
+		}
 	}
 
 	/** Notes a file that a cell imports. @param label how the file is called in tracebacks */

@@ -141,7 +141,6 @@ export class Evaluator {
 			await this.#release();
 			return bundle === undefined ? {} : { bundle };
 		} catch (error) {
-			if (error instanceof Interrupted) this.#runner.interrupt();
 			this.#variables.restore();
 			const last = await this.#release({ error }).then(
 				() => error,
@@ -150,6 +149,7 @@ export class Evaluator {
 			return { error: await this.#explain(last) };
 		} finally {
 			if (lastName !== undefined) delete this.#variables.values[lastName];
+			this.#runner.letGo();
 		}
 	}
 

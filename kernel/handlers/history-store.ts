@@ -21,8 +21,10 @@ export interface HistoryEntry {
 const maxSessions = 500;
 /** Size of all sessions kept, in bytes. */
 const maxBytes = 16 * 1024 * 1024;
-/** Entries of one session kept in memory. */
+/** Entries of this session kept in memory. */
 const maxEntries = 10_000;
+/** Their texts, in UTF-16 units; the oldest go first, the newest stays whatever its length. */
+const maxLength = 8 * 1024 * 1024;
 /** Longest input and output written to the file, in UTF-16 units; longer ones are known to this session only. */
 const maxText = 65_536;
 
@@ -30,6 +32,11 @@ const maxText = 65_536;
 export class HistoryStore {
 	readonly #folder: string | undefined;
 	#entries: HistoryEntry[] = [];
+	#length = 0;
+	/** False where the folder could not be written to when the session began. */
+	#isKept = true;
+	/** True when the last write failed, and may have left part of a line. */
+	#isTorn = false;
 	#number: number | undefined;
 	#writing: Promise<void> = Promise.resolve();
 
@@ -56,14 +63,19 @@ export class HistoryStore {
 	/** Keeps an input. */
 	add(line: number, code: string): void {
 		this.#entries.push({ session: this.session, line, code, output: null });
-		if (this.#entries.length > maxEntries) this.#entries = this.#entries.slice(-maxEntries / 2);
+		this.#length += code.length;
+		this.#forgetOld();
 		if (code.length <= maxText) this.#append({ line, code });
 	}
 
 	/** Keeps the output of an input. */
 	addOutput(line: number, output: string): void {
 		const entry = this.#entries.findLast((one) => one.line === line);
-		if (entry) entry.output = output;
+		if (entry) {
+			this.#length += output.length - (entry.output?.length ?? 0);
+			entry.output = output;
+			this.#forgetOld();
+		}
 		if (output.length <= maxText) this.#append({ line, output });
 	}
 
@@ -114,6 +126,22 @@ export class HistoryStore {
 		}
 	}
 
+	/** Half at a time, so that this is seldom. */
+	#forgetOld(): void {
+		const { length: count } = this.#entries;
+		if (count <= maxEntries && this.#length <= maxLength) return;
+		let from = count - 1;
+		let length = lengthOf(this.#entries[from]!);
+		while (from > 0 && count - from < maxEntries / 2) {
+			const next = length + lengthOf(this.#entries[from - 1]!);
+			if (next > maxLength / 2) break;
+			length = next;
+			from--;
+		}
+		this.#entries = this.#entries.slice(from);
+		this.#length = length;
+	}
+
 	#takeNumber(): number {
 		if (this.#folder === undefined) return 1;
 		try {
@@ -131,7 +159,8 @@ export class HistoryStore {
 			}
 		} catch (error) {
 			process.stderr.write(`octavo: history is kept in memory only: ${(error as Error).message}\n`);
-			return 1;
+			this.#isKept = false;
+			return (this.#sessions().at(-1) ?? 0) + 1;
 		}
 	}
 
@@ -145,12 +174,25 @@ export class HistoryStore {
 	}
 
 	#append(record: object): void {
-		if (this.#folder === undefined) return;
 		const path = this.#path(this.session);
+		if (this.#folder === undefined || !this.#isKept) return;
 		const text = `${JSON.stringify(record)}\n`;
-		// A full disk must not fail a cell.
-		this.#writing = this.#writing.then(() => appendFile(path, text)).catch(() => {});
+		// A full disk must not fail a cell, nor cost the next line when there is room again.
+		this.#writing = this.#writing
+			.then(() => appendFile(path, this.#isTorn ? `\n${text}` : text))
+			.then(
+				() => {
+					this.#isTorn = false;
+				},
+				() => {
+					this.#isTorn = true;
+				},
+			);
 	}
+}
+
+function lengthOf({ code, output }: HistoryEntry): number {
+	return code.length + (output?.length ?? 0);
 }
 
 /** Reads one line; a kernel that was killed may have left half of one. */

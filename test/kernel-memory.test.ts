@@ -1,12 +1,12 @@
 // Memory over many cells. Of each cell its text and its result could be left behind: both are made big here, so that
-// keeping either of every cell shows. OCTAVO_MEMORY_CELLS says how many cells; npm run test:memory runs 10,000.
+// keeping either of every cell shows. The first argument says how many cells; npm run test:memory runs 10,000.
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { KernelClient } from "./helpers/kernel-client.js";
 
-const numCells = Number(process.env.OCTAVO_MEMORY_CELLS || 1500);
+const numCells = Number(process.argv[2] ?? 1500);
 /** Cells after which caches are full, compiled code is there, and bounded stores hold what they may. */
 const warmCells = 500;
 /** Of each cell: its text, and what it leaves in the worker, in bytes. */

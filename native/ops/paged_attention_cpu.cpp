@@ -29,6 +29,28 @@ PagedAttentionKernels::Attend attend_kernel(DType dtype) {
   throw Error("ERR_OCTAVO_DTYPE", "Expected f32, bf16 or f16 keys and values but received i32");
 }
 
+// Vectors that lie across two lines of a cache are loaded and stored at half the speed.
+template <typename Number>
+struct alignas(64) Line {
+  Number numbers[64 / sizeof(Number)];
+};
+
+template <typename Number>
+Number* grown(std::vector<Line<Number>>& memory, int64_t count) {
+  const size_t num_lines = static_cast<size_t>(count) * sizeof(Number) / 64 + 1;
+  if (memory.size() < num_lines) memory.resize(num_lines);
+  return memory.front().numbers;
+}
+
+// KV heads that a thread takes together, since a block holds them one after another: as long as there are
+// splits enough for all threads.
+int64_t heads_together(const PagedAttentionShape& shape, int64_t num_splits) {
+  const int64_t num_tasks = int64_t{4} * ThreadPool::shared().num_threads();
+  const int64_t ranges =
+      std::clamp<int64_t>((num_tasks + num_splits - 1) / num_splits, 1, shape.num_kv_heads);
+  return (shape.num_kv_heads + ranges - 1) / ranges;
+}
+
 }  // namespace
 
 void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, const void* key_cache,
@@ -41,24 +63,29 @@ void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, c
   const PagedAttentionKernels::Attend attend = attend_kernel(shape.kv_dtype);
 
   thread_local std::vector<float> maxima_memory;
-  thread_local std::vector<double> sums_memory, weighted_memory;
+  thread_local std::vector<double> sums_memory;
+  thread_local std::vector<Line<double>> weighted_memory;
   const size_t num_partials = static_cast<size_t>(num_splits * num_query_heads);
   if (maxima_memory.size() < num_partials) {
     maxima_memory.resize(num_partials);
     sums_memory.resize(num_partials);
   }
-  if (weighted_memory.size() < num_partials * head_dim) weighted_memory.resize(num_partials * head_dim);
   // Plain pointers: a thread_local named in the body would be the helper's own.
-  float* const maxima = maxima_memory.data();       // [num_splits, num_query_heads]
-  double* const sums = sums_memory.data();          // [num_splits, num_query_heads]
-  double* const weighted = weighted_memory.data();  // [num_splits, num_query_heads, head_dim]
+  float* const maxima = maxima_memory.data();  // [num_splits, num_query_heads]
+  double* const sums = sums_memory.data();     // [num_splits, num_query_heads]
+  double* const weighted = grown(
+      weighted_memory, num_splits * num_query_heads * head_dim);  // [num_splits, num_query_heads, head_dim]
 
   if (numerators) numerators->begin(shape.num_query_heads, kv_len);
   const double cost = static_cast<double>(kv_len) * num_query_heads * head_dim;
-  parallel_for_chunks(shape.num_kv_heads * num_splits, cost, [&](int64_t task) {
-    const int64_t kv_head = task / num_splits, split_index = task % num_splits;
+  const int64_t heads_per_task = heads_together(shape, num_splits);
+  const int64_t num_ranges = (shape.num_kv_heads + heads_per_task - 1) / heads_per_task;
+  parallel_for_chunks(num_ranges * num_splits, cost, [&](int64_t task) {
+    const int64_t kv_head = task / num_splits * heads_per_task, split_index = task % num_splits;
+    const int64_t num_heads_here = std::min(heads_per_task, shape.num_kv_heads - kv_head);
     const int64_t first_slot = split_index * kSlotsPerSplit;
     const int64_t first_head = kv_head * group_size, partial = split_index * num_query_heads + first_head;
+    thread_local std::vector<Line<float>> scratch;
     const PagedSplit split = {
         .query = query + first_head * head_dim,
         .key_cache = key_cache,
@@ -69,12 +96,14 @@ void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, c
         .num_kv_heads = shape.num_kv_heads,
         .head_dim = shape.head_dim,
         .block_size = shape.block_size,
-        .kv_head = static_cast<int>(kv_head),
+        .first_kv_head = static_cast<int>(kv_head),
+        .num_kv_heads_here = static_cast<int>(num_heads_here),
         .first_slot = first_slot,
         .num_slots = static_cast<int>(std::min<int64_t>(kSlotsPerSplit, kv_len - first_slot)),
         .kv_len = kv_len,
         .scale = scale,
-        .numerators = numerators ? numerators->of_split(first_head, split_index) : SplitNumerators{}};
+        .numerators = numerators ? numerators->of_split(first_head, split_index) : SplitNumerators{},
+        .scratch = grown(scratch, num_heads_here * group_size * (kSlotsPerSplit + head_dim))};
     attend(split, maxima + partial, sums + partial, weighted + partial * head_dim);
   });
 

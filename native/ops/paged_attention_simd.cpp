@@ -1,73 +1,29 @@
 // A split's logits first, then its values: of one maximum, nothing is ever rescaled, and keys and values are
-// each one stream of rows, fetched ahead of their use. Logits in fp32. Of an fp32 cache, probabilities and
-// values are accumulated in fp64, which memory speed hides: thousands of slots then add no error, and a cache
-// of equal values gives that value exactly. A 16-bit cache comes twice as fast from memory and has no such
-// digits to keep: runs of its slots are accumulated in fp32.
+// each one stream in the order of memory. Logits in fp32. Of an fp32 cache, probabilities and values are
+// accumulated in fp64, which memory speed hides: thousands of slots then add no error, and a cache of equal
+// values gives that value exactly. A 16-bit cache comes twice as fast from memory and has no such digits to
+// keep: runs of its slots are accumulated in fp32.
 #include "ops/paged_attention_simd.h"
 
 #include <type_traits>
 
 #include "core/simd_vector.h"
-#include "core/slot_bits.h"
+#include "ops/paged_slots.h"
 
 namespace octavo::OCTAVO_SIMD {
 namespace {
 
-constexpr int kHeadsMax = 4;  // query heads that share one pass over keys and values
-constexpr int kHeadsAtOnce = OCTAVO_SIMD_BYTES == 64 ? 4 : 2;  // of those, as many as registers hold
-constexpr int kAhead = 64;         // at most so many slots ahead of their use, rows are fetched
-constexpr int kAheadBytes = 8192;  // nor more than this, which any first cache holds beside those in use
+// Query heads that share a row, as registers allow.
+constexpr int kHeadsAtOnce = OCTAVO_SIMD_BYTES == 64 ? 4 : 2;
 
-// Where the keys and values of consecutive live slots lie; the same offset in both caches.
-struct Slots {
-  int64_t offsets[kSlotsPerSplit + kAhead + 4];
-  int num_live;   // the split's
-  int num_known;  // those, and live ones after them; the last is repeated to the end
-};
+// Slots of one KV head before the next head's are read: no fewer than a usual block has, where the heads'
+// rows lie one after another, and more while the rows of all heads fit what any first cache holds twice.
+// Rows are fetched a group ahead of their use.
+constexpr int kGroupMin = 16, kGroupMax = kSlotsAhead, kGroupBytes = 8192;
 
-// Dead slots are left out, so that nothing of them is ever read.
-void locate_live(const PagedSplit& split, Slots& slots) {
-  const int64_t end = split.first_slot + split.num_slots;
-  slots.num_live = slots.num_known = 0;
-  for (int64_t slot = split.first_slot; slot < split.kv_len; ++slot) {
-    if (slot >= end && slots.num_known == slots.num_live + kAhead) break;
-    if (slot_bit(split.dead_slots, slot, split.block_size)) continue;
-    const int64_t row =
-        (split.block_table[slot / split.block_size] * static_cast<int64_t>(split.num_kv_heads) +
-         split.kv_head) *
-            split.block_size +
-        slot % split.block_size;
-    slots.offsets[slots.num_known++] = row * split.head_dim;
-    if (slot < end) slots.num_live = slots.num_known;
-  }
-}
-
-void locate_all(const PagedSplit& split, Slots& slots) {
-  slots.num_live = split.num_slots;
-  const int64_t left = split.kv_len - split.first_slot;
-  slots.num_known = static_cast<int>(left < split.num_slots + kAhead ? left : split.num_slots + kAhead);
-  int64_t block = split.first_slot / split.block_size;
-  int offset = static_cast<int>(split.first_slot % split.block_size);
-  for (int i = 0; i < slots.num_known; ++block, offset = 0) {
-    const int64_t base =
-        (split.block_table[block] * static_cast<int64_t>(split.num_kv_heads) + split.kv_head) *
-        split.block_size;
-    const int in_block = split.block_size - offset, left_known = slots.num_known - i;
-    const int count = in_block < left_known ? in_block : left_known;
-    for (int j = 0; j < count; ++j) slots.offsets[i + j] = (base + offset + j) * split.head_dim;
-    i += count;
-  }
-}
-
-void locate(const PagedSplit& split, Slots& slots) {
-  if (split.dead_slots)
-    locate_live(split, slots);
-  else
-    locate_all(split, slots);
-  if (slots.num_live == 0) return;
-  for (int i = slots.num_known; i < slots.num_live + kAhead + 4; ++i)
-    slots.offsets[i] = slots.offsets[slots.num_known - 1];
-}
+// Slots whose products are summed before they are added to the split's: a sum of many fp32 numbers one after
+// another would lose their last places. As groups depend on the number of threads, sums must not be theirs.
+constexpr int kSlotsPerSum = 16;
 
 // A head dimension that the compiler knows, so that it unrolls loops over it; others are passed as an int.
 template <int kValue>
@@ -84,7 +40,8 @@ inline void prefetch_row(const Element* row, Dim head_dim) {
 // logits[head][slot] = query[head] · key[slot], four slots at a time. `logits` has room for a multiple of
 // four slots.
 template <int kHeads, typename Dim, typename Element>
-inline void dot_four(const float* query, Dim head_dim, const Element* const* keys, float* logits) {
+inline void dot_four(const float* __restrict query, Dim head_dim, const Element* const* keys,
+                     float* __restrict logits) {
   Vec sums[kHeads][4] = {};
   int i = 0;
   for (; i + kLanes <= head_dim; i += kLanes) {
@@ -115,114 +72,93 @@ template <typename Element>
 struct Accumulation {
   using Number = float;
   using Vector = Vec;
-  // Slots whose products are summed before they are added to the split's: a sum of many fp32 numbers one
-  // after another would lose their last places.
-  static constexpr int kSlotsPerSum = 32;
   static Vector load_value(const Element* from) { return load_widened_vec(from); }
 };
 template <>
 struct Accumulation<float> {
   using Number = double;
   using Vector = DoubleVec;
-  static constexpr int kSlotsPerSum = kSlotsPerSplit;
   static Vector load_value(const float* from) { return load_widened(from); }
 };
 
-inline void store_widened(double* to, DoubleVec value) { store(to, value); }
-inline void store_widened(double* to, Vec value) {
-  alignas(64) float numbers[kLanes];
-  store(numbers, value);
-  for (int i = 0; i < kLanes; i += kDoubleLanes) store(to + i, load_widened(numbers + i));
-}
-
-// The keys and values of the live slots, and of those that follow.
+// Rows of one KV head: in the order of slots, at `offsets` in a cache. None where `cache` is null.
 template <typename Element>
 struct Rows {
-  const Element *keys, *values;
+  const Element* cache;
   const int64_t* offsets;
 };
 
-// How far ahead of its use a row is fetched, in slots: a multiple of four.
-template <typename Element>
-inline int rows_ahead(int head_dim) {
-  const int slots = kAheadBytes / static_cast<int>(sizeof(Element)) / head_dim / 4 * 4;
-  return slots < kAhead ? slots : kAhead;
+template <typename Number>
+struct Factors {
+  const Number* of_first_head;
+  int stride;  // to the next head's
+};
+
+// A group's numerators as factors of its values: as they are, or widened into memory.
+inline Factors<float> factors_of(const float* numerators, int, float*) {
+  return {numerators, kSlotsPerSplit};
+}
+inline Factors<double> factors_of(const float* numerators, int num_heads, double* memory) {
+  for (int head = 0; head < num_heads; ++head)
+    for (int i = 0; i < kSlotsPerSum; i += kDoubleLanes)
+      store(memory + head * kSlotsPerSum + i, load_widened(numerators + head * kSlotsPerSplit + i));
+  return {memory, kSlotsPerSum};
 }
 
-inline void keep_numerators(const SplitNumerators& to, int head, int num_slots, const float* numerators,
-                            float maximum) {
-  float* values = to.values + head * to.head_stride;
-  for (int slot = 0; slot < num_slots; ++slot) values[slot] = numerators[slot];
-  to.maxima[head * to.maxima_stride] = maximum;
-}
-
-// weighted[head][i] = the sum over slots of probability[head][slot] · value[slot][i], for kVectors vectors of
-// elements from `element` on. The next keys are fetched after the values.
-template <int kHeads, int kVectors, bool kPrefetch, typename Dim, typename Element>
-inline void accumulate(const typename Accumulation<Element>::Number* probabilities, const Rows<Element>& rows,
-                       int num_slots, Dim head_dim, int element, double* weighted) {
+// totals[head][i] += the sum over some slots of factor[head][slot] · value[slot][i], for kVectors
+// vectors of elements from `element` on.
+template <int kHeads, int kVectors, typename Dim, typename Element, typename Number>
+inline void accumulate(Factors<Number> factors, Rows<Element> values, Rows<Element> next, int num_slots,
+                       Dim head_dim, int element, Number* totals) {
   using Vector = typename Accumulation<Element>::Vector;
-  constexpr int kStep = sizeof(Vector) / sizeof(typename Accumulation<Element>::Number);
-  constexpr int kSlotsPerSum = Accumulation<Element>::kSlotsPerSum;
-  Vector totals[kHeads][kVectors] = {};
-  for (int begin = 0; begin < num_slots; begin += kSlotsPerSum) {
-    const int end = begin + kSlotsPerSum < num_slots ? begin + kSlotsPerSum : num_slots;
-    Vector sums[kHeads][kVectors] = {};
-    for (int slot = begin; slot < end; ++slot) {
-      if (kPrefetch) {
-        const int ahead = slot + rows_ahead<Element>(head_dim);
-        prefetch_row((ahead < num_slots ? rows.values : rows.keys) + rows.offsets[ahead], head_dim);
-      }
-      const Element* value = rows.values + rows.offsets[slot] + element;
-      Vector factors[kHeads];
-#pragma GCC unroll 4
-      for (int head = 0; head < kHeads; ++head)
-        factors[head] = splat(probabilities[head * kSlotsPerSplit + slot]);
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) {
-        const Vector widened = Accumulation<Element>::load_value(value + v * kStep);
-#pragma GCC unroll 4
-        for (int head = 0; head < kHeads; ++head) sums[head][v] += factors[head] * widened;
-      }
-    }
+  constexpr int kStep = sizeof(Vector) / sizeof(Number);
+  Vector sums[kHeads][kVectors] = {};
+  for (int slot = 0; slot < num_slots; ++slot) {
+    if (next.cache) prefetch_row(next.cache + next.offsets[slot], head_dim);
+    const Element* value = values.cache + values.offsets[slot] + element;
+    Vector factor[kHeads];
 #pragma GCC unroll 4
     for (int head = 0; head < kHeads; ++head)
+      factor[head] = splat(factors.of_first_head[head * factors.stride + slot]);
 #pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) totals[head][v] += sums[head][v];
+    for (int v = 0; v < kVectors; ++v) {
+      const Vector widened = Accumulation<Element>::load_value(value + v * kStep);
+#pragma GCC unroll 4
+      for (int head = 0; head < kHeads; ++head) sums[head][v] += factor[head] * widened;
+    }
   }
 #pragma GCC unroll 4
   for (int head = 0; head < kHeads; ++head)
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v)
-      store_widened(weighted + head * head_dim + element + v * kStep, totals[head][v]);
+    for (int v = 0; v < kVectors; ++v) {
+      Number* const total = totals + head * head_dim + element + v * kStep;
+      store(total, load(total) + sums[head][v]);
+    }
 }
 
-template <int kHeads, typename Dim, typename Element>
-inline void accumulate_all(const typename Accumulation<Element>::Number* probabilities,
-                           const Rows<Element>& rows, int num_slots, Dim head_dim, double* weighted) {
-  constexpr int kStep =
-      sizeof(typename Accumulation<Element>::Vector) / sizeof(typename Accumulation<Element>::Number);
+// Not inlined: where it is, the compiler runs out of registers for the loop over keys.
+template <int kHeads, typename Dim, typename Element, typename Number>
+[[gnu::noinline]] void accumulate_all(Factors<Number> factors, Rows<Element> values, Rows<Element> next,
+                                      int num_slots, Dim head_dim, Number* totals) {
+  constexpr int kStep = sizeof(typename Accumulation<Element>::Vector) / sizeof(Number);
   // As many accumulators as leave registers for a value and the heads' factors.
-  constexpr int kMany = OCTAVO_SIMD_BYTES == 64 && kHeads <= 3 && sizeof(Element) == 4 ? 8 : 4;
+  constexpr int kMany = OCTAVO_SIMD_BYTES == 64 && kHeads <= 3 ? 8 : 4;
   int element = 0;
-  if (kMany * kStep <= head_dim) {
-    accumulate<kHeads, kMany, true>(probabilities, rows, num_slots, head_dim, element, weighted);
-    element += kMany * kStep;
-  }
-  for (; element + kMany * kStep <= head_dim; element += kMany * kStep)
-    accumulate<kHeads, kMany, false>(probabilities, rows, num_slots, head_dim, element, weighted);
-  for (; element + 4 * kStep <= head_dim; element += 4 * kStep)
-    accumulate<kHeads, 4, false>(probabilities, rows, num_slots, head_dim, element, weighted);
-  for (; element + kStep <= head_dim; element += kStep)
-    accumulate<kHeads, 1, false>(probabilities, rows, num_slots, head_dim, element, weighted);
-  for (; element < head_dim; ++element)
-    for (int head = 0; head < kHeads; ++head) {
-      double total = 0;
-      for (int slot = 0; slot < num_slots; ++slot)
-        total += static_cast<double>(probabilities[head * kSlotsPerSplit + slot]) *
-                 widen(rows.values[rows.offsets[slot] + element]);
-      weighted[head * head_dim + element] = total;
+  const auto pass = [&](auto vectors) {
+    constexpr int kVectors = vectors;
+    for (; element + kVectors * kStep <= head_dim; element += kVectors * kStep) {
+      accumulate<kHeads, kVectors>(factors, values, next, num_slots, head_dim, element, totals);
+      next.cache = nullptr;
     }
+  };
+  pass(Fixed<kMany>{});
+  pass(Fixed<4>{});
+  pass(Fixed<1>{});
+  for (; element < head_dim; ++element)
+    for (int head = 0; head < kHeads; ++head)
+      for (int slot = 0; slot < num_slots; ++slot)
+        totals[head * head_dim + element] += factors.of_first_head[head * factors.stride + slot] *
+                                             widen(values.cache[values.offsets[slot] + element]);
 }
 
 // By halves: sum() adds one lane after another.
@@ -233,13 +169,19 @@ inline double sum_of(DoubleVec value) {
   return sum(value);
 #endif
 }
+
 inline double sum_of(Vec value) { return sum(value); }
 
+inline void add_to(DoubleVec& total, Vec value) {
+  alignas(64) float numbers[kLanes];
+  store(numbers, value);
+  total += load_widened(numbers) + load_widened(numbers + kDoubleLanes);
+}
+inline void add_to(Vec& total, Vec value) { total += value; }
+
 // Turns logits into numerators relative to their maximum, which it returns.
-template <typename Number>
-inline float exponentiate(float* logits, int num_slots, float scale, double& sum_of_numerators,
-                          Number* probabilities) {
-  using Sum = std::conditional_t<sizeof(Number) == sizeof(float), Vec, DoubleVec>;
+template <typename Sum>
+inline float exponentiate(float* logits, int num_slots, float scale, double& sum_of_numerators) {
   constexpr float kInfinity = __builtin_inff();
   int padded = num_slots;
   for (; padded % kLanes != 0; ++padded) logits[padded] = -kInfinity;
@@ -254,85 +196,131 @@ inline float exponentiate(float* logits, int num_slots, float scale, double& sum
   for (int i = 0; i < padded; i += kLanes) {
     const Vec numerators = exponential_of_negative(load(logits + i) - maximum);
     store(logits + i, numerators);
-    if constexpr (sizeof(Number) == sizeof(float)) {
-      store(probabilities + i, numerators);
-      total += numerators;
-    } else {
-      for (int half = i; half < i + kLanes; half += kDoubleLanes) {
-        const DoubleVec widened = load_widened(logits + half);
-        store(probabilities + half, widened);
-        total += widened;
-      }
-    }
+    add_to(total, numerators);
   }
   sum_of_numerators = sum_of(total);
   return maximum;
 }
 
-template <int kHeads, typename Element, typename Dim>
-inline void attend_heads(const PagedSplit& split, Dim head_dim, const Rows<Element>& rows, int num_slots,
-                         int first_head, float* maxima, double* sums, double* weighted) {
-  constexpr int kFull = kHeads < kHeadsAtOnce ? kHeads : kHeadsAtOnce;
-  constexpr int kRest = kHeads % kFull;
-  const float* query = split.query + first_head * head_dim;
-  alignas(64) float logits[kHeads][kSlotsPerSplit];
-  alignas(64) typename Accumulation<Element>::Number probabilities[kHeads][kSlotsPerSplit];
-  const int num_padded = (num_slots + 3) / 4 * 4;
+inline void keep_numerators(const SplitNumerators& to, int head, int num_slots, const float* numerators,
+                            float maximum) {
+  float* values = to.values + head * to.head_stride;
+  for (int slot = 0; slot < num_slots; ++slot) values[slot] = numerators[slot];
+  to.maxima[head * to.maxima_stride] = maximum;
+}
+
+template <int kHeads, typename Dim, typename Element>
+inline void dot_group(const float* __restrict query, Dim head_dim, Rows<Element> keys, Rows<Element> next,
+                      int num_slots, float* __restrict logits) {
   for (int slot = 0; slot < num_slots; slot += 4) {
-    const int ahead = slot + rows_ahead<Element>(head_dim);
-    const Element* const next = ahead < num_slots ? rows.keys : rows.values;
-    const int64_t* const next_offsets = rows.offsets + (ahead < num_slots ? ahead : ahead - num_padded);
-    for (int s = 0; s < 4; ++s) prefetch_row(next + next_offsets[s], head_dim);
-    const Element* keys[4];
-    for (int s = 0; s < 4; ++s) keys[s] = rows.keys + rows.offsets[slot + s];
-    for (int head = 0; head < kHeads; head += kHeadsAtOnce) {
-      if (head + kFull <= kHeads)
-        dot_four<kFull>(query + head * head_dim, head_dim, keys, &logits[head][slot]);
-      else if constexpr (kRest > 0)
-        dot_four<kRest>(query + head * head_dim, head_dim, keys, &logits[head][slot]);
-    }
+    if (next.cache)
+      for (int s = slot; s < slot + 4; ++s) prefetch_row(next.cache + next.offsets[s], head_dim);
+    const Element* rows[4];
+    for (int s = 0; s < 4; ++s) rows[s] = keys.cache + keys.offsets[slot + s];
+    dot_four<kHeads>(query, head_dim, rows, logits + slot);
   }
-  for (int head = 0; head < kHeads; ++head) {
-    maxima[first_head + head] =
-        exponentiate(logits[head], num_slots, split.scale, sums[first_head + head], probabilities[head]);
-    if (split.numerators.values)
-      keep_numerators(split.numerators, first_head + head, num_slots, logits[head],
-                      maxima[first_head + head]);
+}
+
+// Calls body(heads, first) for the query heads of a KV head, so many at once.
+template <typename Body>
+inline void for_heads(int group_size, Body&& body) {
+  for (int first = 0; first < group_size; first += kHeadsAtOnce) {
+    const int left = group_size - first;
+    if (left == 1)
+      body(Fixed<1>{}, first);
+    else if (left == 2 || kHeadsAtOnce == 2)
+      body(Fixed<2>{}, first);
+    else if (left == 3)
+      body(Fixed<3>{}, first);
+    else
+      body(Fixed<4>{}, first);
   }
-  double* target = weighted + first_head * static_cast<int64_t>(head_dim);
-  for (int head = 0; head < kHeads; head += kHeadsAtOnce) {
-    if (head + kFull <= kHeads)
-      accumulate_all<kFull>(probabilities[head], rows, num_slots, head_dim, target + head * head_dim);
-    else if constexpr (kRest > 0)
-      accumulate_all<kRest>(probabilities[head], rows, num_slots, head_dim, target + head * head_dim);
+}
+
+// Slots of a group: they do not change a bit of the result.
+template <typename Element>
+inline int slots_per_group(const PagedSplit& split) {
+  const int slot_bytes = split.head_dim * static_cast<int>(sizeof(Element)) * split.num_kv_heads_here;
+  const int slots = kGroupBytes / slot_bytes / kGroupMin * kGroupMin;
+  return slots < kGroupMin ? kGroupMin : slots > kGroupMax ? kGroupMax : slots;
+}
+
+template <typename Element, typename Dim>
+inline void find_logits(const PagedSplit& split, Dim head_dim, const Slots& slots, float* logits) {
+  const Element* const key_cache = static_cast<const Element*>(split.key_cache);
+  const Element* const value_cache = static_cast<const Element*>(split.value_cache);
+  const int64_t head_step = static_cast<int64_t>(split.block_size) * head_dim;
+  const int group = slots_per_group<Element>(split);
+  for (int begin = 0; begin < slots.num_live; begin += group) {
+    const int left = slots.num_live - begin, count = left < group ? left : group;
+    const Element* const next_cache = left > group ? key_cache : value_cache;
+    const int64_t* const next_offsets = slots.offsets + (left > group ? begin + group : 0);
+    for (int kv_head = 0; kv_head < split.num_kv_heads_here; ++kv_head)
+      for_heads(split.group_size, [&](auto heads, int first) {
+        const int head = kv_head * split.group_size + first;
+        dot_group<heads>(split.query + head * static_cast<int64_t>(head_dim), head_dim,
+                         Rows<Element>{key_cache + kv_head * head_step, slots.offsets + begin},
+                         Rows<Element>{first > 0 ? nullptr : next_cache + kv_head * head_step, next_offsets},
+                         count, logits + head * kSlotsPerSplit + begin);
+      });
+  }
+}
+
+template <typename Element, typename Dim>
+inline void sum_values(const PagedSplit& split, Dim head_dim, const Slots& slots, const float* numerators,
+                       typename Accumulation<Element>::Number* totals) {
+  const Element* const key_cache = static_cast<const Element*>(split.key_cache);
+  const Element* const value_cache = static_cast<const Element*>(split.value_cache);
+  const int64_t head_step = static_cast<int64_t>(split.block_size) * head_dim;
+  const int group = slots_per_group<Element>(split);
+  for (int begin = 0; begin < slots.num_live; begin += group) {
+    const int left = slots.num_live - begin, count = left < group ? left : group;
+    // The keys after the last values are the next split's, which this thread likely takes.
+    const Element* const next_cache = left > group ? value_cache : key_cache;
+    for (int kv_head = 0; kv_head < split.num_kv_heads_here; ++kv_head)
+      for_heads(split.group_size, [&](auto heads, int first) {
+        const int head = kv_head * split.group_size + first;
+        alignas(64) typename Accumulation<Element>::Number memory[heads * kSlotsPerSum];
+        for (int run = begin; run < begin + count; run += kSlotsPerSum) {
+          const int left_of_group = begin + count - run;
+          accumulate_all<heads>(factors_of(numerators + head * kSlotsPerSplit + run, heads, memory),
+                                Rows<Element>{value_cache + kv_head * head_step, slots.offsets + run},
+                                Rows<Element>{first > 0 ? nullptr : next_cache + kv_head * head_step,
+                                              slots.offsets + run + count},
+                                left_of_group < kSlotsPerSum ? left_of_group : kSlotsPerSum, head_dim,
+                                totals + head * static_cast<int64_t>(head_dim));
+        }
+      });
   }
 }
 
 template <typename Element, typename Dim>
 void attend_dim(const PagedSplit& split, Dim head_dim, float* maxima, double* sums, double* weighted) {
+  using Accumulated = Accumulation<Element>;
+  const int num_heads = split.num_kv_heads_here * split.group_size;
+  const int64_t num_weighted = static_cast<int64_t>(num_heads) * head_dim;
   Slots slots;
   locate(split, slots);
   if (slots.num_live == 0) {
-    for (int head = 0; head < split.group_size; ++head) maxima[head] = -__builtin_inff(), sums[head] = 0;
-    for (int64_t i = 0; i < static_cast<int64_t>(split.group_size) * head_dim; ++i) weighted[i] = 0;
+    for (int head = 0; head < num_heads; ++head) maxima[head] = -__builtin_inff(), sums[head] = 0;
+    for (int64_t i = 0; i < num_weighted; ++i) weighted[i] = 0;
     return;
   }
-  const Rows<Element> rows = {static_cast<const Element*>(split.key_cache),
-                              static_cast<const Element*>(split.value_cache), slots.offsets};
-  for (int head = 0; head < split.group_size; head += kHeadsMax) {
-    switch (split.group_size - head) {
-      case 1:
-        attend_heads<1>(split, head_dim, rows, slots.num_live, head, maxima, sums, weighted);
-        break;
-      case 2:
-        attend_heads<2>(split, head_dim, rows, slots.num_live, head, maxima, sums, weighted);
-        break;
-      case 3:
-        attend_heads<3>(split, head_dim, rows, slots.num_live, head, maxima, sums, weighted);
-        break;
-      default:
-        attend_heads<4>(split, head_dim, rows, slots.num_live, head, maxima, sums, weighted);
-    }
+  float* const logits = split.scratch;
+  find_logits<Element>(split, head_dim, slots, logits);
+  for (int head = 0; head < num_heads; ++head) {
+    float* const own = logits + head * kSlotsPerSplit;
+    maxima[head] = exponentiate<typename Accumulated::Vector>(own, slots.num_live, split.scale, sums[head]);
+    if (split.numerators.values) keep_numerators(split.numerators, head, slots.num_live, own, maxima[head]);
+  }
+  if constexpr (std::is_same_v<typename Accumulated::Number, double>) {
+    for (int64_t i = 0; i < num_weighted; ++i) weighted[i] = 0;
+    sum_values<Element>(split, head_dim, slots, logits, weighted);
+  } else {
+    float* const totals = logits + static_cast<int64_t>(num_heads) * kSlotsPerSplit;
+    for (int64_t i = 0; i < num_weighted; ++i) totals[i] = 0;
+    sum_values<Element>(split, head_dim, slots, logits, totals);
+    for (int64_t i = 0; i < num_weighted; ++i) weighted[i] = totals[i];
   }
 }
 

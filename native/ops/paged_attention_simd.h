@@ -1,4 +1,4 @@
-// One split of paged attention: the query heads of one KV head over a run of slots.
+// One split of paged attention: some KV heads and the query heads that share them, over a run of slots.
 #pragma once
 
 #include <cstdint>
@@ -19,28 +19,30 @@ struct SplitNumerators {
 };
 
 struct PagedSplit {
-  const float* query;          // [group_size, head_dim], the heads that share this KV head
+  const float* query;          // [num_kv_heads_here, group_size, head_dim]
   const void* key_cache;       // [num_blocks, num_kv_heads, block_size, head_dim]
   const void* value_cache;     // [num_blocks, num_kv_heads, block_size, head_dim]
   const int32_t* block_table;  // logical to physical
   const uint64_t* dead_slots;  // [num_blocks, slot_words(block_size)], or null
   int group_size, num_kv_heads, head_dim, block_size;
-  int kv_head;
+  int first_kv_head, num_kv_heads_here;
   int64_t first_slot;  // logical
   int num_slots;       // at most kSlotsPerSplit
   int64_t kv_len;      // slots of the table; those after this split are only prefetched
   float scale;
   SplitNumerators numerators;
+  float* scratch;  // [num_kv_heads_here · group_size, kSlotsPerSplit + head_dim]
 };
 
 struct PagedAttentionKernels {
   // Gives the softmax numerators' maximum and sum and the weighted sum of values, for the splits to be
   // combined.
-  using Attend = void (*)(const PagedSplit& split,
-                          float* maxima,      // [group_size]
-                          double* sums,       // [group_size], of exp(logit - maximum)
-                          double* weighted);  // [group_size, head_dim], of exp(logit - maximum) · value
-  Attend f32, bf16, f16;                      // for each element type of the caches
+  using Attend = void (*)(
+      const PagedSplit& split,
+      float* maxima,      // [num_kv_heads_here, group_size]
+      double* sums,       // [num_kv_heads_here, group_size], of exp(logit - maximum)
+      double* weighted);  // [num_kv_heads_here, group_size, head_dim], of exp(logit - maximum) · value
+  Attend f32, bf16, f16;  // for each element type of the caches
 };
 
 OCTAVO_DECLARE_SIMD(PagedAttentionKernels, paged_attention_kernels);

@@ -31,6 +31,48 @@ test("a bundle without text gets some", async () => {
 	assert.match(await text({ [symbol]: () => ({ "text/html": "<b>h</b>" }), a: 1 }), /a: 1/);
 });
 
+const bare: [mime: string, content: unknown, text: string | RegExp][] = [
+	["text/html", "<style>p{}</style><h1>A &amp; B</h1><p>one<br>two</p><script>x()</script>", "A & B\none\ntwo"],
+	["text/html", "<table><tr><td>1</td><td>&#955;</td></tr><tr><td>2</td></tr></table>", "1\tλ\n2"],
+	["text/html", "<canvas></canvas>", "HTML: 17 characters"],
+	["text/html", `<p>${"x".repeat(3000)}</p>`, /^x{2000}… 1000 more characters$/],
+	["text/markdown", "# A", "# A"],
+	["image/svg+xml", "<svg/>", "SVG: 6 characters"],
+	["image/png", new Uint8Array(3), "Image: image/png"],
+	["application/json", { a: [1] }, "{ a: [ 1 ] }"],
+];
+for (const [mime, content, words] of bare) {
+	test(`an object that is nothing but ${mime} has its words as text: ${String(words).slice(0, 20)}`, async () => {
+		class Shown {
+			[symbol]() {
+				return { [mime]: content };
+			}
+		}
+		for (const value of [new Shown(), { [symbol]: () => ({ [mime]: content }) }]) {
+			const shown = await text(value);
+			if (typeof words === "string") assert.equal(shown, words);
+			else assert.match(shown, words);
+		}
+	});
+}
+
+test("an element's text is what it says, not what it is made of", async () => {
+	class Element {
+		#inner = "says";
+		get outerHTML() {
+			return `<p>${this.#inner}</p>`;
+		}
+	}
+	assert.equal(await text(new Element()), "says");
+});
+
+test("an error as a value is explained by whoever knows the cells", async () => {
+	const display = createDisplay(({ message }) => `explained: ${message}`);
+	assert.equal((await display.toMimeBundle(new RangeError("far"))).data["text/plain"], "explained: far");
+	const own = Object.assign(new Error("own"), { [symbol]: () => ({ "text/plain": "shown by itself" }) });
+	assert.equal((await display.toMimeBundle(own)).data["text/plain"], "shown by itself");
+});
+
 const failures: [what: string, show: () => unknown, note: RegExp][] = [
 	[
 		"throws",

@@ -170,3 +170,38 @@ test("a long text is not sent a second time as plain text", async () => {
 		assert.equal((await data(`display.${helper}("x".repeat(30_000))`))["text/plain"], `${name}: 30000 characters`);
 	}
 });
+
+test("a cell that ends with a display shows nothing more, awaited or not", async () => {
+	for (const code of [
+		"display(1)",
+		"await display(1)",
+		"display.markdown('1')",
+		"display.image(Buffer.from('GIF89a'))",
+		"const last = display(1);\nlast",
+	]) {
+		const { reply, iopub } = await kernel.execute(code);
+		assert.equal(reply.status, "ok", code);
+		const types = iopub.map(({ type }) => type).filter((type) => /display|result/.test(type));
+		assert.deepEqual(types, ["display_data"], code);
+	}
+	const { iopub } = await kernel.execute("const handle = await display(1);\nhandle.update(2)");
+	assert.ok(!iopub.some(({ type }) => type === "execute_result"));
+});
+
+test("an error as a result names the cell's own lines; columns, batches and schemas show what they hold", async () => {
+	const result = async (code: string) => {
+		const { reply, iopub } = await kernel.execute(code);
+		assert.equal(reply.status, "ok", reply.evalue);
+		return iopub.find(({ type }) => type === "execute_result")!.content.data as Record<string, string>;
+	};
+	const error = (await result("\nnew RangeError('far')"))["text/plain"]!;
+	assert.match(error, /^RangeError: far\n {4}at cell \[\d+\]:2:1\n/);
+	assert.doesNotMatch(error, /node:|dist/);
+	await result(
+		"import * as arrow from 'apache-arrow';\nconst table = arrow.tableFromArrays({ n: [1.5, 2], t: [new Date(0), new Date(1000)] });\n0",
+	);
+	assert.match((await result("table"))["text/plain"]!, /1970-01-01T00:00:01\.000Z/);
+	assert.equal((await result("table.getChild('n')"))["text/plain"], "Vector<Float64>, 2 values\n[1.5, 2]");
+	assert.match((await result("table.schema"))["text/plain"]!, /^Schema of 2 columns\nn {2}Float64/);
+	assert.match((await result("table.batches[0]"))["text/html"]!, /2 rows × 2 columns/);
+});

@@ -57,6 +57,19 @@ export interface ClearOptions {
 	wait?: boolean;
 }
 
+/** What `display` has given: promises and outputs. */
+const displayed = new WeakSet<object>();
+
+/** Whether a value stands for an output that is there already, so that a cell that ends with it shows nothing more. */
+export function isDisplayed(value: unknown): boolean {
+	return typeof value === "object" && value !== null && displayed.has(value);
+}
+
+function note<T extends object>(given: T): T {
+	displayed.add(given);
+	return given;
+}
+
 /** The id under which a value wants to be displayed, as it replaces its output itself; undefined for other values. */
 export function ownDisplayId(value: unknown): string | undefined {
 	if (typeof value !== "object" || value === null) return undefined;
@@ -84,20 +97,23 @@ export function makeDisplay(
 		return { type: "display", content: new Content(lane, { data, metadata, transient: { display_id } }), update };
 	};
 	const send = (value: unknown, displayId: string, update: boolean) => outbox.later(make(value, displayId, update));
-	const show = async (
-		value: unknown,
-		{ displayId = ownDisplayId(value) ?? crypto.randomUUID(), update = false }: DisplayOptions = {},
+	const start = async (
+		make: () => unknown,
+		{ displayId, update = false }: DisplayOptions = {},
 	): Promise<DisplayHandle> => {
-		await send(value, displayId, update);
-		return { displayId, update: (next) => send(next, displayId, true) };
+		const value = make();
+		const id = displayId ?? ownDisplayId(value) ?? crypto.randomUUID();
+		await send(value, id, update);
+		return note({ displayId: id, update: (next: unknown) => note(send(next, id, true)) });
 	};
+	const show = (value: unknown, options?: DisplayOptions) => note(start(() => value, options));
 	return Object.assign(show, {
 		html: (text: string, options?: DisplayOptions) => show(html(text), options),
 		markdown: (text: string, options?: DisplayOptions) => show(markdown(text), options),
 		latex: (text: string, options?: DisplayOptions) => show(latex(text), options),
 		json: (value: unknown, options?: DisplayOptions) => show(json(value), options),
 		svg: (text: string, options?: DisplayOptions) => show(svg(text), options),
-		image: async (bytes: Uint8Array, options?: DisplayOptions) => show(image(bytes), options),
+		image: (bytes: Uint8Array, options?: DisplayOptions) => note(start(() => image(bytes), options)),
 		clear: ({ wait = false }: ClearOptions = {}) => outbox.event({ type: "clear", wait }),
 	});
 }

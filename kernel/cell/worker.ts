@@ -2,13 +2,14 @@
 // sends what they put out. It ends when the front process does.
 
 import { writeSync } from "node:fs";
+import { stripVTControlCharacters } from "node:util";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { createDisplay } from "../display/index.js";
 import { LaneReader, LaneWriter } from "./buffer-lane.js";
 import { CommDelivery } from "./comm-delivery.js";
 import { CommRegistry } from "./comms.js";
 import { Content } from "./content.js";
-import { makeDisplay, ownDisplayId } from "./display-function.js";
+import { isDisplayed, makeDisplay, ownDisplayId } from "./display-function.js";
 import { installDisposables } from "./disposables.js";
 import { Evaluator } from "./evaluator.js";
 import { FrameWriter, HeldFrames } from "./frame-writer.js";
@@ -33,7 +34,10 @@ const startedFromSnapshot = "octavoSnapshot" in globalThis;
 Error.stackTraceLimit ??= 10;
 let numRequests = 0;
 const held = new HeldFrames();
-const display = createDisplay();
+const display = createDisplay((error) => {
+	const { traceback } = evaluator.explainer.explain(error);
+	return stripVTControlCharacters(traceback.join("\n"));
+});
 /** Requests of the front process, as the interrupt thread has read them; taken out one by one, never listened to. */
 const { port1: requests, port2: requestsIn } = new MessageChannel();
 const { interrupts, thread } = startInterrupts();
@@ -167,6 +171,7 @@ async function execute(request: Extract<WorkerRequest, { method: "execute" }>): 
 	const show = (value: unknown) => display.toMimeBundle(value);
 	const showResult = async (value: unknown) => {
 		// A result has no id, so what replaces its output later is displayed instead.
+		if (isDisplayed(value)) return undefined;
 		if (ownDisplayId(value) === undefined) return show(value);
 		await cellDisplay(value);
 		return undefined;

@@ -23,8 +23,12 @@ export interface Display {
 	toMimeBundle(value: unknown): Promise<MimeBundle>;
 }
 
-/** Makes the display of a kernel session. A restarted kernel needs a new one. */
-export function createDisplay(): Display {
+/**
+ * Makes the display of a kernel session. A restarted kernel needs a new one.
+ *
+ * @param explain tells of an error that is a value, in place of its stack; default as Node.js does
+ */
+export function createDisplay(explain?: (error: Error) => string): Display {
 	let cell = "";
 	let carrier: string | undefined;
 	return {
@@ -34,8 +38,18 @@ export function createDisplay(): Display {
 		},
 		async toMimeBundle(value) {
 			const bundle = await bundleOf(value);
+			if (explain && isPlainError(value)) bundle.data["text/plain"] = explain(value);
 			if (await addPlotlyTwin(bundle, carrier === undefined)) carrier = cell;
 			return bundle;
 		},
 	};
+}
+
+/** Whether a value is an error that does not show itself. */
+function isPlainError(value: unknown): value is Error {
+	try {
+		return value instanceof Error && !(Symbol.for("Jupyter.display") in value);
+	} catch {
+		return false;
+	}
 }

@@ -3,7 +3,8 @@
 
 import { imageType } from "./image.js";
 import { toJson } from "./json.js";
-import { messageOf, textOf } from "./text.js";
+import { plainTextOf } from "./plain-text.js";
+import { messageOf } from "./text.js";
 
 /** What a Jupyter message says of one value: the same thing in several formats. `text/plain` is always among them. */
 export interface MimeBundle {
@@ -63,7 +64,7 @@ function encodeAll(value: unknown, own: object | undefined, notes: string[] = []
 			notes.push(`${mime} left out: ${messageOf(error)}`);
 		}
 	}
-	data["text/plain"] ??= textOf(value);
+	data["text/plain"] ??= plainTextOf(value, data);
 	if (notes.length > 0) data["text/plain"] = `${data["text/plain"]}\n(${notes.join("; ")})`;
 	return { data, metadata: {} };
 }

@@ -3,7 +3,8 @@
 // once, so that what a researcher derives from a table (select, slice, assign) shows as well as the table itself.
 
 import { randomUUID } from "node:crypto";
-import { DataType, Table, tableToIPC } from "apache-arrow";
+import { DataType, RecordBatch, Schema, Table, tableToIPC, Vector } from "apache-arrow";
+import { schemaToText, vectorToText } from "./arrow-text.js";
 import { formatNumber } from "./number-format.js";
 import { type PageCell, pageScript, tableClass } from "./table-page.js";
 
@@ -51,6 +52,15 @@ function formatCell(value: unknown, maxListItems: number): Cell {
 	return { text: text.length > 80 ? `${text.slice(0, 80)}…` : text, numeric: false };
 }
 
+/** A value as it is meant: Arrow gives dates and times as numbers. */
+function valueAt(vector: Vector | null, i: number): unknown {
+	const value: unknown = vector?.get(i);
+	const isTime = vector !== null && (DataType.isTimestamp(vector.type) || DataType.isDate(vector.type));
+	if (!isTime || typeof value !== "number") return value;
+	const date = new Date(value);
+	return Number.isNaN(date.valueOf()) ? value : date;
+}
+
 function escapeHtml(text: string): string {
 	return text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
 }
@@ -60,7 +70,7 @@ function shownRows(table: Table, { offset = 0, numRows = 20, maxListItems = 8 }:
 	const end = Math.min(table.numRows, begin + Math.max(1, Math.trunc(numRows)));
 	const rows: Cell[][] = [];
 	for (let i = begin; i < end; i++) {
-		rows.push(table.schema.fields.map((_, c) => formatCell(table.getChildAt(c)?.get(i), maxListItems)));
+		rows.push(table.schema.fields.map((_, c) => formatCell(valueAt(table.getChildAt(c), i), maxListItems)));
 	}
 	const shape = `${table.numRows} rows × ${table.numCols} columns`;
 	const note = rows.length < table.numRows ? `${shape}, rows ${begin} to ${end - 1} shown` : shape;
@@ -111,7 +121,7 @@ function tableScript(table: Table, id: string, { numRows = 20, maxListItems = 8 
 	const rows: PageCell[][] = [];
 	let length = 0;
 	for (let i = 0; i < Math.min(table.numRows, maxPagedRows) && length < maxPagedLength; i++) {
-		const row = vectors.map((vector) => pageCell(vector?.get(i), maxListItems));
+		const row = vectors.map((vector) => pageCell(valueAt(vector, i), maxListItems));
 		for (const cell of row) length += typeof cell === "string" ? cell.length + 3 : 8;
 		rows.push(row);
 	}
@@ -164,14 +174,17 @@ export function showTable(table: Table, options: TableViewOptions = {}): Record<
 	return { ...shown, "text/plain": `${shown["text/plain"]}\n${note}` };
 }
 
-/** Lets every Arrow table show itself in a notebook. Calling it again changes nothing. */
+/** Lets every Arrow table, record batch, column and schema show itself in a notebook. Calling it again changes nothing. */
 export function installTableView(): void {
 	if (Object.hasOwn(Table.prototype, displaySymbol)) return;
-	Object.defineProperty(Table.prototype, displaySymbol, {
-		value(this: Table): Record<string, string | Uint8Array> {
-			return showTable(this);
-		},
-		configurable: true,
-		writable: true,
-	});
+	const install = <T>(prototype: T, show: (value: T) => Record<string, string | Uint8Array>) => {
+		const value = function (this: T) {
+			return show(this);
+		};
+		Object.defineProperty(prototype, displaySymbol, { value, configurable: true, writable: true });
+	};
+	install(Table.prototype, (table) => showTable(table));
+	install(RecordBatch.prototype, (batch) => showTable(new Table([batch])));
+	install(Vector.prototype, (vector) => ({ "text/plain": vectorToText(vector) }));
+	install(Schema.prototype, (schema) => ({ "text/plain": schemaToText(schema) }));
 }

@@ -77,6 +77,14 @@ void KvCache::commit_step() {
     if (undo.change == Change::kDrop) arena_->pool.cover(undo.block_id, undo.filled, undo.filled - 1);
   }
   undo_.clear();
+  undo_positions_.clear();
+}
+
+// Small pieces of memory that outlive a layer would otherwise lie between the large ones of its products, and
+// keep these from being used again.
+void KvCache::reserve_undo(int64_t num_tokens) {
+  undo_.reserve(static_cast<size_t>(2 * (num_tokens / shape().block_size + 2)));
+  undo_positions_.reserve(static_cast<size_t>(num_tokens * num_position_rows()));
 }
 
 void KvCache::undo_in_table(const Undo& undo, BlockTable& table) {
@@ -135,12 +143,14 @@ void KvCache::roll_back() {
     if (undo.change == Change::kOverwrite) undo_overwrite(undo, undo.block_id);
     if (undo.change == Change::kSlot) {
       arena_->pool.cover(undo.block_id, undo.filled + undo.num_slots, undo.filled);
-      int32_t* positions = arena_->block_positions(undo.block_id) + undo.filled;
       const auto num_rows = static_cast<size_t>(num_position_rows());
-      for (size_t index = 0; index < undo.positions.size(); ++index) {
-        const size_t row = index % num_rows, slot = index / num_rows;
-        positions[row * static_cast<size_t>(shape().block_size) + slot] = undo.positions[index];
+      const size_t first = undo_positions_.size() - static_cast<size_t>(undo.num_slots) * num_rows;
+      int32_t* positions = arena_->block_positions(undo.block_id) + undo.filled;
+      for (size_t index = first; index < undo_positions_.size(); ++index) {
+        const size_t row = (index - first) % num_rows, slot = (index - first) / num_rows;
+        positions[row * static_cast<size_t>(shape().block_size) + slot] = undo_positions_[index];
       }
+      undo_positions_.resize(first);
     }
   }
 }
@@ -191,11 +201,10 @@ void KvCache::append_per_head(const float* const* keys, const float* const* valu
     // A prompt's tokens share an entry for each block.
     const bool follows = !undo_.empty() && undo_.back().change == Change::kSlot;
     if (!follows) undo_.push_back({.change = Change::kSlot, .block_id = block_id, .filled = slot});
-    Undo& undo = undo_.back();
-    ++undo.num_slots;
+    ++undo_.back().num_slots;
     int32_t* stored = arena_->block_positions(block_id) + slot;
     for (int row = 0; row < num_position_rows(); ++row, stored += shape().block_size) {
-      undo.positions.push_back(std::exchange(*stored, positions[row]));
+      undo_positions_.push_back(std::exchange(*stored, positions[row]));
     }
   }
   for (int head = 0; head < shape().num_kv_heads; ++head) {

@@ -73,6 +73,8 @@ class KvCache {
   int32_t slot_position(int64_t slot, int row = 0) const;
   // RoPE positions of the live slots of one block, in slot order.
   std::vector<int32_t> live_positions(int logical_index, int row = 0) const;
+  // Takes memory at once for the undo log of so many appended tokens.
+  void reserve_undo(int64_t num_tokens);
   // Blocks that appending num_tokens would take from the pool, a copy of the newest among them.
   int64_t num_blocks_needed(int64_t num_tokens) const;
 
@@ -131,7 +133,7 @@ class KvCache {
     int64_t slot = 0;       // death, revival: in logical order; overwrite: its place in the block
     float score = 0;        // score, eviction: what its score was
     std::vector<uint64_t> dead_words = {};  // eviction
-    std::vector<int32_t> positions = {};    // slot, overwrite: what they were [num_slots, num_position_rows]
+    std::vector<int32_t> positions = {};    // overwrite: what they were [num_position_rows]
     std::vector<std::byte> contents =
         {};  // overwrite: what keys, then values were [2, num_kv_heads, head_dim]
   };
@@ -159,6 +161,9 @@ class KvCache {
   std::shared_ptr<KvArena> arena_;
   BlockTable table_;
   std::vector<Undo> undo_;
+  // What positions of appended slots were, those of the undo log's last slots last: [slots,
+  // num_position_rows].
+  std::vector<int32_t> undo_positions_;
 };
 
 }  // namespace octavo

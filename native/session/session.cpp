@@ -192,6 +192,7 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
   const int64_t num_fed = step.in_parts ? kTokensPerPart : num_new_tokens;
   size_activations(step.first_position, num_fed, step.attends_in_place);
   for (Layer& layer : layers_) {
+    layer.cache.reserve_undo(num_new_tokens);
     layer.num_nan_scores_before_step = layer.num_nan_scores;
     layer.slot_values_before_step = layer.slot_values;
     layer.moved_keys_before_step = layer.moved_keys;

@@ -221,5 +221,5 @@ test("what cannot be is refused where the policy is made", () => {
 	wrong({ granularity: "page" }, /for granularity/);
 	wrong({ granularity: "block", prefillAttention: "evicted" }, /"full" for prefillAttention/);
 	wrong({ needs: ["attentionMass"], prefillAttention: "evicted" }, /needs name attentionMass/);
-	wrong({ scope: { shared: "mean-score" } }, /"block" with scope/);
+	wrong({ scope: { shared: "mean-score" } }, /"block" with scope .*one layer's tokens at a time/);
 });

@@ -16,7 +16,11 @@ test("options that do not fit together are refused by name", () => {
 		[() => policies.tova({ budget, heads: "per-head" } as never), /Expected options .* but received heads/],
 		[() => policies.inverseKeyNorm({ budget, skipLayers: [-1] }), /array of layers for skipLayers/],
 		[() => policies.random({ budget, granularity: "tokens" as never }), /granularity/],
-		[() => policies.h2o({ budget, granularity: "token", scope: { shared: "mean-rank" } }), /"block" with scope/],
+		[() => policies.h2o({ budget, heads: "per-head", scope: { shared: "mean-rank" } }), /"shared" with scope/],
+		[
+			() => policies.tova({ budget, granularity: "token", protectNewest: false, scope: { shared: "mean-score" } }),
+			/true with scope \{ shared: "mean-score" \} for protectNewest/,
+		],
 		[() => policies.keyDiff({ budget, heads: "per-head", prefillAttention: "evicted" }), /prefillAttention/],
 	];
 	for (const [make, message] of refused) assert.throws(make, { code: "ERR_OCTAVO_OPTION", message });

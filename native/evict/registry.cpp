@@ -60,9 +60,12 @@ void check_form(const PolicyConfig& config, const Entry& entry) {
   // A slot with tokens of several heads is free for all of them or for none.
   if (by_head && config.holes != Holes::kRecycle)
     refuse("recycle (heads are per-head)", "holes", config.name);
-  // Means over layers are of blocks and of a prompt's tokens, in the same places in all layers.
+  // Means over layers are of what stands in the same places in all of them, and is scored by the engine in
+  // all of them at once. Only layer 0 has the newest token by then, so that it cannot go.
   const bool by_mean = config.shared && *config.shared != SharedBy::kLayer0;
-  if (by_token && by_mean) refuse("block", "granularity (layers share a mean)", config.name);
+  if (by_token && by_mean && config.name == "custom")
+    refuse("block", "granularity (layers share a mean)", config.name);
+  if (by_mean && !config.protect_newest) refuse("true", "protectNewest (layers share a mean)", config.name);
   if (by_head && by_mean) refuse("shared", "heads (layers share a mean)", config.name);
   if (config.shared && !config.skip_layers.empty())
     refuse("none", "skipLayers (layers share decisions)", config.name);

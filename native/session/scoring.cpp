@@ -187,6 +187,7 @@ void Session::score_cached_tokens() {
   step.token_scores.clear();
   if (!scores_layer(step.layer)) return;
   const Stopwatch stopwatch(step.score_us);
+  if (means_over_layers()) return score_tokens_of_layers();
   step.token_scores = score_slots(layers_[static_cast<size_t>(step.layer)]);
 }
 

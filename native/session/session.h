@@ -248,8 +248,11 @@ class Session {
   bool sums_attention(int layer) const;
   void require_parallel_layers() const;
   void score_layers();
+  void score_tokens_of_layers();
+  std::vector<float> scores_before_step(size_t layer) const;
   void gather_layer_scores();
   std::optional<Choice> choose_shared_block();
+  std::optional<Choice> choose_shared_cached_tokens(CacheView view, int64_t num_dropped);
   void take_shared_choices();
   void share_choices();
   void choose_shared_tokens();

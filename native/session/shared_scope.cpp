@@ -1,6 +1,9 @@
 // One decision for all layers. In decode it is made in layer 0, before any layer is cut, so the attention of
 // that step runs on the cut cache in every layer; a mean over layers takes scores of what was cached before
 // the step, since later layers do not have its token yet. A prompt is cut once all its layers are scored.
+#include <unordered_map>
+#include <utility>
+
 #include "core/check.h"
 #include "evict/scope.h"
 #include "session/session.h"
@@ -33,6 +36,21 @@ void Session::require_parallel_layers() const {
                     std::to_string(expected) + " and layer " + std::to_string(layer) + " " +
                     std::to_string(kv_len));
   }
+  if (policy_->unit() != EvictionUnit::kToken) return;
+  // A token goes by its position, from the same slot of every layer.
+  const KvCache& first = layers_.front().cache;
+  for (int64_t slot = 0; slot < first.table().num_slots(); ++slot)
+    for (const Layer& layer : layers_) {
+      const BlockTable& table = layer.cache.table();
+      if (table.num_slots() == first.table().num_slots() &&
+          table.is_dead(slot) == first.table().is_dead(slot) &&
+          (table.is_dead(slot) || layer.cache.slot_position(slot, 0) == first.slot_position(slot, 0)))
+        continue;
+      throw Error(
+          "ERR_OCTAVO_POLICY",
+          "Expected the same tokens in all layers for a shared scope with granularity token but slot " +
+              std::to_string(slot) + " holds different ones");
+    }
 }
 
 // In layer 0, whose newest block is full. Norms of a block do not change, so only the newest lacks its score,
@@ -44,20 +62,46 @@ void Session::score_layers() {
     score_block(step.layer, layers_[static_cast<size_t>(step.layer)].cache.table().num_blocks() - 1);
   }
   if (step.layer > 0) return;
-  const size_t query_size = static_cast<size_t>(model_config().num_query_heads) * model_config().head_dim;
   for (size_t index = 0; index < layers_.size(); ++index) {
-    Layer& layer = layers_[index];
-    const int64_t num_slots = layer.cache.table().num_slots() - (index == 0 ? 1 : 0);
-    if (evidence == Evidence::kKeys) {
-      set_block_scores(layer, distinctness_of_live_keys(layer.cache, num_slots));
-    } else if (evidence == Evidence::kLastQuery) {
-      const float* query = last_queries_.data() + query_size * index;
-      set_block_scores(layer, attention_mass_of(layer.cache, query, num_slots));
-    } else if (evidence == Evidence::kAttentionMass) {
-      set_block_scores(layer, scores_of_mass(layer));
-    }
+    const std::vector<float> scores = scores_before_step(index);
+    if (!scores.empty()) set_block_scores(layers_[index], scores);
   }
   gather_layer_scores();
+}
+
+// Of a layer's slots, as layer 0 decides: [num_slots], without the newest slot of layer 0 where that has no
+// part in its own score. Empty for evidence that is kept with blocks.
+std::vector<float> Session::scores_before_step(size_t index) const {
+  const Layer& layer = layers_[index];
+  const size_t query_size = static_cast<size_t>(model_config().num_query_heads) * model_config().head_dim;
+  const int64_t num_slots = layer.cache.table().num_slots() - (index == 0 ? 1 : 0);
+  switch (policy_->evidence()) {
+    case Evidence::kNorms:
+      return layer.slot_values;
+    case Evidence::kKeys:
+      return distinctness_of_live_keys(layer.cache, num_slots);
+    case Evidence::kLastQuery:
+      return attention_mass_of(layer.cache, last_queries_.data() + query_size * index, num_slots);
+    case Evidence::kAttentionMass:
+      return scores_of_mass(layer);
+    case Evidence::kNone:
+    case Evidence::kPromptQueries:
+    case Evidence::kCaller:
+      break;
+  }
+  return {};
+}
+
+// In layer 0. Of the newest token, which later layers do not have yet, no score counts: it is protected.
+void Session::score_tokens_of_layers() {
+  Step& step = *step_;
+  step.layer_scores.clear();
+  if (step.layer > 0) return;
+  const auto num_slots = static_cast<size_t>(layers_.front().cache.table().num_slots());
+  for (size_t index = 0; index < layers_.size(); ++index) {
+    step.layer_scores.push_back(scores_before_step(index));
+    step.layer_scores.back().resize(num_slots, BlockTable::kNoScore);
+  }
 }
 
 void Session::gather_layer_scores() {
@@ -78,6 +122,32 @@ std::optional<Choice> Session::choose_shared_block() {
     table.scores = scores;
     return policy_->choose_block(table);
   });
+}
+
+// In layer 0. What the layers' scores come to stays as the scores of its slots, for what is decided next.
+std::optional<Choice> Session::choose_shared_cached_tokens(CacheView view, int64_t num_dropped) {
+  Step& step = *step_;
+  const BlockTable& table = layers_.front().cache.table();
+  std::vector<size_t> slots;                                         // of the live tokens
+  std::vector<std::vector<float>> scores(step.layer_scores.size());  // [num_layers][live tokens]
+  for (int64_t slot = 0; slot < table.num_slots(); ++slot) {
+    if (table.is_dead(slot)) continue;
+    slots.push_back(static_cast<size_t>(slot));
+    for (size_t layer = 0; layer < scores.size(); ++layer)
+      scores[layer].push_back(step.layer_scores[layer][slots.back()]);
+  }
+  std::unordered_map<int32_t, size_t> place_of;
+  for (size_t place = 0; place < slots.size(); ++place) place_of[view.positions[place]] = place;
+  const auto choose = [&](const float* reduced) {
+    view.scores.assign(reduced, reduced + slots.size());
+    return policy_->choose_cached_tokens(view, num_dropped);
+  };
+  const std::optional<Choice> choice = choose_by_all_layers(
+      *config_.policy.shared, scores, choose, [&](int32_t position) { return place_of.at(position); });
+  step.token_scores.assign(step.layer_scores.front().size(), BlockTable::kNoScore);
+  for (size_t place = 0; place < slots.size(); ++place) step.token_scores[slots[place]] = view.scores[place];
+  step.layer_scores.clear();
+  return choice;
 }
 
 // What layer 0 dropped next, in a layer beyond it.

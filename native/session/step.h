@@ -89,7 +89,7 @@ struct Step {
   std::vector<std::vector<PendingChoice>>
       shared_choices;                            // decode: layer 0's evictions; prefill: the one cut
   size_t num_shared_taken = 0;                   // by the current layer
-  std::vector<std::vector<float>> layer_scores;  // [num_layers][num_blocks], decode with a mean over layers
+  std::vector<std::vector<float>> layer_scores;  // [num_layers][num_blocks or num_slots], decode with a mean
   int scored_layer = 0;                          // whose scores the caller is asked for
   std::vector<WaitingLayer> waiting_layers;      // [layers done so far], prefill with a mean over layers
   bool cuts_waiting_layers = false;              // all layers are computed; layer counts once more

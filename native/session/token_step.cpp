@@ -56,7 +56,9 @@ void Session::choose_cached_tokens() {
       view.positions.push_back(cache.slot_position(slot, row));
       if (!scores.empty()) view.scores.push_back(scores[static_cast<size_t>(slot * num_rows + row)]);
     }
-    std::optional<Choice> choice = policy_->choose_cached_tokens(std::move(view), num_dropped);
+    std::optional<Choice> choice = step.layer_scores.empty()
+                                       ? policy_->choose_cached_tokens(std::move(view), num_dropped)
+                                       : choose_shared_cached_tokens(std::move(view), num_dropped);
     if (!choice) return step.choices.clear();
     step.choices.push_back({.choice = *std::move(choice)});
   }

@@ -25,9 +25,12 @@ std::vector<int32_t> different_tokens(unsigned seed, int count = kPrompt + kDeco
   return {tokens.begin(), tokens.begin() + count};
 }
 
-SessionConfig scope_config(const std::string& policy, std::optional<SharedBy> shared) {
+SessionConfig scope_config(const std::string& policy, std::optional<SharedBy> shared,
+                           EvictionUnit unit = EvictionUnit::kBlock, Holes holes = Holes::kRecycle) {
   SessionConfig config = session_config(policy, kBlockSize, kBudget);
   config.policy.shared = shared;
+  config.policy.unit = unit;
+  config.policy.holes = holes;
   if (policy == "snap-kv") config.policy.window = kWindow;
   return config;
 }
@@ -82,17 +85,20 @@ std::set<int> lowest(SharedBy shared, const Scores& scores, const std::vector<st
   return dropped;
 }
 
-}  // namespace
-
-TEST("layers that share a decision drop what the oracle's reduction drops, at prefill and in decode") {
+struct Counts {
   int num_choices = 0, num_unlike_layer_0 = 0;
+};
+
+// Runs sessions of the policies and checks each cut against the oracle's.
+Counts compare_with_oracle(const std::vector<std::string>& policies, EvictionUnit unit, Holes holes) {
+  Counts counts;
+  const bool by_token = unit == EvictionUnit::kToken;
   for (const SharedBy shared : {SharedBy::kLayer0, SharedBy::kMeanScore, SharedBy::kMeanRank})
-    for (const std::string policy :
-         {"paged-eviction", "inverse-key-norm", "key-diff", "tova", "h2o", "snap-kv"})
+    for (const std::string& policy : policies)
       for (unsigned seed = 60; seed < 63; ++seed) {
         const TinyLlama tiny(seed, kVocab);
         const std::vector<int32_t> tokens = different_tokens(seed);
-        Session session(tiny.open(), scope_config(policy, shared));
+        Session session(tiny.open(), scope_config(policy, shared, unit, holes));
         feed(session, tokens, kDecoded);
         const TraceTables trace = session.take_trace();
         const Drops drops(trace.evictions, kDecoded + 1);
@@ -118,8 +124,9 @@ TEST("layers that share a decision drop what the oracle's reduction drops, at pr
           const std::vector<int> before = live;  // what is cached as the step begins
           if (step > 0) live.push_back(newest);
           const auto& rows = drops.steps[static_cast<size_t>(step)];
-          const bool cuts = step == 0 || (policy != "snap-kv" && live.size() % kBlockSize == 0 &&
-                                          live.size() > static_cast<size_t>(kBudget));
+          const bool is_over = live.size() > static_cast<size_t>(kBudget);
+          const bool cuts =
+              step == 0 || (policy != "snap-kv" && is_over && (by_token || live.size() % kBlockSize == 0));
           REQUIRE_EQUAL(static_cast<int>(rows.size()), cuts ? tiny.config.num_layers : 0);
           if (cuts) {
             Scores scores = mass;
@@ -140,15 +147,19 @@ TEST("layers that share a decision drop what the oracle's reduction drops, at pr
                   scores[layer] = layers[layer].attention(with_newest ? newest : newest - 1, seen);
               }
               const size_t num_protected = policy == "h2o" ? kBudget / kBlockSize / 2 : 1;
-              for (size_t block = 1; block < live.size() / kBlockSize - num_protected; ++block)
+              const int num_newest = policy == "h2o" ? kBudget / 2 : 1;
+              for (const int token : live)
+                if (by_token && token >= kBlockSize && token <= newest - num_newest)
+                  groups.push_back({token});
+              for (size_t block = 1; !by_token && block < live.size() / kBlockSize - num_protected; ++block)
                 groups.emplace_back(live.begin() + static_cast<int64_t>(block) * kBlockSize,
                                     live.begin() + static_cast<int64_t>(block + 1) * kBlockSize);
             }
             const std::vector<int>& dropped = rows.at(0).front();
             const std::set<int> expected = lowest(shared, scores, groups, num_dropped);
             REQUIRE(expected == std::set<int>(dropped.begin(), dropped.end()));
-            ++num_choices;
-            num_unlike_layer_0 += expected != lowest(SharedBy::kLayer0, scores, groups, num_dropped);
+            ++counts.num_choices;
+            counts.num_unlike_layer_0 += expected != lowest(SharedBy::kLayer0, scores, groups, num_dropped);
             for (const int token : dropped) live.erase(std::find(live.begin(), live.end(), token));
           }
           if (step > 0 && policy == "h2o")
@@ -157,8 +168,26 @@ TEST("layers that share a decision drop what the oracle's reduction drops, at pr
                 mass[layer][key] += share;
         }
       }
-  REQUIRE(num_choices > 300);
-  REQUIRE(num_unlike_layer_0 > 100);  // the reductions are told apart
+  return counts;
+}
+
+}  // namespace
+
+TEST("layers that share a decision drop what the oracle's reduction drops, at prefill and in decode") {
+  const Counts counts =
+      compare_with_oracle({"paged-eviction", "inverse-key-norm", "key-diff", "tova", "h2o", "snap-kv"},
+                          EvictionUnit::kBlock, Holes::kRecycle);
+  REQUIRE(counts.num_choices > 300);
+  REQUIRE(counts.num_unlike_layer_0 > 100);  // the reductions are told apart
+}
+
+TEST("so do single tokens, one a step, whatever becomes of their slots") {
+  for (const Holes holes : {Holes::kRecycle, Holes::kMask, Holes::kCompact}) {
+    const Counts counts =
+        compare_with_oracle({"inverse-key-norm", "key-diff", "tova", "h2o"}, EvictionUnit::kToken, holes);
+    REQUIRE(counts.num_choices > 1000);
+    REQUIRE(counts.num_unlike_layer_0 > 300);
+  }
 }
 
 TEST("under a shared scope every layer holds the same positions, and scores stand in each row alike") {

@@ -132,6 +132,10 @@ export function custom(options: CustomOptions): Policy {
 	}
 	const placed = withScope(checked);
 	checkTokenForm("policies.custom", { ...placed, granularity });
+	if (granularity === "token" && placed.shared && placed.shared !== "layer-0") {
+		const expected = `"block" with scope { shared: "${placed.shared}" } for granularity of policies.custom, as a function scores one layer's tokens at a time,`;
+		throw new OctavoError("ERR_OCTAVO_OPTION", `Expected ${expected} but received "token"`);
+	}
 	const policy = makePolicy({
 		name: "custom",
 		...placed,

@@ -41,6 +41,7 @@ interface CheckedForm {
 	shared?: PolicySpec["shared"] | undefined;
 	prefillAttention?: "evicted" | undefined;
 	skipLayers?: readonly number[] | undefined;
+	protectNewest?: boolean | undefined;
 }
 
 /**
@@ -49,7 +50,7 @@ interface CheckedForm {
  * @throws {OctavoError} ERR_OCTAVO_OPTION
  */
 export function checkTokenForm(owner: string, checked: CheckedForm): void {
-	const { granularity, holes, heads, shared, prefillAttention, skipLayers } = checked;
+	const { granularity, holes, heads, shared, prefillAttention, skipLayers, protectNewest } = checked;
 	const fail = (expected: string, option: string, value: string) => {
 		throw new OctavoError("ERR_OCTAVO_OPTION", `Expected ${expected} for ${option} of ${owner} but received ${value}`);
 	};
@@ -58,8 +59,10 @@ export function checkTokenForm(owner: string, checked: CheckedForm): void {
 		fail(`"recycle" with heads "per-head"`, "holes", `"${holes}"`);
 	if (heads === "per-head" && prefillAttention) fail(`"full" with heads "per-head"`, "prefillAttention", `"evicted"`);
 	if (shared && skipLayers?.length) fail("none with a shared scope,", "skipLayers", `[${skipLayers.join(", ")}]`);
-	// A mean over layers is one of blocks, or of a prompt's tokens, that stand in the same places in all of them.
+	// A mean over layers is one of what stands in the same places in all of them.
 	if (!shared || shared === "layer-0") return;
-	if (granularity === "token") fail(`"block" with scope { shared: "${shared}" }`, "granularity", `"token"`);
-	if (heads === "per-head") fail(`"shared" with scope { shared: "${shared}" }`, "heads", `"per-head"`);
+	const scope = `scope { shared: "${shared}" }`;
+	if (heads === "per-head") fail(`"shared" with ${scope}`, "heads", `"per-head"`);
+	// Layers beyond the first do not have the newest token when it is decided.
+	if (protectNewest === false) fail(`true with ${scope}`, "protectNewest", "false");
 }

@@ -106,7 +106,10 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 	process.on("SIGHUP", () => void shutdown());
 	watchParent(shutdown);
 	try {
-		await sockets.open((channel, message) => router.accept(channel, message));
+		await sockets.open(
+			(channel, message) => router.accept(channel, message),
+			(topic) => outlet.welcome(topic),
+		);
 	} catch (error) {
 		await Promise.all([worker.stop(), sockets.close()]);
 		const { message } = error as Error;

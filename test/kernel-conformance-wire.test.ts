@@ -136,7 +136,7 @@ test("a front end that leaves before its reply holds up nobody", async () => {
 	assert.equal(resultOf(await kernel.execute("'still here'")), "'still here'");
 });
 
-test("a late subscriber hears what comes from then on; one with a topic hears that topic", async () => {
+test("a late subscriber is welcomed, and hears what comes from then on; one with a topic hears that topic", async () => {
 	const id = kernel.send("execute_request", {
 		code: "for (let i = 0; i < 200; i++) { console.log('tick', i); await new Promise((r) => setTimeout(r, 10)); }",
 	});
@@ -148,7 +148,11 @@ test("a late subscriber hears what comes from then on; one with a topic hears th
 		const types: string[] = [];
 		for await (const frames of socket) {
 			const at = frames.findIndex((frame) => frame.toString() === "<IDS|MSG>");
-			types.push(JSON.parse(frames[at + 2]!.toString()).msg_type);
+			const [header, parent, , content] = frames.slice(at + 2, at + 6).map((part) => JSON.parse(part.toString()));
+			types.push(header.msg_type);
+			if (header.msg_type === "iopub_welcome" && types.length === 1) {
+				assert.deepEqual([frames[0]!.toString(), parent, content], [topic, {}, { subscription: topic }]);
+			}
 			if (types.length === 3) break;
 		}
 		return types;
@@ -156,8 +160,9 @@ test("a late subscriber hears what comes from then on; one with a topic hears th
 	const both = Promise.all([heard(late, ""), heard(topical, "stream")]);
 	try {
 		const [all, streams] = await both;
+		assert.equal(all[0], "iopub_welcome");
 		assert.equal(all.length, 3);
-		assert.deepEqual(streams, ["stream", "stream", "stream"]);
+		assert.deepEqual(streams, ["iopub_welcome", "stream", "stream"]);
 	} finally {
 		late.close();
 		topical.close();

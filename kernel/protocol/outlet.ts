@@ -42,6 +42,12 @@ export class Outlet {
 		this.#sockets.send("iopub", { ...message, buffers });
 	}
 
+	/** Tells whoever subscribed to a topic of iopub that nothing on it will be missed from now on. */
+	welcome(topic: string): void {
+		const content = { subscription: topic };
+		this.#sockets.send("iopub", this.#factory.make("iopub_welcome", content, undefined, {}, [Buffer.from(topic)]));
+	}
+
 	/** Sends an input request to the client of a cell; gives its id. */
 	ask(parent: Message, content: { prompt: string; password: boolean }): string {
 		this.flushStream();

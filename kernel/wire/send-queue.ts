@@ -1,18 +1,18 @@
 // Sends in order on one ZeroMQ socket. zeromq accepts 512 synchronous sends per event-loop turn and then fails with
 // EBUSY, so the queue pauses for a turn well before that; nothing is dropped.
 
-import type { Dealer, Publisher, Router } from "zeromq";
+import type { Dealer, Router, XPublisher } from "zeromq";
 
 const sendsPerTurn = 256;
 
 /** An unbounded first-in first-out queue in front of a socket. */
 export class SendQueue {
-	readonly #socket: Dealer | Publisher | Router;
+	readonly #socket: Dealer | XPublisher | Router;
 	readonly #waiting: Buffer[][] = [];
 	#draining: Promise<void> | undefined;
 	#sentThisTurn = 0;
 
-	constructor(socket: Dealer | Publisher | Router) {
+	constructor(socket: Dealer | XPublisher | Router) {
 		this.#socket = socket;
 	}
 

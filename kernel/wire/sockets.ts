@@ -1,7 +1,8 @@
 // The five sockets of a kernel: shell, control, stdin (routers), iopub (publisher) and the heartbeat.
-// iopub has no high-water mark: ZeroMQ's default of 1000 silently drops the output of a cell that prints a lot.
+// iopub has no high-water mark: ZeroMQ's default of 1000 silently drops the output of a cell that prints a lot. It is an
+// XPUB, which says when somebody subscribes.
 
-import { Publisher, Router } from "zeromq";
+import { Router, XPublisher } from "zeromq";
 import { type ConnectionInfo, endpoint } from "./connection.js";
 import { FrameCodec, type Message, type OutgoingMessage } from "./frames.js";
 import { Heartbeat } from "./heartbeat.js";
@@ -20,7 +21,7 @@ export class KernelSockets {
 		control: new Router({ linger: 1000, sendHighWaterMark: 0 }),
 		stdin: new Router({ linger: 0 }),
 	};
-	readonly #iopub = new Publisher({ linger: 1000, sendHighWaterMark: 0, sendTimeout: 0 });
+	readonly #iopub = new XPublisher({ linger: 1000, sendHighWaterMark: 0, sendTimeout: 0, verbosity: "allSubs" });
 	readonly #heartbeat = new Heartbeat();
 	readonly #codec: FrameCodec;
 	readonly #queues: Record<RequestChannel | "stdin" | "iopub", SendQueue>;
@@ -37,8 +38,13 @@ export class KernelSockets {
 		};
 	}
 
-	/** Binds every socket and starts listening; a port in use rejects with the system's error. */
-	async open(listener: MessageListener): Promise<void> {
+	/**
+	 * Binds every socket and starts listening; a port in use rejects with the system's error.
+	 *
+	 * @param subscribed told of each subscription to iopub, by its topic
+	 */
+	async open(listener: MessageListener, subscribed: (topic: string) => void): Promise<void> {
+		void this.#watchSubscriptions(subscribed);
 		const at = (port: number) => endpoint(this.#connection, port);
 		await Promise.all([
 			this.#routers.shell.bind(at(this.#connection.shell_port)),
@@ -65,6 +71,13 @@ export class KernelSockets {
 		await this.flush();
 		for (const socket of [...Object.values(this.#routers), this.#iopub]) socket.close();
 		await this.#heartbeat.close();
+	}
+
+	async #watchSubscriptions(subscribed: (topic: string) => void): Promise<void> {
+		for await (const [subscription] of this.#iopub) {
+			// The first byte says whether it begins or ends.
+			if (subscription?.[0] === 1) subscribed(subscription.toString("utf8", 1));
+		}
 	}
 
 	async #listen(channel: RequestChannel | "stdin", listener: MessageListener): Promise<void> {

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -143,4 +144,10 @@ test("files above the notebook's folder, TSX and files that import each other", 
 	} finally {
 		await own.stop();
 	}
+});
+
+test("a package that tslab is started without is the real one for a cell", async () => {
+	const tslab = JSON.stringify(createRequire(import.meta.url).resolve("tslab/package.json"));
+	const load = `import { createRequire } from 'node:module'; createRequire(${tslab})('semver').clean(' v1.2.3 ')`;
+	assert.equal(await outcome(load), "'1.2.3'");
 });

@@ -21,7 +21,7 @@ const require = createRequire(import.meta.url);
 export function loadTypeScript(snapshot: Snapshot | undefined): { ts: Ts; copy: Loose } {
 	const ts = snapshot?.typescript ?? (require(typescriptPath) as Ts);
 	const inner = ts as unknown as Internal;
-	const copy: Loose = { ...ts };
+	const copy: Loose = snapshot?.copy ?? { ...ts };
 	copy.getNullTransformationContext = () => inner.nullTransformationContext;
 	copy.getDefaultTypeRoots = () => [];
 	copy.getQuickInfoAtPosition = quickInfo(inner);
@@ -29,10 +29,32 @@ export function loadTypeScript(snapshot: Snapshot | undefined): { ts: Ts; copy: 
 		...inner.Completions,
 		getCompletionsAtPositionForTslab: inner.Completions.getCompletionsAtPosition,
 	};
-	const module = new Module(tslabTypescriptPath);
-	Object.assign(module, { filename: tslabTypescriptPath, loaded: true, exports: copy });
-	require.cache[tslabTypescriptPath] = module as NodeJS.Module;
+	place(tslabTypescriptPath, copy);
 	return { ts, copy };
+}
+
+/**
+ * Loads tslab's converter, without semver, which it asks for one number: that takes longer to load than all of tslab.
+ *
+ * @returns what the module exports
+ */
+export function loadConverter(): Internal {
+	const semver = createRequire(require.resolve("tslab")).resolve("semver");
+	const loaded = require.cache[semver];
+	place(semver, { major: (version: string) => Number(/\d+/.exec(version)![0]) });
+	try {
+		return require("tslab/dist/converter.js");
+	} finally {
+		// A cell may import the real one.
+		if (loaded) require.cache[semver] = loaded;
+		else delete require.cache[semver];
+	}
+}
+
+function place(path: string, exports: Loose): void {
+	const module = new Module(path);
+	Object.assign(module, { filename: path, loaded: true, exports });
+	require.cache[path] = module as NodeJS.Module;
 }
 
 /** What the language service tells of the name at a position, without the service around it. */

@@ -60,6 +60,8 @@ export interface Compiler {
 /** TypeScript's error for a file outside of `rootDir`. */
 const outsideRoot = 6059;
 
+/** Folder of the declarations of {@link globalsFile}, and of what it imports. */
+const ownTypes = join(packageRoot, "dist", "kernel");
 /** File of global declarations that every cell sees. */
 const globalsFile = join(packageRoot, "dist", "kernel", "cell", "globals.d.ts");
 
@@ -109,7 +111,10 @@ export function tuneCompiler(folder: string): Compiler {
 			resolve: (name, from) => ts.resolveModuleName(name, from, tuned, host).resolvedModule?.resolvedFileName,
 			read: (path) => host.readFile(path),
 		});
-		for (const [name, file] of snapshot?.sources ?? []) program.addSource(name, file);
+		for (const [name, file] of snapshot?.sources ?? []) {
+			// Octavo's own declarations are those of its last build, which the snapshot may be older than.
+			if (!name.startsWith(ownTypes) || host.readFile(name) === file.text) program.addSource(name, file);
+		}
 		return { roots, sys };
 	};
 
@@ -210,7 +215,7 @@ export function tuneCompiler(folder: string): Compiler {
 			return ranges;
 		},
 		snapshotParts() {
-			const own = [dirname(typescriptPath), typesRoot, join(dirname(typesRoot), "undici-types")];
+			const own = [dirname(typescriptPath), typesRoot, join(dirname(typesRoot), "undici-types"), ownTypes];
 			const libraries = program.sourceNames.filter((name) => own.some((home) => name.startsWith(join(home, "/"))));
 			return { libraries, target: program.target };
 		},

@@ -7,6 +7,7 @@ import type { ErrorContent } from "../protocol/messages.js";
 import { makeHelpers } from "./cell-helpers.js";
 import { CellRunner } from "./cell-runner.js";
 import { type Compilation, type Compiler, tuneCompiler } from "./compiler.js";
+import { loadConverter } from "./compiler-copy.js";
 import { DebugTools } from "./debug-tools.js";
 import { CellResources } from "./disposables.js";
 import { ErrorExplainer, Explained } from "./errors.js";
@@ -56,7 +57,7 @@ export class Evaluator {
 		this.#interrupts = interrupts;
 		const require = createRequire(import.meta.url);
 		this.#compiler = tuneCompiler(folder);
-		const { createConverter, isCompleteCode } = require("tslab/dist/converter.js");
+		const { createConverter, isCompleteCode } = loadConverter();
 		this.#metadata = require("tslab/dist/metadata.js").getCodeMetadata;
 		this.#isCompleteCode = isCompleteCode;
 		this.#converter = createConverter({});

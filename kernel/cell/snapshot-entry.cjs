@@ -39,4 +39,4 @@ const program = ts.createProgram({
 });
 program.getSemanticDiagnostics(cell);
 program.emit(cell, () => {});
-Object.assign(globalThis, { octavoSnapshot: { typescript: ts, sources, Console: console.Console } });
+Object.assign(globalThis, { octavoSnapshot: { typescript: ts, copy: { ...ts }, sources, Console: console.Console } });

@@ -14,6 +14,8 @@ import type { SnapshotParts } from "./protocol.js";
 /** What a process that was started from a snapshot finds. */
 export interface Snapshot {
 	typescript: typeof TypeScript;
+	/** A copy of its exports. */
+	copy: Record<string, unknown>;
 	/** Parsed and bound libraries by file name. */
 	sources: Map<string, TypeScript.SourceFile>;
 	Console: Console["Console"];

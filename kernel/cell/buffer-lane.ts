@@ -6,6 +6,7 @@
 import { closeSync, existsSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { OctavoError } from "../../sdk/errors.js";
 
 /** Where the bytes of one message lie. */
 export interface LaneRange {
@@ -53,7 +54,11 @@ export class LaneWriter {
 		this.#waits = waits;
 	}
 
-	/** Copies the buffers of one message into the lane. */
+	/**
+	 * Copies the buffers of one message into the lane.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_COMM when there is no room, or the cell has closed the lane; later messages may fit
+	 */
 	write(buffers: readonly ArrayBufferView[]): LaneRange {
 		while (this.#waits && this.#end > aheadBytes && !this.#isRead()) {
 			Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lookMs);
@@ -65,8 +70,14 @@ export class LaneWriter {
 		const at = buffers.map(({ buffer, byteOffset, byteLength }): [number, number] => {
 			const position = this.#end;
 			const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-			for (let done = 0; done < byteLength; ) {
-				done += writeSync(this.#descriptor, bytes, done, byteLength - done, position + done);
+			try {
+				for (let done = 0; done < byteLength; ) {
+					done += writeSync(this.#descriptor, bytes, done, byteLength - done, position + done);
+				}
+			} catch (error) {
+				const { message } = error as Error;
+				const room = `room for a buffer of ${byteLength} bytes beside a comm message`;
+				throw new OctavoError("ERR_OCTAVO_COMM", `Expected ${room} but received ${message}`, { cause: error });
 			}
 			this.#end += byteLength;
 			return [position, byteLength];

@@ -116,36 +116,3 @@ export type WorkerEvent =
 
 /** Kinds of frames on the wire, each: length of the payload (4 bytes, little endian), kind (1 byte), payload in UTF-8. */
 export const frameKind = { stdout: 1, stderr: 2, event: 3 } as const;
-
-/** Cuts a byte stream into frames. */
-export class FrameReader {
-	readonly #deliver: (kind: number, text: string) => void;
-	#parts: Buffer[] = [];
-	#length = 0;
-
-	constructor(deliver: (kind: number, text: string) => void) {
-		this.#deliver = deliver;
-	}
-
-	/** Takes the next bytes. */
-	push(bytes: Buffer): void {
-		this.#parts.push(bytes);
-		this.#length += bytes.length;
-		if (this.#length < this.#needed()) return;
-		let rest = Buffer.concat(this.#parts, this.#length);
-		while (rest.length >= 5) {
-			const end = 5 + rest.readUInt32LE(0);
-			if (rest.length < end) break;
-			this.#deliver(rest[4]!, rest.toString("utf8", 5, end));
-			rest = rest.subarray(end);
-		}
-		this.#parts = [rest];
-		this.#length = rest.length;
-	}
-
-	/** Bytes of the first frame; a large frame is joined once, not once a chunk. */
-	#needed(): number {
-		const first = this.#parts[0]!;
-		return first.length >= 4 ? 5 + first.readUInt32LE(0) : 5;
-	}
-}

@@ -83,7 +83,7 @@ export class SnapshotFile {
 	/** Does away with a snapshot from which no worker starts. */
 	refuse(): void {
 		this.#refused = true;
-		rmSync(this.#file, { force: true });
+		remove([this.#file]);
 	}
 
 	/** Makes the snapshot, unless it is there or another process makes it; settles when that is over, and never rejects. */
@@ -92,21 +92,21 @@ export class SnapshotFile {
 		const lock = `${this.#file}.lock`;
 		const input = `${this.#file}.${process.pid}.json`;
 		const made = `${this.#file}.${process.pid}.part`;
+		let isLocked = false;
+		// Made by another process now, no folder to write to, a full disk: workers start without.
 		try {
 			mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
 			if (existsSync(lock) && Date.now() - statSync(lock).mtimeMs > lockMs) rmSync(lock, { force: true });
 			writeFileSync(lock, "", { flag: "wx" });
-		} catch {
-			// Made by another process now, or no folder to write to: workers start without.
-			return;
-		}
-		try {
+			isLocked = true;
 			writeFileSync(input, JSON.stringify({ typescript: typescriptPath, ...parts }));
 			if (!(await this.#build(input, made))) return;
 			renameSync(made, this.#file);
 			this.#removeOld();
+		} catch {
+			// Nothing is lost.
 		} finally {
-			for (const path of [lock, input, made]) rmSync(path, { force: true });
+			if (isLocked) remove([lock, input, made]);
 		}
 	}
 
@@ -141,6 +141,17 @@ export class SnapshotFile {
 		const snapshots = files.filter(({ path }) => path.endsWith(".blob"));
 		// What a kernel leaves that was killed while it made one.
 		const remains = files.filter(({ path, time }) => !path.endsWith(".blob") && Date.now() - time > lockMs);
-		for (const { path } of [...snapshots.slice(maxSnapshots), ...remains]) rmSync(path, { force: true });
+		remove([...snapshots.slice(maxSnapshots), ...remains].map(({ path }) => path));
+	}
+}
+
+/** Removes files, those that may be; never throws. */
+function remove(paths: readonly string[]): void {
+	for (const path of paths) {
+		try {
+			rmSync(path, { force: true });
+		} catch {
+			// The folder may not be written to: it stays.
+		}
 	}
 }

@@ -9,16 +9,10 @@ import { fileURLToPath } from "node:url";
 import type { StreamName } from "../protocol/outlet.js";
 import type { MessageContent } from "../wire/frames.js";
 import type { SentContent } from "./content.js";
+import { FrameReader } from "./frame-reader.js";
 import { FrontLanes } from "./front-lanes.js";
 import { MarkedStream } from "./marked-stream.js";
-import {
-	debugDescriptor,
-	type ExecuteResult,
-	FrameReader,
-	frameKind,
-	type WorkerEvent,
-	type WorkerRequest,
-} from "./protocol.js";
+import { debugDescriptor, type ExecuteResult, type WorkerEvent, type WorkerRequest } from "./protocol.js";
 import { SnapshotFile } from "./snapshot.js";
 import { WorkerDied } from "./worker-died.js";
 
@@ -40,6 +34,10 @@ const stderrKept = 4096;
 
 /** Time after a worker's start in which the snapshot is not yet made: the first cells come first. In milliseconds. */
 const snapshotDelayMs = 3000;
+
+/** Said before the worker is ended and started again. */
+const brokenNotice =
+	"The cell, or native code that it called, has written to descriptor 3, which is the kernel's own.\n";
 
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
 /** A request without what this class fills in. */
@@ -171,7 +169,14 @@ export class WorkerProcess {
 		this.#stderrTail = "";
 		this.#marks[0].follow(child.stdout!);
 		this.#marks[1].follow(child.stderr!);
-		const reader = new FrameReader((kind, text) => this.#receive(kind, text));
+		const reader = new FrameReader({
+			stream: (name, text) => this.listener?.stream(name, text),
+			event: (event) => this.#receive(event),
+			broken: () => {
+				this.listener?.stream("stderr", brokenNotice);
+				child.kill("SIGKILL");
+			},
+		});
 		(child.stdio[3] as Readable).on("data", (bytes: Buffer) => reader.push(bytes));
 		let line = "";
 		const debug = (child.stdio as unknown as Readable[])[debugDescriptor]!;
@@ -180,8 +185,8 @@ export class WorkerProcess {
 			line = lines.pop()!;
 			if (child === this.#child) for (const complete of lines) this.listener?.debug(complete);
 		});
-		// Writes to a worker that has just died fail; its death is handled below.
-		for (const descriptor of [4, 5, debugDescriptor]) this.#pipe(descriptor).on("error", () => {});
+		// A worker that has just died, or whose cell has closed the descriptor: without it no request would be answered.
+		for (const descriptor of [4, 5, debugDescriptor]) this.#pipe(descriptor).on("error", () => child.kill("SIGKILL"));
 		child.once("exit", (code, signal) => {
 			// What it wrote last may still be in the pipes; a grandchild that holds them must not keep us waiting.
 			const died = () => {
@@ -195,12 +200,7 @@ export class WorkerProcess {
 		child.once("error", (error) => process.stderr.write(`octavo: the worker did not start: ${error.message}\n`));
 	}
 
-	#receive(kind: number, text: string): void {
-		if (kind !== frameKind.event) {
-			this.listener?.stream(kind === frameKind.stdout ? "stdout" : "stderr", text);
-			return;
-		}
-		const event = JSON.parse(text) as WorkerEvent;
+	#receive(event: WorkerEvent): void {
 		if (event.type === "ready") {
 			this.#trying = false;
 			const { snapshot } = event;

@@ -2,6 +2,7 @@
 // loops; what comes over them goes to the worker.
 
 import type { CommMessage, CommResult, WorkerEvent } from "../cell/protocol.js";
+import { WorkerDied } from "../cell/worker-died.js";
 import type { WorkerProcess } from "../cell/worker-process.js";
 import type { Outlet } from "../protocol/outlet.js";
 import type { Handler } from "../protocol/router.js";
@@ -63,24 +64,28 @@ export class Comms {
 			return;
 		}
 		if (kind === "close") this.#targets.delete(comm_id);
-		const message: CommMessage = {
-			kind,
-			commId: comm_id,
-			...(kind === "open" ? { target: target_name as string } : {}),
-			data: data ?? {},
-			metadata: request.metadata,
-			...(request.buffers.length > 0 ? { range: this.#worker.lanes.write(request.buffers) } : {}),
-		};
 		let own: number | undefined;
 		try {
+			const message: CommMessage = {
+				kind,
+				commId: comm_id,
+				...(kind === "open" ? { target: target_name as string } : {}),
+				data: data ?? {},
+				metadata: request.metadata,
+				...(request.buffers.length > 0 ? { range: this.#worker.lanes.write(request.buffers) } : {}),
+			};
 			const known = await this.#worker.request<CommResult>({ method: "comm", ...message }, (id) => {
 				own = id;
 				this.#requests.set(id, request);
 				if (kind === "open") this.#targets.set(comm_id, target_name as string);
 			});
 			if (kind === "open" && !known.known) this.#refuse(comm_id, request);
-		} catch {
-			// The worker died: what it knew is closed as a whole.
+		} catch (error) {
+			// When the worker dies, what it knew is closed as a whole.
+			if (error instanceof WorkerDied) return;
+			const [why] = (error as Error).message.split("\n", 1);
+			this.#outlet.stream("stderr", `A comm message was lost: ${why}\n`, request);
+			if (kind === "open") this.#refuse(comm_id, request);
 		} finally {
 			if (own !== undefined) this.#requests.delete(own);
 		}

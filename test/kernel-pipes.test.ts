@@ -37,6 +37,9 @@ test("a cell that closes the lanes loses the messages that need them, and is tol
 		"import { closeSync } from 'node:fs'; closeSync(7); comms.open('x', {}, { buffers: [new Uint8Array(4)] });",
 	);
 	assert.match(sent.reply.evalue, /^\[ERR_OCTAVO_COMM\] Expected room for a buffer of 4 bytes .* but received EBADF/);
+	// Large outputs go the slow way.
+	const { iopub } = await kernel.execute("closeSync(9); display.html('x'.repeat(1e6)); undefined");
+	assert.equal(iopub.find(({ type }) => type === "display_data")?.content.data["text/html"].length, 1e6);
 	await kernel.execute("comms.onOpen('t', (comm) => comm.send('open')); closeSync(6);");
 	const own = (id: string) => kernel.messages.filter(({ parentId }) => parentId === id);
 	const isIdle = (id: string) => own(id).some(({ content }) => content.execution_state === "idle");

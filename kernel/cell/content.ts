@@ -28,6 +28,11 @@ export class Content {
 
 	/** Called once, by the `JSON.stringify` of the event. */
 	toJSON(): SentContent {
-		return this.#bytes ? { range: this.#lane.write([this.#bytes]) } : { inline: this.#inline };
+		try {
+			if (this.#bytes) return { range: this.#lane.write([this.#bytes]) };
+		} catch {
+			// No room: it takes the slow way.
+		}
+		return { inline: this.#inline };
 	}
 }

@@ -126,6 +126,18 @@ TEST("a number that is not finite in a later part: its place is told, and the st
   }
   REQUIRE(logits_of(session) == logits_of(fresh));
   REQUIRE(logits_of(left) == logits_of(fresh));
+
+  // Positions in slots that are free again are what they were.
+  const auto positions = [&] {
+    const Tensor& all = session.layer_cache(0).positions();
+    return std::vector<int32_t>(all.i32(), all.i32() + all.num_elements());
+  };
+  session.rewind(RewindUnit::kTokens, 0);
+  const std::vector<int32_t> before = positions();
+  std::reverse(prompt.begin(), prompt.end());
+  session.prefill(prompt);
+  REQUIRE_ERROR("ERR_OCTAVO_NAN", advance(session, steps(1)));
+  REQUIRE(positions() == before);
 }
 
 TEST("cancelled between layers of any part, a prompt goes on to the same bits") {

@@ -2,10 +2,10 @@
 // the kernel's one ZeroMQ client, so a page that connects late misses nothing and a restart needs no new connection;
 // replies find their page by the session in their parent header.
 
-import { randomUUID } from "node:crypto";
 import { OctavoError } from "../../sdk/errors.js";
-import { type Channel, KernelClientSockets, type RawMessage } from "../wire/client-sockets.js";
+import { KernelClientSockets, type RawMessage } from "../wire/client-sockets.js";
 import { KernelProcess, type LaunchOptions } from "./kernel-process.js";
+import { OwnRequests } from "./own-requests.js";
 import { makeMessage, parsePart } from "./raw-messages.js";
 
 /** What a kernel is doing, in Jupyter's words. */
@@ -28,7 +28,6 @@ export interface KernelModel {
 }
 
 const startTimeoutMs = 60_000;
-const replyTimeoutMs = 5000;
 const exitTimeoutMs = 5000;
 // A kernel that died this often within the window is left dead: it would only die again.
 const deathLimit = 5;
@@ -40,8 +39,7 @@ export class ManagedKernel {
 	readonly name: string;
 	readonly #options: LaunchOptions;
 	readonly #listeners = new Set<KernelListener>();
-	readonly #session = randomUUID();
-	readonly #replies = new Map<string, (content: Record<string, unknown>) => void>();
+	readonly #own = new OwnRequests();
 	#process: KernelProcess | undefined;
 	#sockets: KernelClientSockets | undefined;
 	#state: ExecutionState = "starting";
@@ -64,7 +62,7 @@ export class ManagedKernel {
 	 */
 	async start(): Promise<void> {
 		const launched = await KernelProcess.launch(this.#options);
-		const sockets = new KernelClientSockets(launched.connection, this.#session);
+		const sockets = new KernelClientSockets(launched.connection, this.#own.session);
 		this.#process = launched;
 		this.#sockets = sockets;
 		sockets.listen((message) => this.#receive(message));
@@ -105,7 +103,7 @@ export class ManagedKernel {
 	/** Interrupts the running cell, by message or signal as the kernelspec says. */
 	async interrupt(): Promise<void> {
 		if (this.#options.kernelSpec.spec.interrupt_mode === "signal") this.#process?.kill("SIGINT");
-		else await this.#request("control", "interrupt_request", {});
+		else await this.#own.send(this.#sockets, "control", "interrupt_request", {});
 	}
 
 	/** Ends the process and starts another; listeners stay. */
@@ -134,7 +132,7 @@ export class ManagedKernel {
 		const ending = this.#process;
 		this.#process = undefined;
 		if (ending) {
-			await this.#request("control", "shutdown_request", { restart });
+			await this.#own.send(this.#sockets, "control", "shutdown_request", { restart });
 			if (!(await ending.exitsWithin(exitTimeoutMs))) ending.kill("SIGTERM");
 			if (!(await ending.exitsWithin(1000))) ending.kill("SIGKILL");
 			await ending.exited;
@@ -164,7 +162,7 @@ export class ManagedKernel {
 				isHeard = true;
 			});
 			while (!isHeard && !done) {
-				await this.#request("shell", "kernel_info_request", {}, startTimeoutMs);
+				await this.#own.send(this.#sockets, "shell", "kernel_info_request", {}, startTimeoutMs);
 				await Promise.race([heard, new Promise((resolve) => setTimeout(resolve, 20))]);
 			}
 		})();
@@ -180,7 +178,7 @@ export class ManagedKernel {
 
 	#receive(message: RawMessage): void {
 		const parent = parsePart(message.parts[1]);
-		const isOwn = parent.session === this.#session;
+		const isOwn = parent.session === this.#own.session;
 		if (message.channel === "iopub") {
 			this.#heardIopub?.();
 			if (parsePart(message.parts[0]).msg_type === "status") {
@@ -192,7 +190,7 @@ export class ManagedKernel {
 			return;
 		}
 		if (isOwn) {
-			this.#replies.get(String(parent.msg_id))?.(parsePart(message.parts[3]));
+			this.#own.take(parent, message);
 			return;
 		}
 		for (const listener of this.#listeners) {
@@ -200,32 +198,8 @@ export class ManagedKernel {
 		}
 	}
 
-	/** Sends a request of the server's own; undefined when no reply came in time. */
-	async #request(
-		channel: Channel,
-		type: string,
-		content: Record<string, unknown>,
-		timeoutMs = replyTimeoutMs,
-	): Promise<Record<string, unknown> | undefined> {
-		const sockets = this.#sockets;
-		if (!sockets) return undefined;
-		const message = makeMessage(channel, type, content, this.#session);
-		const id = String(parsePart(message.parts[0]).msg_id);
-		return await new Promise((resolve) => {
-			const finish = (reply?: Record<string, unknown>) => {
-				clearTimeout(timer);
-				this.#replies.delete(id);
-				resolve(reply);
-			};
-			const timer = setTimeout(finish, timeoutMs);
-			timer.unref();
-			this.#replies.set(id, finish);
-			sockets.send(message);
-		});
-	}
-
 	#died(which: KernelProcess, how: string): void {
-		for (const finish of [...this.#replies.values()]) finish({});
+		this.#own.giveUp();
 		if (this.#process !== which || this.#closing) return;
 		const wasReady = this.#state === "idle" || this.#state === "busy";
 		this.#sockets?.close();
@@ -251,7 +225,7 @@ export class ManagedKernel {
 	}
 
 	#announce(state: ExecutionState): void {
-		const message = makeMessage("iopub", "status", { execution_state: state }, this.#session);
+		const message = makeMessage("iopub", "status", { execution_state: state }, this.#own.session);
 		for (const listener of this.#listeners) listener.deliver(message);
 	}
 }

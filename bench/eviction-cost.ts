@@ -48,16 +48,17 @@ function measure(model: Model, policy: Policy, context: number): Cost {
 }
 
 const { simd, numThreads } = engineInfo();
-const lines = [
+const head = [
 	"# Cost of eviction",
 	"",
 	`${cpus()[0]?.model ?? "unknown processor"}, ${numThreads} threads, ${simd}, load average before it ${loadavg()[0]!.toFixed(1)}.`,
 	"Mean times of a decode step from the trace, after a prompt of the budget, blocks of 16: scores and choices come as a block",
-	`fills, so 32 steps make a round; the median of ${numRepeats} rounds by share.`,
+	`fills, of tokens in every step; 32 steps make a round, and the median of ${numRepeats} rounds by share stands here.`,
 	"",
 	"| shape | budget | policy | scoring, µs | evicting, µs | step, µs | share |",
 	"|---|---|---|---|---|---|---|",
 ];
+console.log(head.join("\n"));
 for (const [name, shape] of Object.entries(shapes)) {
 	using model = randomModel(shape, 1);
 	for (const budget of budgets) {
@@ -71,13 +72,19 @@ for (const [name, shape] of Object.entries(shapes)) {
 			policies.snapKv({ budget }),
 			policies.random({ budget }),
 		];
-		for (const policy of compared) {
+		const byToken = (["recycle", "mask", "compact"] as const).flatMap((holes) => {
+			const options = { budget, granularity: "token", holes } as const;
+			return [policies.h2o(options), policies.tova(options)].map((policy) => ({
+				policy,
+				name: `${policy.name}, tokens, ${holes}`,
+			}));
+		});
+		for (const { policy, name: label } of [...compared.map((policy) => ({ policy, name: policy.name })), ...byToken]) {
 			const { scoreUs, evictUs, totalUs } = measure(model, policy, budget);
 			const share = `${((100 * (scoreUs + evictUs)) / totalUs).toFixed(2)} %`;
-			lines.push(
-				`| ${name} | ${budget} | ${policy.name} | ${scoreUs.toFixed(1)} | ${evictUs.toFixed(1)} | ${totalUs.toFixed(0)} | ${share} |`,
+			console.log(
+				`| ${name} | ${budget} | ${label} | ${scoreUs.toFixed(1)} | ${evictUs.toFixed(1)} | ${totalUs.toFixed(0)} | ${share} |`,
 			);
 		}
 	}
 }
-console.log(lines.join("\n"));

@@ -66,6 +66,8 @@ async function compare(
 	save: () => void,
 ): Promise<void> {
 	const folder = mkdtempSync(join(tmpdir(), "octavo-bench-model-"));
+	const clean = () => rmSync(folder, { recursive: true, force: true });
+	process.once("exit", clean);
 	try {
 		say(`${title}: writing the model`);
 		const files = writeRandomModel(join(folder, "model"), spec, type);
@@ -86,7 +88,8 @@ async function compare(
 			}
 		}
 	} finally {
-		rmSync(folder, { recursive: true, force: true });
+		clean();
+		process.off("exit", clean);
 	}
 }
 
@@ -172,6 +175,8 @@ function report(comparisons: readonly Comparison[], version: string, loadBefore:
 	].join("\n");
 }
 
+// Gigabytes of models must not stay behind a run that is stopped.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 const builds = await prepareLlamaCpp(options.cache, say);
 const kvTypes = options.kv.split(",") as ("f32" | "bf16" | "f16")[];
 const engines = [...kvTypes.map(octavo), llamaBench(builds), nodeLlamaCpp(builds)];

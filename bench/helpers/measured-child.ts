@@ -33,6 +33,8 @@ export async function runMeasured(program: string, args: readonly string[], cwd?
 	child.stderr.setEncoding("utf8").on("data", (text: string) => {
 		stderr = (stderr + text).slice(-4000);
 	});
+	const stop = () => child.kill();
+	process.once("exit", stop);
 	const watch = setInterval(() => {
 		if (child.pid !== undefined) peakBytes = Math.max(peakBytes, peakOf(child.pid));
 	}, 20);
@@ -45,5 +47,6 @@ export async function runMeasured(program: string, args: readonly string[], cwd?
 		return { stdout, peakBytes };
 	} finally {
 		clearInterval(watch);
+		process.off("exit", stop);
 	}
 }

@@ -124,3 +124,11 @@ test("types that newer compilers infer", async () => {
 	const { reply } = await kernel.execute("pick(['a', 'b'], 'c')");
 	assert.match(reply.evalue, /not assignable/);
 });
+
+test("regular expressions with every flag that Node.js knows", async () => {
+	assert.equal(
+		(await run("[/[\\p{L}--[a-z]]/v.test('A'), /[\\p{L}--[a-z]]/v.test('a'), /a/dgimsuy.flags].join()")).value,
+		"'true,false,dgimsuy'",
+	);
+	assert.equal((await kernel.execute("/a/gg")).reply.ename, "SyntaxError");
+});

@@ -71,6 +71,11 @@ class KvCache {
   }
   // RoPE position in a slot, of a row of positions.
   int32_t slot_position(int64_t slot, int row = 0) const;
+  // RoPE positions of one block, of a row of positions: [block_size], of dead slots what they were.
+  const int32_t* block_positions(int logical_index, int row = 0) const {
+    return arena_->block_positions(table_.block_ids()[static_cast<size_t>(logical_index)]) +
+           int64_t{row} * shape().block_size;
+  }
   // RoPE positions of the live slots of one block, in slot order.
   std::vector<int32_t> live_positions(int logical_index, int row = 0) const;
   // Takes memory at once for the undo log of so many appended tokens.

@@ -57,12 +57,17 @@ Choice choose_lowest(std::vector<int32_t> candidates, std::vector<float> scores,
   };
   std::vector<int32_t> places = index_range(0, num_candidates);
   const auto middle = places.begin() + num_dropped;
-  std::nth_element(places.begin(), middle - 1, places.end(), goes_before);
+  if (num_dropped == 1) {  // as decoding does: one pass
+    std::partial_sort(places.begin(), places.begin() + std::min<int64_t>(2, num_candidates), places.end(),
+                      goes_before);
+  } else {
+    std::nth_element(places.begin(), middle - 1, places.end(), goes_before);
+    if (middle != places.end()) std::iter_swap(middle, std::min_element(middle, places.end(), goes_before));
+  }
 
   Choice choice;
   choice.score = key(*(middle - 1));
-  choice.runner_up_score = middle == places.end() ? std::numeric_limits<float>::quiet_NaN()
-                                                  : key(*std::min_element(middle, places.end(), goes_before));
+  choice.runner_up_score = middle == places.end() ? std::numeric_limits<float>::quiet_NaN() : key(*middle);
   choice.dropped.reserve(static_cast<size_t>(num_dropped));
   for (auto place = places.begin(); place != middle; ++place) {
     choice.dropped.push_back(candidates[static_cast<size_t>(*place)]);

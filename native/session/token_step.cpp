@@ -26,8 +26,13 @@ void replace_choice(PendingChoice& pending, int32_t chosen) {
 
 // The live slot that holds a token of the layer, or of a head. Throws ERR_OCTAVO_ARGUMENT when none does.
 int64_t Session::find_slot(const KvCache& cache, int32_t position, int chooser) const {
-  for (int64_t slot = cache.table().num_slots() - 1; slot >= 0; --slot) {
-    if (!cache.table().is_dead(slot) && cache.slot_position(slot, chooser) == position) return slot;
+  const BlockTable& table = cache.table();
+  for (int index = table.num_blocks() - 1; index >= 0; --index) {
+    const int32_t* const positions = cache.block_positions(index, chooser);
+    for (int offset = table.filled(index) - 1; offset >= 0; --offset) {
+      const int64_t slot = int64_t{index} * config_.block_size + offset;
+      if (positions[offset] == position && !table.is_dead(slot)) return slot;
+    }
   }
   throw Error("ERR_OCTAVO_ARGUMENT",
               "Expected the position of a cached token but received " + std::to_string(position));
@@ -51,10 +56,17 @@ void Session::choose_cached_tokens() {
                    .num_seen = step.first_position + 1,
                    .positions = {},
                    .scores = {}};
-    for (int64_t slot = 0; slot < table.num_slots(); ++slot) {
-      if (table.is_dead(slot)) continue;
-      view.positions.push_back(cache.slot_position(slot, row));
-      if (!scores.empty()) view.scores.push_back(scores[static_cast<size_t>(slot * num_rows + row)]);
+    view.positions.reserve(static_cast<size_t>(table.kv_len()));
+    if (!scores.empty()) view.scores.reserve(static_cast<size_t>(table.kv_len()));
+    for (int index = 0; index < table.num_blocks(); ++index) {
+      const int32_t* const positions = cache.block_positions(index, row);
+      const int filled = table.filled(index);
+      for (int offset = 0; offset < filled; ++offset) {
+        const int64_t slot = int64_t{index} * config_.block_size + offset;
+        if (table.has_holes() && table.is_dead(slot)) continue;
+        view.positions.push_back(positions[offset]);
+        if (!scores.empty()) view.scores.push_back(scores[static_cast<size_t>(slot * num_rows + row)]);
+      }
     }
     std::optional<Choice> choice = step.layer_scores.empty()
                                        ? policy_->choose_cached_tokens(std::move(view), num_dropped)

@@ -69,6 +69,25 @@ test("completion in the middle of a name and of a line replaces what stands ther
 	assert.equal(cursor_start, 15);
 });
 
+test("a text asked about again is answered from what it means by now, and runs and fails as ever", async () => {
+	await kernel.execute("let shape = { side: 1 };");
+	for (let i = 0; i < 3; i++) assert.deepEqual((await complete("shape.|")).matches, ["side"]);
+	await kernel.execute("let shape = { radius: 1, centre: [0, 0] };");
+	for (let i = 0; i < 3; i++) assert.deepEqual((await complete("shape.|")).matches, ["centre", "radius"]);
+	for (let i = 0; i < 3; i++) {
+		const code = "const wrong: number = shape.centre";
+		assert.deepEqual((await complete(`${code}|`)).matches, ["centre"]);
+		assert.deepEqual((await complete(`${code}|`)).matches, ["centre"]);
+		assert.match((await kernel.execute(code)).reply.evalue, /not assignable to type 'number'/);
+		assert.match((await kernel.execute(code)).reply.evalue, /not assignable to type 'number'/);
+	}
+	for (let i = 0; i < 3; i++) {
+		await complete("shape.radius|");
+		const { iopub } = await kernel.execute("shape.radius");
+		assert.equal(iopub.find(({ type }) => type === "execute_result")?.content.data["text/plain"], "1");
+	}
+});
+
 test("inspection gives signature and documentation", async () => {
 	const { status, found, data } = await kernel.ask("inspect_request", {
 		code: "addUp(1, 2)",

@@ -58,6 +58,8 @@ export class CellProgram {
 	#current!: Record<string, Source>;
 	#reusable = false;
 	#uses = 0;
+	/** The texts that the program holds, as long as it has only been asked about them: the next question may be too. */
+	#asked: readonly (string | undefined)[] | undefined;
 
 	constructor(ts: Ts, host: TypeScript.CompilerHost, options: TypeScript.CompilerOptions, files: ProgramFiles) {
 		this.#ts = ts;
@@ -99,10 +101,15 @@ export class CellProgram {
 	/** Gives the program for the texts as they are now. */
 	update(): Builder {
 		this.#dropChanged();
-		const source = this.#parse(this.#files.source)!;
-		const declarations = this.#parse(this.#files.declarations)!;
-		this.#current = { [this.#files.source]: source, [this.#files.declarations]: declarations };
-		if (!this.#reuse(source, declarations)) this.#build();
+		const texts = [this.#files.source, this.#files.declarations].map((name) => this.#host.readFile(name));
+		if (!this.#reusable || !this.#asked?.every((text, index) => text === texts[index])) {
+			const source = this.#parse(this.#files.source)!;
+			const declarations = this.#parse(this.#files.declarations)!;
+			this.#current = { [this.#files.source]: source, [this.#files.declarations]: declarations };
+			const reused = this.#reuse(source, declarations);
+			if (!reused) this.#build();
+			this.#asked = reused ? texts : undefined;
+		}
 		const program = this.#program!;
 		return {
 			getProgram: () => program,
@@ -116,6 +123,7 @@ export class CellProgram {
 	/** Errors of files, the cell among them. */
 	diagnostics(files: readonly TypeScript.SourceFile[]): readonly TypeScript.Diagnostic[] {
 		const program = this.#program!;
+		this.#asked = undefined;
 		return files.flatMap((file): readonly TypeScript.Diagnostic[] => {
 			const { fileName } = file;
 			// The checker files errors by name, and drops one that an earlier cell had at the same place.

@@ -156,7 +156,7 @@ export class Evaluator {
 
 	/** Completions at a position, in UTF-16 units. */
 	complete(code: string, position: number): CompleteResult {
-		const string = this.#compiler.stringAt(code, position);
+		const string = /["'`]/.test(code) ? this.#compiler.stringAt(code, position) : undefined;
 		const path = string && completePath(this.#folder, string, position);
 		if (path) return path;
 		const found = describeCompletions(this.#converter.complete(this.#declarations, code, position), code, position);

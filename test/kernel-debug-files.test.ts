@@ -121,16 +121,14 @@ test("a file that has changed stops where its new text says", async () => {
 });
 
 test("a JavaScript file that cells import stops at the lines of its source", async () => {
-	writeFileSync(
-		join(folder, "plain.js"),
-		"\n\n/** Doubles. */\n\nexport function twice(n) {\n\n\tconst m = n * 2;\n\treturn m;\n}\n",
-	);
-	const [set] = await breakIn("plain.js", 7);
+	// Each line is one that the compiled text, whose lines are others, would stop at by mistake.
+	const steps = Array.from({ length: 8 }, (_, i) => `\tn += ${i};`);
+	writeFileSync(join(folder, "plain.js"), ["export function sum(n) {", ...steps, "\treturn n;", "}", ""].join("\n"));
+	const [set] = await breakIn("plain.js", 6);
 	assert.equal(set!.verified, true);
-	const id = client.run("import { twice } from './plain.js';\ntwice(4)");
-	const { frames } = await client.stopped();
-	assert.equal(places(frames)[0], "twice:7:plain.js");
-	assert.equal(places((await client.move("next")).frames)[0], "twice:8:plain.js");
+	const id = client.run("import { sum } from './plain.js';\nsum(0)");
+	assert.equal(places((await client.stopped()).frames)[0], "sum:6:plain.js");
+	assert.equal(places((await client.move("next")).frames)[0], "sum:7:plain.js");
 	await client.finish(id);
 });
 

@@ -222,6 +222,7 @@ test("exceptions stop the cell where they are thrown, by the filter", async () =
 
 test("the files of dumped cells go with the kernel", async () => {
 	const other = await DebugClient.start();
+	await other.kernel.execute("const before = 1");
 	const { sourcePath } = await other.ask("dumpCell", { code: "1" });
 	assert.ok(existsSync(sourcePath));
 	await other.kernel.stop();

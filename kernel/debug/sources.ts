@@ -60,6 +60,7 @@ export class Sources {
 	readonly prefix = join(tmpdir(), `octavo-${process.pid}`, "cell-");
 	readonly #texts = new Map<string, string>();
 	readonly #scripts = new Map<string, Script>();
+	#hasFolder = false;
 
 	/** The path of a cell. */
 	pathOf(code: string): string {
@@ -70,7 +71,8 @@ export class Sources {
 	dump(code: string): string {
 		const path = this.pathOf(code);
 		const folder = join(this.prefix, "..");
-		if (this.#texts.size === 0) process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+		if (!this.#hasFolder) process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+		this.#hasFolder = true;
 		mkdirSync(folder, { recursive: true, mode: 0o700 });
 		writeFileSync(path, code);
 		this.#texts.set(path, code);

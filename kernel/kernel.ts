@@ -32,7 +32,10 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 	const comms = new Comms(worker, outlet);
 	const limit = new OutputLimit(outputLimit(), (name, text) => outlet.stream(name, text, parent()));
 	const executions = new Executions(worker, outlet, history, {
-		begins: () => limit.begin(),
+		begins() {
+			limit.begin();
+			return debug.ready();
+		},
 		ended() {
 			inputs.drop();
 			limit.end();

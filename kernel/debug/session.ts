@@ -135,10 +135,17 @@ export class DebugSession {
 		this.sources.forgetScripts();
 		this.#resumed();
 		if (!this.#attached) return;
-		this.#connect().catch(() => {
+		const ready = this.#connect().catch(() => {
+			if (this.#ready !== ready) return;
 			this.#attached = false;
 			this.#publish("terminated", {});
 		});
+		this.#ready = ready;
+	}
+
+	/** Settles when the debugger holds the worker that took the place of one that died: cells wait for it. */
+	get ready(): Promise<void> {
+		return this.#ready;
 	}
 
 	async #connect(): Promise<void> {
@@ -156,6 +163,7 @@ export class DebugSession {
 		await this.breakpoints.bindAgain();
 	}
 
+	#ready: Promise<void> = Promise.resolve();
 	#parsed: ((url: string, scriptId: string) => void) | undefined;
 
 	#event(method: string, params: unknown): void {

@@ -20,6 +20,8 @@ export interface DebugHandlers {
 	receive(line: string): void;
 	/** Says that the worker died. */
 	workerDied(): void;
+	/** Settles when cells may run: at once, but after a worker died, when the next one is attached to. */
+	ready(): Promise<void>;
 }
 
 /**
@@ -72,6 +74,7 @@ export function debugHandlers(
 		handlers: [["debug_request", handle]],
 		receive: (line) => session.receive(line),
 		workerDied: () => session.workerDied(),
+		ready: () => session.ready,
 	};
 }
 

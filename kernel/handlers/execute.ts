@@ -10,8 +10,8 @@ import type { History } from "./history.js";
 
 /** Told of each cell. */
 export interface ExecutionWatcher {
-	/** It begins. */
-	begins(): void;
+	/** It begins; it runs when the promise settles. */
+	begins(): Promise<void>;
 	/** It is over, whatever came of it; its reply has not been sent. */
 	ended(): void;
 }
@@ -53,10 +53,11 @@ export class Executions {
 		const count = this.#count;
 		this.#current = request;
 		this.#silent = asked.silent;
-		this.#watcher.begins();
+		const mayRun = this.#watcher.begins();
 		if (!asked.silent) this.#outlet.publish("execute_input", { code: asked.code, execution_count: count }, request);
 		if (asked.store_history) this.#history.add(count, asked.code);
 		const cellId = request.metadata.cellId;
+		await mayRun;
 		const outcome = await this.#run({
 			code: asked.code,
 			count,

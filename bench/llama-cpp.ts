@@ -71,7 +71,7 @@ async function compare(
 	try {
 		say(`${title}: writing the model`);
 		const files = writeRandomModel(join(folder, "model"), spec, type);
-		const workload: Workload = { files, numThreads, numTokens: spec === largeShape ? 24 : 96, contexts };
+		const workload: Workload = { files, numThreads, numTokens: spec === largeShape ? 12 : 32, contexts };
 		const results = engines.map(({ name, kvBytes }) => {
 			return { name, kvBytes, evicts: name.startsWith("octavo"), speeds: [] as Speed[] };
 		});

@@ -43,6 +43,9 @@ export class DebugSession {
 	#detours = 0;
 	#pausing = false;
 	#waiting: Promise<void> = Promise.resolve();
+	#ready: Promise<void> = Promise.resolve();
+	/** Told of each script while the debugger is being attached. */
+	#parsed: ((url: string, scriptId: string) => void) | undefined;
 
 	/**
 	 * @param publish sends an event to the front ends
@@ -162,9 +165,6 @@ export class DebugSession {
 		await this.#filters.apply(this.inspector);
 		await this.breakpoints.bindAgain();
 	}
-
-	#ready: Promise<void> = Promise.resolve();
-	#parsed: ((url: string, scriptId: string) => void) | undefined;
 
 	#event(method: string, params: unknown): void {
 		if (method === "Debugger.scriptParsed") {

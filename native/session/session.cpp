@@ -62,7 +62,8 @@ Session::Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& c
 void Session::prefill(std::vector<int32_t> tokens) {
   if (next_step_index_ > 0 || step_) {
     throw Error("ERR_OCTAVO_PREFILL", "Expected an empty session for prefill but this one has seen " +
-                                          std::to_string(num_tokens()) + " tokens; feed more with steps");
+                                          std::to_string(num_tokens()) +
+                                          " tokens; append more with feed(), or open another session");
   }
   if (tokens.empty())
     throw Error("ERR_OCTAVO_TOKEN", "Expected at least one token for prefill but received none");
@@ -269,7 +270,8 @@ void Session::require_blocks(int64_t num_new_tokens) {
       const std::string parked =
           pool.num_parked == 0 ? "" : ", " + std::to_string(pool.num_parked) + " of them by snapshots only";
       throw Error("ERR_OCTAVO_POOL_EXHAUSTED",
-                  "Expected " + std::to_string(num_needed) + " free blocks for this step in layer " +
+                  "Expected " + std::to_string(num_needed) +
+                      (num_needed == 1 ? " free block" : " free blocks") + " for this step in layer " +
                       std::to_string(layer) + " but " + std::to_string(pool.num_blocks - pool.num_free) +
                       " of its " + std::to_string(pool.num_blocks) + " are in use" + parked +
                       "; give a larger numBlocks or a policy with a smaller budget");

@@ -151,3 +151,20 @@ test("a package that tslab is started without is the real one for a cell", async
 	const load = `import { createRequire } from 'node:module'; createRequire(${tslab})('semver').clean(' v1.2.3 ')`;
 	assert.equal(await outcome(load), "'1.2.3'");
 });
+
+test("a cell that is a module: its errors name its own lines", async () => {
+	const shown = async (code: string) =>
+		stripVTControlCharacters((await kernel.execute(code)).reply.traceback.join("\n"));
+	const module = "/** @module lib */\nexport function fail(): never {\n\tthrow new Error('no');\n}\n";
+	assert.equal(await outcome(module), undefined);
+	const failed = await shown("import { fail } from './lib';\nfail();");
+	assert.match(failed, /at fail \(lib\.ts:3:8\)\n {4}at cell \[\d+\]:2:\d\n/);
+	assert.match(failed, /> 3 \| \tthrow new Error/);
+	assert.equal(await outcome(module.replace("never", "number").replace(/throw.*/, "return 7;")), undefined);
+	assert.equal(await outcome("import { fail as seven } from './lib'; seven()"), "7");
+	const wrong = "/** @module wrong */\nexport const text: string = 5;\n";
+	const refused = await shown(wrong);
+	assert.match(refused, /TS2322.*\n {4}at cell \[\d+\]:2:14\n[\s\S]*> 2 \| export const text/);
+	assert.match(await shown("import './wrong';"), /at wrong\.ts:2:14/);
+	assert.equal(await outcome("/** @browser */\n40 + 2"), "42", "tags that mean nothing here change nothing");
+});

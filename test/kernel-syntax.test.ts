@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 import { KernelClient } from "./helpers/kernel-client.js";
 
 let kernel: KernelClient;
@@ -131,4 +132,35 @@ test("regular expressions with every flag that Node.js knows", async () => {
 		"'true,false,dgimsuy'",
 	);
 	assert.equal((await kernel.execute("/a/gg")).reply.ename, "SyntaxError");
+});
+
+test("var inside blocks, loops and try is seen by later cells, with its type", async () => {
+	await run(
+		"class Kept { v = 1 }\nfor (var k of [1, 2, 3]) { var { length, at: [first] } = { length: 'x', at: [k] }; }",
+	);
+	assert.equal((await run("[k.toFixed(1), length.toUpperCase(), first].join()")).value, "'3.0,X,3'");
+	await run("try { if (k) { var kept = new Kept(), same = <T,>(x: T) => x; } } catch {}");
+	assert.equal((await run("kept = new Kept(); same(kept).v")).value, "1");
+	assert.match((await kernel.execute("const text: string = same(kept);")).reply.evalue, /'Kept' is not assignable/);
+	await run("{ class Gone { z = 3 }\n\tvar gone = new Gone(); }");
+	assert.equal((await run("gone.z")).value, "3", "a type without a name outside is any");
+	await run("{ var k2 = 1; }\nvar k = 'now text';");
+	assert.equal((await run("k.length + k2")).value, "9");
+	assert.equal((await kernel.execute("{ var early = 2;\n\tthrow new Error('no'); }")).reply.evalue, "no");
+	assert.equal((await run("early")).value, "2");
+	await run("function f() { var inside = 1; return inside; }\n{ let block = 1; }");
+	for (const name of ["inside", "block"]) assert.match((await kernel.execute(name)).reply.evalue, /Cannot find name/);
+});
+
+test("what cannot be read is told once, at a place within the cell, as its author wrote it", async () => {
+	const errorsOf = async (code: string) => {
+		const { reply } = await kernel.execute(code);
+		assert.equal(reply.ename, "SyntaxError");
+		return stripVTControlCharacters(reply.traceback.join("\n"))
+			.match(/TS\d+: .*\n.*$/gm)
+			?.map((text) => text.replace(/^TS\d+: |cell \[\d+\]:|\n {4}at/g, ""));
+	};
+	assert.deepEqual(await errorsOf("function open() {\n\treturn 1;"), ["'}' expected. 2:11"]);
+	assert.deepEqual(await errorsOf("const text = `open\n"), ["Unterminated template literal. 2:1"]);
+	assert.deepEqual(await errorsOf("let x = 5 5;\nlet y: string = x;"), ["',' expected. 1:11"]);
 });

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import vm from "node:vm";
 import { compileOnce } from "./compile-once.js";
 import type { Module } from "./imports.js";
-import type { Converted, Converter, Executor } from "./tslab-types.js";
+import type { Converted, Executor } from "./tslab-types.js";
 
 /** What tslab's executor gives to every cell. */
 export interface ExecutorScope {
@@ -21,41 +21,30 @@ export class CellRunner {
 	#prepared: Converted | undefined;
 	#scriptName = "";
 	#thrown: { value: unknown } | undefined;
-	#printed: string[] = [];
 
 	/** @param folder the notebook's folder */
-	constructor(folder: string, converter: Converter) {
+	constructor(folder: string) {
 		const { createExecutor } = createRequire(import.meta.url)("tslab/dist/executor.js");
-		const prepared = {
-			convert: () => this.#prepared ?? { diagnostics: [] },
-			addModule: (name: string, code: string, meta: unknown) => converter.addModule(name, code, meta),
-		};
+		const prepared = { convert: () => this.#prepared ?? { diagnostics: [] } };
 		this.#executor = createExecutor(
 			folder,
 			{ node: prepared, browser: prepared, close() {} },
 			{
 				log() {},
-				error: (first: unknown, ...rest: unknown[]) => {
-					if (rest.length > 0) this.#printed.push(`${rest.slice(0, 3).join("")}: ${rest[3]}`);
-					else this.#thrown = { value: first };
+				error: (value: unknown) => {
+					this.#thrown = { value };
 				},
 			},
 		);
 		this.scope = (globalThis as unknown as { __tslab__: ExecutorScope }).__tslab__;
 	}
 
-	/** Adds a cell that is a module for others; throws what is wrong with it. */
-	async addModule(code: string): Promise<void> {
-		await this.#execute(code);
-		if (this.#printed.length > 0) throw new Error(this.#printed.join("\n"));
-	}
-
 	/** Runs a converted cell. @param name the script's */
-	async run(code: string, name: string, { lastExpressionVar: _, ...converted }: Converted): Promise<void> {
+	async run(name: string, { lastExpressionVar: _, ...converted }: Converted): Promise<void> {
 		this.#scriptName = name;
 		// The debugger is told of a script before it runs if it names a source map; which one does not matter.
 		this.#prepared = { ...converted, output: `${converted.output ?? ""}\n//# sourceMappingURL=octavo:${name}` };
-		await this.#execute(code);
+		await this.#execute();
 	}
 
 	/** Lets go of the cell that ran, however it ended: tslab keeps one promise to wait for too, to which each would add. */
@@ -64,9 +53,8 @@ export class CellRunner {
 		this.#executor.interrupt();
 	}
 
-	async #execute(code: string): Promise<void> {
+	async #execute(): Promise<void> {
 		this.#thrown = undefined;
-		this.#printed = [];
 		// tslab asks for breakOnSigint, which starts a thread a cell (1 ms); interrupts come another way here. It also gives
 		// the script no name. Put back before the cell's own code runs.
 		const runInThisContext = vm.runInThisContext;
@@ -75,7 +63,8 @@ export class CellRunner {
 			return compileOnce(text, this.#scriptName).runInThisContext();
 		};
 		try {
-			await this.#executor.execute(code);
+			// In what is converted already it looks for nothing but tags such as @browser, which mean nothing here.
+			await this.#executor.execute("");
 		} finally {
 			vm.runInThisContext = runInThisContext;
 		}

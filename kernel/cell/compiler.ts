@@ -6,12 +6,13 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type TypeScript from "typescript";
 import type { AwaitNotes } from "./await-guards.js";
+import { blockVariables } from "./block-variables.js";
 import { cellModule } from "./cell-module.js";
 import { type Builder, CellProgram } from "./cell-program.js";
 import { topLevelUsing, withoutExports } from "./cell-syntax.js";
 import { loadTypeScript } from "./compiler-copy.js";
 import { compilerHost, overlay, resolver } from "./compiler-host.js";
-import { describeDiagnostic } from "./diagnostics.js";
+import { describeDiagnostic, parseErrors } from "./diagnostics.js";
 import type { Diagnostic } from "./errors.js";
 import { ImportSnippets } from "./import-snippets.js";
 import { isComplete, type Verdict } from "./is-complete.js";
@@ -164,7 +165,12 @@ export function tuneCompiler(folder: string): Compiler {
 			compileImported(builder.getProgram(), file);
 			const declarations = file.parent as TypeScript.Node as TypeScript.SourceFile;
 			const last = cellModule(ts, { checker, declarations, notes: current });
-			const all = { before: [topLevelUsing(ts)], ...transformers, after: [...(transformers?.after ?? []), last] };
+			const all = {
+				before: [topLevelUsing(ts)],
+				...transformers,
+				after: [...(transformers?.after ?? []), last],
+				afterDeclarations: [...(transformers?.afterDeclarations ?? []), blockVariables(ts, checker, file)],
+			};
 			const write: TypeScript.WriteFileCallback = (name, text, ...others) => {
 				if (name.endsWith("__tslab__.js.map")) current.sourceToOutput = text;
 				writeFile?.(name, text, ...others);
@@ -187,6 +193,9 @@ export function tuneCompiler(folder: string): Compiler {
 
 	copy.getPreEmitDiagnosticsOfFiles = (own: TypeScript.Program, files: TypeScript.SourceFile[]) => {
 		const all = files.flatMap((file) => sourceDependencies(own, file).map((path) => own.getSourceFile(path)!));
+		const cell = own.getSourceFile(sourceFile);
+		const broken = cell ? parseErrors(ts, cell) : [];
+		if (broken.length > 0) return broken;
 		const found = program.diagnostics(all).filter(({ code }) => !noErrors.has(code));
 		if (!compiler.tolerant || found.some(({ code }) => code < 2000)) return found;
 		current.tolerated = found.flatMap((diagnostic) => describeDiagnostic(ts, diagnostic, sourceFile));

@@ -1,8 +1,9 @@
-// An error of TypeScript in the words that tslab has for it.
+// Errors of TypeScript: in the words that tslab has for them, and those that keep a cell from being read at all.
 
 import { basename } from "node:path";
 import type TypeScript from "typescript";
 import type { Diagnostic } from "./errors.js";
+import { linesBefore } from "./local-modules.js";
 
 /** Describes an error of a cell as tslab does; the cell lies one line below tslab's prefix. */
 export function describeDiagnostic(
@@ -15,9 +16,23 @@ export function describeDiagnostic(
 	const inCell = file.fileName === cell;
 	const place = (offset: number) => {
 		const { line, character } = file.getLineAndCharacterOfPosition(offset);
-		return { line: line - (inCell ? 1 : 0), character };
+		return { line: line - (inCell ? 1 : linesBefore(ts, file)), character };
 	};
 	const messageText = ts.flattenDiagnosticMessageText(diagnostic.messageText, "\n");
 	const described = { start: place(start), end: place(start + length), messageText, code };
 	return [inCell ? described : { ...described, fileName: basename(file.fileName) }];
+}
+
+/** What tslab puts behind a cell that declares names. */
+const suffix = /\nexport \{[^{}]*\}$/;
+
+/**
+ * Errors for which a cell cannot be read, at places within what its author wrote. What comes of them is left out: the
+ * rest of such a cell is misunderstood, and a bracket that stays open takes in what tslab puts behind the cell.
+ */
+export function parseErrors(ts: typeof TypeScript, cell: TypeScript.SourceFile): readonly TypeScript.Diagnostic[] {
+	const errorsOf = (file: TypeScript.SourceFile) =>
+		(file as unknown as { parseDiagnostics: TypeScript.DiagnosticWithLocation[] }).parseDiagnostics;
+	if (errorsOf(cell).length === 0) return [];
+	return errorsOf(ts.createSourceFile(cell.fileName, cell.text.replace(suffix, ""), cell.languageVersion));
 }

@@ -23,7 +23,7 @@ export interface CellScript {
 	offset: number;
 	/** Lines of the output; the wrapper's own call is on the line behind them. */
 	numLines: number;
-	/** Lines that the converter puts before a cell's own first: one, and none before a file's. */
+	/** Lines that the converter puts before the source's own first: one before a cell's, none before a file's. */
 	linesBefore: number;
 	/** Source map from the source (a cell lies one line below tslab's prefix) to the output. */
 	sourceToOutput?: string;
@@ -32,7 +32,7 @@ export interface CellScript {
 interface CellSource {
 	label: string;
 	lines: string[];
-	/** Present where it is a file. */
+	/** Present where it is a file; a cell that is a module lies nowhere. */
 	path?: string;
 	script: CellScript;
 	/** Source map from the output to the cell, parsed when the first error needs it. */
@@ -89,10 +89,10 @@ export class ErrorExplainer {
 	}
 
 	/** Notes a file that a cell imports. @param label how the file is called in tracebacks */
-	addFile(label: string, { path, source, output, map }: LocalModule): void {
+	addFile(label: string, { path, source, isCell, output, map }: LocalModule): void {
 		const numLines = output.split("\n").length;
-		const script = { name: path, offset: wrapperLength, numLines, linesBefore: 0, sourceToOutput: map };
-		this.#files.set(path, { label, lines: source.split("\n"), path, script });
+		const script = { name: path, offset: wrapperLength, numLines, linesBefore: isCell ? 1 : 0, sourceToOutput: map };
+		this.#files.set(path, { label, lines: source.split("\n"), script, ...(!isCell && { path }) });
 	}
 
 	/** The cell or file that a script was made from. */

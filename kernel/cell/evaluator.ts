@@ -43,7 +43,7 @@ export class Evaluator {
 	readonly #variables = new Variables();
 	readonly #resources = new CellResources();
 	readonly #isCompleteCode: (code: string) => Verdict;
-	readonly #metadata: (code: string) => { module?: string; mode?: string };
+	readonly #metadata: (code: string) => { module?: string; jsx?: boolean };
 	#declarations = "";
 	#scripts = 0;
 
@@ -61,7 +61,7 @@ export class Evaluator {
 		this.#metadata = require("tslab/dist/metadata.js").getCodeMetadata;
 		this.#isCompleteCode = isCompleteCode;
 		this.#converter = createConverter({});
-		this.#runner = new CellRunner(folder, this.#converter);
+		this.#runner = new CellRunner(folder);
 		const { scope } = this.#runner;
 		this.#imports = new Imports(folder, scope.require);
 		scope.require = (id) => this.#imports.require(id);
@@ -107,9 +107,9 @@ export class Evaluator {
 		this.#variables.begin();
 		try {
 			await this.#interrupts.run(async ({ loads, begins }) => {
-				if (this.#metadata(code).module) {
-					begins();
-					await this.#runner.addModule(code);
+				const metadata = this.#metadata(code);
+				if (metadata.module !== undefined) {
+					this.#addModule(metadata.module, code, label, metadata.jsx === true);
 					return;
 				}
 				const switched = typeErrorsLine.exec(code)?.[1];
@@ -134,7 +134,7 @@ export class Evaluator {
 				const name = this.#note(converted, compilation, code, label);
 				this.#declarations = converted.declOutput ?? "";
 				begins();
-				await this.#runner.run(code, name, converted);
+				await this.#runner.run(name, converted);
 				const value = lastName === undefined ? undefined : this.#variables.values[lastName];
 				if (value !== undefined) bundle = await show(value);
 				await this.#flushed();
@@ -201,6 +201,15 @@ export class Evaluator {
 			content ??= this.explainer.explain(interrupted);
 		}
 		return content!;
+	}
+
+	/** Takes a cell as a file that others import. @param name the file's, without its ending */
+	#addModule(name: string, code: string, label: string, jsx: boolean): void {
+		const found = this.#converter.addModule(name, code, { jsx });
+		if (found.length === 0) return;
+		// The file is the cell itself.
+		const own = found.map(({ fileName: _, ...diagnostic }) => diagnostic);
+		throw new Explained(this.explainer.explainDiagnostics(code, label, own));
 	}
 
 	#convert(code: string): [Converted, Compilation] {

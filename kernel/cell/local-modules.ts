@@ -13,6 +13,8 @@ export interface LocalModule {
 	path: string;
 	/** What was written. */
 	source: string;
+	/** Whether it is a cell that is a module (`@module`), and its path one where nothing lies. */
+	isCell: boolean;
 	/** What runs. */
 	output: string;
 	/** Source map from the source to the output. */
@@ -20,6 +22,8 @@ export interface LocalModule {
 }
 
 const wrapper = "(function (exports, require, module, __filename, __dirname) { ";
+/** What the converter puts before a cell that is a module. */
+const cellPrefix = "export {};\n";
 /** Endings that an import may leave out, or name by what they are compiled to. */
 const endings = [".ts", ".tsx", ".mts", ".cts", ".js", ".jsx"];
 
@@ -29,6 +33,11 @@ export const wrapperLength = wrapper.length;
 /** Whether a file is compiled before it runs. */
 export function isCompiled(path: string): boolean {
 	return endings.some((ending) => path.endsWith(ending));
+}
+
+/** Lines that the converter puts before a file's own first: one before a cell that is a module, whose file is not there. */
+export function linesBefore(ts: typeof TypeScript, { fileName, text }: TypeScript.SourceFile): number {
+	return text.startsWith(cellPrefix) && ts.sys.readFile(fileName) !== text ? 1 : 0;
 }
 
 /** Whether an import names a file. */
@@ -63,9 +72,10 @@ export function compileLocal(
 	} finally {
 		options.module = module!;
 	}
-	return output === undefined || map === undefined
-		? undefined
-		: { path: file.fileName, source: file.text, output, map };
+	if (output === undefined || map === undefined) return undefined;
+	const isCell = linesBefore(ts, file) > 0;
+	const source = isCell ? file.text.slice(cellPrefix.length) : file.text;
+	return { path: file.fileName, source, isCell, output, map };
 }
 
 /** Runs compiled files, each once until it is compiled again. */

@@ -61,6 +61,11 @@ export interface NativeModel {
 	weightNames(): string[];
 	/** A view of the mapped file. Writing to it changes this model in memory, never the file. */
 	weight(name: string): NativeTensor;
+	/**
+	 * A function that throws ERR_OCTAVO_MODEL_FILE when a mapped file has changed its size: views may show zeros for what it
+	 * held. It answers after `dispose` too.
+	 */
+	weightsCheck(): () => void;
 	createSession(spec: SessionSpec): NativeSession;
 	createBatch(spec: BatchSpec): NativeBatch;
 	/** Frees the weights once the last session and view is gone. Later calls throw ERR_OCTAVO_CLOSED. */

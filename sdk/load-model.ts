@@ -133,13 +133,17 @@ export class Model {
 	 *
 	 * @param folder made if need be
 	 * @returns its absolute path
-	 * @throws {OctavoError} ERR_OCTAVO_MODEL_FILE when it cannot be written; ERR_OCTAVO_OPTION naming the option
+	 * @throws {OctavoError} ERR_OCTAVO_MODEL_FILE when it cannot be written, or the file that the model is mapped from changed
+	 * its size; ERR_OCTAVO_OPTION naming the option
 	 */
 	async save(folder: string, options: SaveOptions = {}): Promise<string> {
 		const weights = native(() =>
 			this.#native.weightNames().map((name) => ({ name, tensor: this.#native.weight(name) })),
 		);
-		return writeCheckpoint(folder, { config: this.config, weights, tokenizerFolder: this.#folder }, options);
+		const check = native(() => this.#native.weightsCheck());
+		const requireUnchanged = () => native(check);
+		const { config } = this;
+		return writeCheckpoint(folder, { config, weights, requireUnchanged, tokenizerFolder: this.#folder }, options);
 	}
 
 	/** Frees the weights once the last session and view is gone. Later calls throw ERR_OCTAVO_CLOSED. */

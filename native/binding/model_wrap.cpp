@@ -7,6 +7,7 @@
 #include "binding/addon_data.h"
 #include "binding/arguments.h"
 #include "binding/batch_wrap.h"
+#include "binding/guard.h"
 #include "binding/session_wrap.h"
 #include "binding/specs.h"
 #include "binding/wrapped.h"
@@ -19,6 +20,7 @@ Napi::Function ModelWrap::define(Napi::Env env) {
       getter<ModelWrap, &ModelWrap::size_bytes>("sizeBytes"),
       method<ModelWrap, &ModelWrap::weight_names>("weightNames"),
       method<ModelWrap, &ModelWrap::weight>("weight"),
+      method<ModelWrap, &ModelWrap::weights_check>("weightsCheck"),
       method<ModelWrap, &ModelWrap::create_session>("createSession"),
       method<ModelWrap, &ModelWrap::create_batch>("createBatch"),
       method<ModelWrap, &ModelWrap::dispose>("dispose"),
@@ -69,6 +71,17 @@ Napi::Value ModelWrap::weight(const Napi::CallbackInfo& info) {
     if (weight_name == name) return views_.view(info.Env(), tensor);
   }
   fail_argument("the name of a weight", "name", info[0]);
+}
+
+Napi::Value ModelWrap::weights_check(const Napi::CallbackInfo& info) {
+  const auto check = [model = open_model()](const Napi::CallbackInfo& call) {
+    try {
+      model->require_unchanged();
+    } catch (...) {
+      throw to_js_error(call.Env(), std::current_exception());
+    }
+  };
+  return Napi::Function::New(info.Env(), check, "checkWeights");
 }
 
 Napi::Value ModelWrap::create_session(const Napi::CallbackInfo& info) {

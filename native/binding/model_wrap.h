@@ -26,6 +26,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   Napi::Value size_bytes(const Napi::CallbackInfo& info);
   Napi::Value weight_names(const Napi::CallbackInfo& info);
   Napi::Value weight(const Napi::CallbackInfo& info);
+  Napi::Value weights_check(const Napi::CallbackInfo& info);
   Napi::Value create_session(const Napi::CallbackInfo& info);
   Napi::Value create_batch(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);

@@ -44,7 +44,11 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
 }
 
 MappedFile::MappedFile(std::string path, int descriptor, const std::byte* data, int64_t size_bytes)
-    : path_(std::move(path)), descriptor_(descriptor), data_(data), size_bytes_(size_bytes) {}
+    : path_(std::move(path)),
+      descriptor_(descriptor),
+      data_(data),
+      size_bytes_(size_bytes),
+      lost_pages_(data, static_cast<size_t>(size_bytes)) {}
 
 MappedFile::~MappedFile() {
   munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size_bytes_));
@@ -61,9 +65,15 @@ const std::byte* MappedFile::range(int64_t offset_bytes, int64_t size_bytes, con
 
 void MappedFile::require_unchanged() const {
   struct stat status {};
-  if (fstat(descriptor_, &status) != 0 || status.st_size != size_bytes_)
-    fail("Expected " + path_ + " to keep its " + std::to_string(size_bytes_) +
-         " bytes while in use but it now has " + std::to_string(status.st_size));
+  // The part that was cut stays lost though the file may grow again.
+  if (fstat(descriptor_, &status) != 0 || status.st_size != size_bytes_) lost_pages_.note();
+  require_read_whole();
+}
+
+void MappedFile::require_read_whole() const {
+  if (!lost_pages_.any()) return;
+  fail("Expected " + path_ + " to keep its " + std::to_string(size_bytes_) +
+       " bytes while in use but its size changed, or a part of it cannot be read; load the model again");
 }
 
 }  // namespace octavo

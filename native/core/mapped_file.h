@@ -1,11 +1,13 @@
-// A file mapped into memory; what is written there never reaches it. Its size is fixed at opening: a file cut
-// short afterwards would make reads end the process, so owners call `require_unchanged` before each use.
+// A file mapped into memory; what is written there never reaches it. Its size is fixed at opening: of a file
+// cut short afterwards the missing part reads as zeros, so owners ask before each use and after it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+
+#include "core/lost_pages.h"
 
 namespace octavo {
 
@@ -23,8 +25,10 @@ class MappedFile {
   // Throws ERR_OCTAVO_MODEL_FILE unless [offset, offset + size) lies within the file; `what` names the range.
   const std::byte* range(int64_t offset_bytes, int64_t size_bytes, const std::string& what) const;
 
-  // Throws ERR_OCTAVO_MODEL_FILE when the file's size is no longer the one that was mapped.
+  // Throws ERR_OCTAVO_MODEL_FILE when the file's size is no longer the one that was mapped, and from then on.
   void require_unchanged() const;
+  // Throws the same when a part that is gone has been read. Asks the system nothing.
+  void require_read_whole() const;
 
  private:
   MappedFile(std::string path, int descriptor, const std::byte* data, int64_t size_bytes);
@@ -33,6 +37,7 @@ class MappedFile {
   int descriptor_;
   const std::byte* data_;
   int64_t size_bytes_;
+  mutable LostPages lost_pages_;
 };
 
 }  // namespace octavo

@@ -1,9 +1,12 @@
 // Keeps signals from interrupting a stretch of code on the calling thread. oneDNN 2.6's generated sgemm keeps
 // live data below the stack pointer's red zone, where a signal handler's frame overwrites it: a handler that
-// runs meanwhile (an interrupt, a profiler's tick) corrupts the heap.
+// runs meanwhile (an interrupt, a profiler's tick) corrupts the heap. A fault cannot wait: its handler gets a
+// stack of its own.
 #pragma once
 
 #include <csignal>
+
+#include "core/signal_stack.h"
 
 namespace octavo {
 
@@ -12,6 +15,7 @@ namespace octavo {
 class SignalBlock {
  public:
   SignalBlock() {
+    ensure_signal_stack();
     sigset_t blocked;
     sigfillset(&blocked);
     for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) sigdelset(&blocked, fault);

@@ -73,6 +73,15 @@ LlamaModel::LlamaModel(const LlamaConfig& config, const std::vector<WeightSource
   weights_ = std::move(loaded.weights);
   files_ = std::move(loaded.files);
   assemble();
+  require_unchanged();  // some weights were copied
+}
+
+void LlamaModel::require_unchanged() const {
+  for (const auto& file : files_) file->require_unchanged();
+}
+
+void LlamaModel::require_read_whole() const {
+  for (const auto& file : files_) file->require_read_whole();
 }
 
 void LlamaModel::assemble() {
@@ -102,7 +111,7 @@ int64_t LlamaModel::num_parameters() const {
 }
 
 void LlamaModel::embed(const int32_t* tokens, int64_t num_tokens, float* hidden) const {
-  for (const auto& file : files_) file->require_unchanged();
+  require_unchanged();
   for (int64_t i = 0; i < num_tokens; ++i)
     if (tokens[i] < 0 || tokens[i] >= config_.vocab_size)
       throw Error("ERR_OCTAVO_TOKEN", "Expected a token id from 0 to " +

@@ -72,8 +72,14 @@ class LlamaModel {
   int64_t num_parameters() const;
   const std::vector<std::pair<std::string, Tensor>>& weights() const { return weights_; }
 
-  // Throws ERR_OCTAVO_TOKEN for a token outside the vocabulary, and ERR_OCTAVO_MODEL_FILE when a mapped file
-  // has changed its size since it was opened.
+  // Throws ERR_OCTAVO_MODEL_FILE when a mapped file has changed its size since it was opened: what was
+  // computed may come of zeros in place of weights.
+  void require_unchanged() const;
+  // The same of what has been read so far, without a call to the system.
+  void require_read_whole() const;
+
+  // Throws ERR_OCTAVO_TOKEN for a token outside the vocabulary, and ERR_OCTAVO_MODEL_FILE as
+  // require_unchanged does.
   void embed(const int32_t* tokens,  // [num_tokens], each within the vocabulary
              int64_t num_tokens,
              float* hidden) const;  // [num_tokens, hidden_size]

@@ -198,6 +198,7 @@ void Session::end_projection() {
 }
 
 std::optional<NanEvent> Session::require_finite(const StopConditions& stop) {
+  model_->require_read_whole();
   const Step& step = *step_;
   for (const bool in_key : {true, false}) {
     const std::vector<float>& numbers = in_key ? activations_.key : activations_.value;

@@ -1,5 +1,6 @@
 // The loop over steps. All that can be checked is checked before a step begins; what only shows while it runs
-// (NaN) takes the step back. Rows reach the trace when a step completes, so a step taken back leaves none.
+// (NaN, weights that are gone) takes the step back. Rows reach the trace when a step completes, so a step
+// taken back leaves none.
 #include "session/session.h"
 
 #include <algorithm>
@@ -302,6 +303,7 @@ void Session::complete_step() {
     const Stopwatch stopwatch(step_->total_us);
     const float* last_hidden = activations_.hidden.data() + activations_.hidden.size() - config.hidden_size;
     if (!step_->together) model_->logits(last_hidden, workspace_, next_logits_.data());
+    model_->require_unchanged();
     for (int token = 0; token < config.vocab_size; ++token) {
       if (!std::isfinite(next_logits_[static_cast<size_t>(token)])) {
         throw Error("ERR_OCTAVO_NAN", "Expected finite logits but that of token " + std::to_string(token) +

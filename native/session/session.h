@@ -53,7 +53,7 @@ class Session {
 
   // Looks at `cancelled` at each layer boundary. Throws ERR_OCTAVO_PREFILL without a prompt,
   // ERR_OCTAVO_POSITION, ERR_OCTAVO_POOL_EXHAUSTED, ERR_OCTAVO_NAN, ERR_OCTAVO_TOKEN, ERR_OCTAVO_ARGUMENT,
-  // ERR_OCTAVO_TRACE.
+  // ERR_OCTAVO_TRACE, ERR_OCTAVO_MODEL_FILE.
   AdvanceResult advance(const AdvanceRequest& request, const std::atomic<bool>& cancelled);
 
   const LlamaConfig& model_config() const { return model_->config(); }
@@ -94,7 +94,8 @@ class Session {
   int layer_under_way() const { return step_->layer; }
   // Projections or the rest of the layer are computed.
   void go_on();
-  // With logits; total_us: wall time that the record shall show. Throws ERR_OCTAVO_NAN.
+  // With logits; total_us: wall time that the record shall show. Throws ERR_OCTAVO_NAN,
+  // ERR_OCTAVO_MODEL_FILE.
   void complete_together(double total_us);
   void take_back_step() { roll_back_step(); }
 

@@ -25,6 +25,8 @@ export interface NamedWeight {
 export interface CheckpointContents {
 	config: ModelConfig;
 	weights: readonly NamedWeight[];
+	/** Throws when weights that were read may not be the model's; called before a file of them takes its place. */
+	requireUnchanged(): void;
 	/** Folder whose tokenizer files are copied, if there is one. */
 	tokenizerFolder?: string | undefined;
 }
@@ -39,11 +41,11 @@ const writeBytes = 2 ** 28;
  *
  * @param folder made if need be
  * @returns its absolute path
- * @throws {OctavoError} ERR_OCTAVO_MODEL_FILE naming the folder, when it cannot be written
+ * @throws {OctavoError} ERR_OCTAVO_MODEL_FILE naming the folder, when it cannot be written; and what `requireUnchanged` throws
  */
 export async function writeCheckpoint(
 	folder: string,
-	{ config, weights, tokenizerFolder }: CheckpointContents,
+	{ config, weights, requireUnchanged, tokenizerFolder }: CheckpointContents,
 	options: SaveOptions = {},
 ): Promise<string> {
 	const { shardSizeBytes } = checkOptions("save()", options, {
@@ -53,12 +55,13 @@ export async function writeCheckpoint(
 	try {
 		await mkdir(path, { recursive: true });
 		if (tokenizerFolder !== undefined && resolve(tokenizerFolder) !== path) await copyTokenizer(tokenizerFolder, path);
-		await writeWeights(path, groupByFile(weights, shardSizeBytes));
+		await writeWeights(path, groupByFile(weights, shardSizeBytes), requireUnchanged);
 		await replaceJson(join(path, "generation_config.json"), generationJson(config));
 		const dtype = torchNames[weights[0]?.tensor.dtype ?? "f32"];
 		await replaceJson(join(path, "config.json"), configJson(config, dtype));
 		return path;
 	} catch (error) {
+		requireUnchanged(); // writing what is gone of a mapped file is a bad address to the system
 		const message = `Expected a folder to write to at ${path} but received: ${(error as Error).message}`;
 		throw new OctavoError("ERR_OCTAVO_MODEL_FILE", message, { cause: error });
 	}
@@ -79,10 +82,10 @@ function groupByFile(weights: readonly NamedWeight[], shardSizeBytes: number): N
 	return groups;
 }
 
-async function writeWeights(folder: string, groups: NamedWeight[][]): Promise<void> {
+async function writeWeights(folder: string, groups: NamedWeight[][], requireUnchanged: () => void): Promise<void> {
 	const indexPath = join(folder, "model.safetensors.index.json");
 	if (groups.length === 1) {
-		await replaceSafetensors(join(folder, "model.safetensors"), groups[0]!);
+		await replaceSafetensors(join(folder, "model.safetensors"), groups[0]!, requireUnchanged);
 		// One of an earlier, sharded model would be read instead.
 		await rm(indexPath, { force: true });
 		return;
@@ -92,7 +95,7 @@ async function writeWeights(folder: string, groups: NamedWeight[][]): Promise<vo
 	let totalBytes = 0;
 	for (const [i, group] of groups.entries()) {
 		const file = `model-${digits(i + 1)}-of-${digits(groups.length)}.safetensors`;
-		await replaceSafetensors(join(folder, file), group);
+		await replaceSafetensors(join(folder, file), group, requireUnchanged);
 		for (const { name, tensor } of group) {
 			map.push([name, file]);
 			totalBytes += tensor.buffer.byteLength;
@@ -133,7 +136,11 @@ function replaceJson(path: string, value: unknown): Promise<void> {
 	return replace(path, (temporary) => writeFile(temporary, `${JSON.stringify(value, undefined, "\t")}\n`));
 }
 
-function replaceSafetensors(path: string, weights: readonly NamedWeight[]): Promise<void> {
+function replaceSafetensors(
+	path: string,
+	weights: readonly NamedWeight[],
+	requireUnchanged: () => void,
+): Promise<void> {
 	return replace(path, async (temporary) => {
 		const file = await open(temporary, "w");
 		try {
@@ -144,6 +151,7 @@ function replaceSafetensors(path: string, weights: readonly NamedWeight[]): Prom
 					await file.writeFile(bytes.subarray(at, at + writeBytes));
 				}
 			}
+			requireUnchanged();
 		} finally {
 			await file.close();
 		}

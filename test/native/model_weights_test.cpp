@@ -1,16 +1,14 @@
 // Loading: weights in files of every type, and everything that can be wrong with them or the configuration.
-#include <unistd.h>
-
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 
 #include "model/llama.h"
 #include "model/llama_weights.h"
 #include "test.h"
+#include "written_model.h"
 
 using namespace octavo;
+using octavo::test::WrittenModel;
 
 namespace {
 
@@ -28,31 +26,6 @@ LlamaConfig small_config() {
           .rope_scaling = {},
           .tie_word_embeddings = false};
 }
-
-// A model's weights written one after another behind `padding` bytes, in a folder that goes away.
-struct WrittenModel {
-  std::filesystem::path folder;
-  std::vector<WeightSource> sources;
-
-  WrittenModel(const LlamaModel& model, int padding) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "octavo-test-XXXXXX").string();
-    REQUIRE(mkdtemp(pattern.data()));
-    folder = pattern;
-    const std::string path = (folder / "weights").string();
-    std::ofstream file(path, std::ios::binary);
-    file << std::string(static_cast<size_t>(padding), '#');
-    int64_t offset = padding;
-    for (const auto& [name, weight] : model.weights()) {
-      file.write(static_cast<const char*>(weight.data), static_cast<std::streamsize>(weight.size_bytes()));
-      const char* dtype = weight.dtype == DType::kF32 ? "F32" : weight.dtype == DType::kBf16 ? "BF16" : "F16";
-      sources.push_back({name, dtype, weight.shape, path, offset, static_cast<int64_t>(weight.size_bytes())});
-      offset += static_cast<int64_t>(weight.size_bytes());
-    }
-  }
-  ~WrittenModel() { std::filesystem::remove_all(folder); }
-  WrittenModel(const WrittenModel&) = delete;
-  WrittenModel& operator=(const WrittenModel&) = delete;
-};
 
 std::vector<float> logits_of(const LlamaModel& model, int32_t token) {
   std::vector<float> hidden(24), logits(50);

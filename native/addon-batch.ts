@@ -1,7 +1,7 @@
 // A batch's half of the contract in addon.ts: many sequences over one pool of blocks a layer, decoded together.
 
 import type { DecisionSpec, EngineEvent, StopSpec } from "./addon-events.js";
-import type { NativeColumns, NativeSession, PolicySpec, SamplingSpec } from "./addon-session.js";
+import type { NativeColumns, NativeSession, PolicySpec, RewindTarget, SamplingSpec } from "./addon-session.js";
 
 /** A pool that many sequences share. */
 export interface BatchSpec {
@@ -31,6 +31,18 @@ export interface BatchRequestSpec {
 	/** Default false, as that of `recordLogits`. */
 	recordBlocks?: boolean;
 	recordLogits?: boolean;
+	/** Completed steps that `rewind` can go back by; makes way when the pools run out. Default 0. */
+	history?: number;
+}
+
+/** What a fork does differently from here on. */
+export interface BatchForkSpec {
+	policy?: PolicySpec;
+	seed?: number;
+	/** Decoded since the prompt, those before the fork among them. */
+	maxTokens?: number;
+	sampling?: SamplingSpec;
+	endTokens?: Int32Array;
 }
 
 export interface BatchAdvanceRequest {
@@ -54,6 +66,15 @@ export type BatchAdvanceResult =
 export interface NativeBatch {
 	/** Queues a sequence, at any time. Its session can be looked at while no advance is under way, and only that (ERR_OCTAVO_BATCH). */
 	add(request: BatchRequestSpec): { id: number; session: NativeSession };
+	/**
+	 * Keeps the last completed step of a sequence, until its session's `dropSnapshot`; gives its id. ERR_OCTAVO_PREFILL where its
+	 * prompt is not computed, ERR_OCTAVO_BATCH where it has ended.
+	 */
+	takeSnapshot(id: number): number;
+	/** Takes a sequence to a completed step, also one that has ended to a snapshot; gives the index of the step that comes next. */
+	rewind(id: number, target: RewindTarget): number;
+	/** One more sequence that goes on from the last completed step of this one. Errors as of `takeSnapshot`. */
+	fork(id: number, spec: BatchForkSpec): { id: number; session: NativeSession };
 	/** Ends a sequence before the next step. At any time. */
 	cancel(id: number): void;
 	advance(request: BatchAdvanceRequest): BatchAdvanceResult;

@@ -7,7 +7,7 @@ export type { LiveView } from "./debug/live-view.js";
 export type { Steppable } from "./debug/steppable.js";
 export type { Batch, BatchRunResult } from "./decode/batch/batch.js";
 export type { BatchStop } from "./decode/batch/engine.js";
-export type { AddOptions, BatchOptions, BatchRunOptions } from "./decode/batch/options.js";
+export type { AddOptions, BatchOptions, BatchRunOptions, SequenceForkOptions } from "./decode/batch/options.js";
 export type { BatchProgress } from "./decode/batch/progress.js";
 export type { BatchStepRow, SequenceState } from "./decode/batch/record.js";
 export type { BatchSequence, SequenceEvents, SequenceResult, WaitOptions } from "./decode/batch/sequence.js";

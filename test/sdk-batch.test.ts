@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import type { Table } from "apache-arrow";
 import type { Batch } from "../sdk/decode/batch/batch.js";
 import type { AddOptions } from "../sdk/decode/batch/options.js";
 import type { BatchSequence } from "../sdk/decode/batch/sequence.js";
@@ -20,11 +19,10 @@ import {
 	streamingLlm,
 	tova,
 } from "../sdk/decode/policies/index.js";
-import type { SessionView } from "../sdk/decode/session-view.js";
 import { loadModel, type Model } from "../sdk/load-model.js";
 import { recall } from "../sdk/model/tasks/recall.js";
 import { batchSchema } from "../sdk/trace/batch-schema.js";
-import { traceTableNames } from "../sdk/trace/schema.js";
+import { rowsOf } from "./helpers/trace-rows.js";
 
 let model: Model;
 before(async () => {
@@ -34,18 +32,6 @@ before(async () => {
 const blockSize = 8;
 const sampling = { temperature: 1, topK: 40 };
 const prompt = (seed: number, contextLength = 60) => recall({ seed, contextLength }).context;
-
-// All rows but wall times, ids of blocks and counts of free ones, which depend on who else is there.
-function rowsOf({ trace }: SessionView): unknown {
-	const plain = (value: unknown) =>
-		typeof value === "object" && value !== null ? Array.from(value as number[]) : value;
-	const without = ["block_id", "num_free_blocks"];
-	return traceTableNames.map((name) => {
-		const table = trace.table(name) as unknown as Table;
-		const fields = table.schema.fields.filter((f) => !f.name.endsWith("_us") && !without.includes(f.name));
-		return fields.map((f) => [f.name, Array.from(table.getChild(f.name)!, plain)]);
-	});
-}
 
 const recorded = { endTokens: [], recordBlocks: true, recordLogits: true };
 

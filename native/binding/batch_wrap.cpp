@@ -20,6 +20,9 @@ namespace octavo::binding {
 Napi::Function BatchWrap::define(Napi::Env env) {
   const std::vector<PropertyDescriptor> properties = {
       method<BatchWrap, &BatchWrap::add>("add"),
+      method<BatchWrap, &BatchWrap::take_snapshot>("takeSnapshot"),
+      method<BatchWrap, &BatchWrap::rewind>("rewind"),
+      method<BatchWrap, &BatchWrap::fork>("fork"),
       method<BatchWrap, &BatchWrap::cancel>("cancel"),
       method<BatchWrap, &BatchWrap::advance>("advance"),
       method<BatchWrap, &BatchWrap::advance_async>("advanceAsync"),
@@ -74,11 +77,33 @@ Batch& BatchWrap::idle_batch() const {
 
 Napi::Value BatchWrap::add(const Napi::CallbackInfo& info) {
   BatchRequest request = to_batch_request(info[0]);
-  Batch::Added added = open_batch().add(std::move(request));
-  Napi::Object object = Napi::Object::New(info.Env());
+  return to_sequence(info.Env(), open_batch().add(std::move(request)));
+}
+
+Napi::Value BatchWrap::to_sequence(Napi::Env env, Batch::Added added) {
+  Napi::Object object = Napi::Object::New(env);
   object.Set("id", static_cast<double>(added.id));
-  object.Set("session", SessionWrap::create(info.Env(), std::move(added.session), busy_));
+  object.Set("session", SessionWrap::create(env, std::move(added.session), busy_));
   return object;
+}
+
+Napi::Value BatchWrap::take_snapshot(const Napi::CallbackInfo& info) {
+  const int64_t id = to_integer(info[0], "id", 0, kMaxSafeInteger);
+  return Napi::Number::New(info.Env(), static_cast<double>(idle_batch().take_snapshot(id)));
+}
+
+Napi::Value BatchWrap::rewind(const Napi::CallbackInfo& info) {
+  const int64_t id = to_integer(info[0], "id", 0, kMaxSafeInteger);
+  const RewindTarget target = to_rewind_target(info[1]);
+  const int64_t next_step_index = target.snapshot ? idle_batch().rewind_to_snapshot(id, *target.snapshot)
+                                                  : idle_batch().rewind(id, target.unit, target.count);
+  return Napi::Number::New(info.Env(), static_cast<double>(next_step_index));
+}
+
+Napi::Value BatchWrap::fork(const Napi::CallbackInfo& info) {
+  const int64_t id = to_integer(info[0], "id", 0, kMaxSafeInteger);
+  const BatchFork changes = to_batch_fork(info[1], idle_batch().seed_of(id));
+  return to_sequence(info.Env(), idle_batch().fork(id, changes));
 }
 
 Napi::Value BatchWrap::cancel(const Napi::CallbackInfo& info) {

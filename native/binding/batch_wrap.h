@@ -28,6 +28,9 @@ class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
 
  private:
   Napi::Value add(const Napi::CallbackInfo& info);
+  Napi::Value take_snapshot(const Napi::CallbackInfo& info);
+  Napi::Value rewind(const Napi::CallbackInfo& info);
+  Napi::Value fork(const Napi::CallbackInfo& info);
   Napi::Value cancel(const Napi::CallbackInfo& info);
   Napi::Value advance(const Napi::CallbackInfo& info);
   Napi::Value advance_async(const Napi::CallbackInfo& info);
@@ -37,6 +40,7 @@ class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
   Napi::Value failure(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
+  Napi::Value to_sequence(Napi::Env env, Batch::Added added);
   // Throws ERR_OCTAVO_CLOSED after dispose.
   Batch& open_batch() const;
   // Throws ERR_OCTAVO_BUSY too.

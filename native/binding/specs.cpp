@@ -217,7 +217,18 @@ BatchRequest to_batch_request(const Napi::Value& value) {
     request.arrival_us = static_cast<double>(fields.integer("arrivalUs", 0, kMaxSafeInteger));
   request.record_blocks = fields.boolean("recordBlocks", false);
   request.record_logits = fields.boolean("recordLogits", false);
+  if (fields.has("history")) request.history = fields.integer("history", 0, kMaxInt32);
   return request;
+}
+
+BatchFork to_batch_fork(const Napi::Value& value, uint64_t seed) {
+  const Fields fields(value, "spec");
+  BatchFork changes;
+  changes.session = to_fork_config(value, seed);
+  if (fields.has("maxTokens")) changes.max_tokens = fields.integer("maxTokens", 0, kMaxInt32);
+  if (fields.has("sampling")) changes.sampling = to_sampling(fields.object("sampling"));
+  if (fields.has("endTokens")) changes.end_tokens = fields.int32s("endTokens");
+  return changes;
 }
 
 BatchAdvance to_batch_advance(const Napi::Value& value) {

@@ -20,6 +20,8 @@ AdvanceRequest to_advance_request(const Napi::Value& value);
 BatchConfig to_batch_config(const Napi::Value& value);
 BatchRequest to_batch_request(const Napi::Value& value);
 BatchAdvance to_batch_advance(const Napi::Value& value);
+// seed: the parent's, for a policy that is given none.
+BatchFork to_batch_fork(const Napi::Value& value, uint64_t seed);
 
 // Either a snapshot, or a count of tokens or steps.
 struct RewindTarget {

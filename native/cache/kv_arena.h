@@ -43,6 +43,8 @@ struct KvArena {
   void round_numbers(float* numbers, int64_t count) const;
   // KV heads that have positions of their own: all, or one for all.
   int num_position_rows() const { return shape.per_head ? shape.num_kv_heads : 1; }
+  // Of keys and values.
+  double size_bytes() const { return static_cast<double>(keys.size_bytes() + values.size_bytes()); }
   int32_t* block_positions(int block_id) const;  // [num_position_rows, block_size]
   // Copies the first num_slots slots of a block, of this arena or of another one of the same shape of blocks.
   void copy_block(int from, int to, int num_slots) const { copy_block(*this, from, to, num_slots); }

@@ -30,11 +30,6 @@ PoolCounts KvCache::pool_counts() const {
           .num_parked = arena_->pool.num_parked()};
 }
 
-int KvCache::ref_count(int block_id) const {
-  const std::lock_guard lock(arena_->mutex);
-  return arena_->pool.ref_count(block_id);
-}
-
 bool KvCache::shares_blocks() const {
   const std::lock_guard lock(arena_->mutex);
   const auto& ids = table_.block_ids();
@@ -62,11 +57,13 @@ bool KvCache::must_copy_newest() const {
          arena_->pool.is_covered_beyond(table_.block_ids().back(), table_.filled(table_.num_blocks() - 1));
 }
 
-int64_t KvCache::num_blocks_needed(int64_t num_tokens) const {
+int64_t KvCache::num_blocks_needed(int64_t num_tokens, bool others_first) const {
+  if (num_tokens == 0) return 0;
   const std::lock_guard lock(arena_->mutex);
   const int64_t missing = num_tokens - (table_.allocated_tokens() - table_.num_slots());
   const int64_t num_new = missing <= 0 ? 0 : (missing + table_.block_size() - 1) / table_.block_size();
-  return num_new + (must_copy_newest() ? 1 : 0);
+  const bool is_shared = !table_.is_full() && arena_->pool.ref_count(table_.block_ids().back()) > 1;
+  return num_new + (must_copy_newest() || (others_first && is_shared) ? 1 : 0);
 }
 
 void KvCache::commit_step() {
@@ -355,6 +352,7 @@ HeldTable KvCache::hold() const {
 
 void KvCache::restore(const HeldTable& held) {
   clear();  // the held table keeps its blocks meanwhile
+  arena_ = held.arena();
   table_ = held.table();
   retain_table();
 }

@@ -50,7 +50,10 @@ class KvCache {
   int num_position_rows() const { return arena_->num_position_rows(); }
   const BlockTable& table() const { return table_; }
   PoolCounts pool_counts() const;
-  int ref_count(int block_id) const;
+  int ref_count(int block_id) const {
+    const std::lock_guard lock(arena_->mutex);
+    return arena_->pool.ref_count(block_id);
+  }
   // Whether a holder other than this table has any of its blocks.
   bool shares_blocks() const;
   // Keys or values of one block: [num_kv_heads, block_size, head_dim] of the shape's dtype.
@@ -80,8 +83,11 @@ class KvCache {
   std::vector<int32_t> live_positions(int logical_index, int row = 0) const;
   // Takes memory at once for the undo log of so many appended tokens.
   void reserve_undo(int64_t num_tokens);
-  // Blocks that appending num_tokens would take from the pool, a copy of the newest among them.
-  int64_t num_blocks_needed(int64_t num_tokens) const;
+  // Whether its blocks are those of an arena.
+  bool is_in(const std::shared_ptr<KvArena>& arena) const { return arena_ == arena; }
+  // Blocks that appending num_tokens would take from the pool, a copy of the newest among them; where others
+  // that share it may append first, a copy that is then needed counts too.
+  int64_t num_blocks_needed(int64_t num_tokens, bool others_first = false) const;
 
   // What happened so far stays: forgets the undo log, and gives evicted blocks back.
   void commit_step();
@@ -118,7 +124,8 @@ class KvCache {
   // The table as of the last commit, held. Takes a block for each that was written over since. Throws
   // ERR_OCTAVO_POOL_EXHAUSTED.
   HeldTable hold() const;
-  // Takes over a table held of this arena. Changes since the last commit are lost.
+  // Takes over a held table, and its arena where that is another one, of the same shape of blocks. Changes
+  // since the last commit are lost.
   void restore(const HeldTable& held);
   // Takes all tokens to blocks of another arena, of the same shape of blocks, and gives those here back.
   // Changes since the last commit are lost. Throws ERR_OCTAVO_POOL_EXHAUSTED, which changes nothing.

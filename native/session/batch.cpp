@@ -17,12 +17,16 @@ namespace {
 
 constexpr double kNotYet = std::numeric_limits<double>::quiet_NaN();
 
-// Of all layers, for one more token of each.
-int64_t most_blocks(const Session& session) {
-  int64_t most = 0;
-  for (int layer = 0; layer < session.model_config().num_layers; ++layer)
-    most = std::max<int64_t>(most, session.layer_cache(layer).table().num_blocks());
-  return most;
+// Of keys and values in its tables' blocks.
+double bytes_held(const Session& session) {
+  double bytes = 0;
+  for (int layer = 0; layer < session.model_config().num_layers; ++layer) {
+    const KvCache& cache = session.layer_cache(layer);
+    const double of_block = static_cast<double>(cache.keys().size_bytes() + cache.values().size_bytes()) /
+                            cache.shape().num_blocks;
+    bytes += of_block * std::max(1, cache.table().num_blocks());
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -53,7 +57,8 @@ Batch::Added Batch::add(BatchRequest request) {
                              .policy = request.policy,
                              .seed = request.seed,
                              .record_blocks = request.record_blocks,
-                             .record_logits = request.record_logits};
+                             .record_logits = request.record_logits,
+                             .history = request.history};
   auto sequence = std::make_shared<Sequence>();
   sequence->session = std::make_shared<Session>(model_, config, arenas_);
   const auto num_prompt_tokens = static_cast<int64_t>(request.prompt.size());
@@ -170,19 +175,37 @@ void Batch::take_inbox() {
   }
 }
 
-// So that every running sequence has the blocks of its next token; the newest give way. One that has the
-// pools for itself and still lacks blocks fails as its step begins.
+// Whether every running sequence has the blocks of its next token.
+bool Batch::fits() const {
+  for (int layer = 0; layer < model_config().num_layers; ++layer) {
+    int64_t num_needed = 0;
+    for (const SequencePointer& sequence : running_)
+      num_needed += sequence->session->num_blocks_for_next_token(layer);
+    if (num_needed > pool_counts(layer).num_free) return false;
+  }
+  return true;
+}
+
+// Gives up the oldest step of a history, or moves the snapshots of a sequence out; false where all are.
+bool Batch::relieve_pools() {
+  const std::lock_guard lock(inbox_mutex_);
+  for (const SequencePointer& sequence : all_) {
+    if (sequence->session->shorten_history(arenas_)) return true;
+  }
+  for (const SequencePointer& sequence : all_) {
+    const double bytes = sequence->session->move_checkpoints_out(arenas_);
+    step_->row.swapped_bytes += bytes;
+    if (bytes > 0) return true;
+  }
+  return false;
+}
+
+// Snapshots make way, then the newest sequences. One that has the pools for itself and still lacks blocks
+// fails as its step begins.
 void Batch::make_room() {
-  const auto fits = [&] {
-    for (int layer = 0; layer < model_config().num_layers; ++layer) {
-      int64_t num_needed = 0;
-      for (const SequencePointer& sequence : running_)
-        num_needed += sequence->session->num_blocks_needed(layer, 1);
-      if (num_needed > pool_counts(layer).num_free) return false;
-    }
-    return true;
-  };
-  while (running_.size() > 1 && !fits()) {
+  while (!fits()) {
+    if (relieve_pools()) continue;
+    if (running_.size() <= 1) return;
     const SequencePointer newest = running_.back();
     try {
       swap_out(newest);
@@ -195,37 +218,59 @@ void Batch::make_room() {
 
 void Batch::swap_out(const SequencePointer& sequence) {
   const Stopwatch stopwatch(step_->row.swap_us);
-  Session& session = *sequence->session;
+  const double bytes = move_to_room_of_its_own(*sequence->session);
+  running_.erase(std::find(running_.begin(), running_.end(), sequence));
+  ++sequence->num_preemptions;
+  ++step_->row.num_preempted;
+  step_->row.swapped_bytes += bytes;
+  join_swapped(sequence);
+}
+
+// The bytes that it took.
+double Batch::move_to_room_of_its_own(Session& session) const {
   std::vector<std::shared_ptr<KvArena>> room;
   double bytes = 0;
   for (size_t layer = 0; layer < arenas_.size(); ++layer) {
     KvCacheShape shape = arenas_[layer]->shape;
     shape.num_blocks = std::max(1, session.layer_cache(static_cast<int64_t>(layer)).table().num_blocks());
     room.push_back(std::make_shared<KvArena>(shape));
-    bytes += static_cast<double>(room.back()->keys.size_bytes() + room.back()->values.size_bytes());
+    bytes += room.back()->size_bytes();
   }
   session.move_to(room);
-  running_.erase(std::find(running_.begin(), running_.end(), sequence));
-  sequence->state = SequenceState::kSwapped;
-  sequence->swapped_bytes = bytes;
-  ++sequence->num_preemptions;
-  ++step_->row.num_preempted;
-  step_->row.swapped_bytes += bytes;
+  return bytes;
+}
+
+// Both by admission.
+void Batch::join_running(const SequencePointer& sequence) {
+  const auto later = std::find_if(running_.begin(), running_.end(), [&](const SequencePointer& other) {
+    return other->admitted_us > sequence->admitted_us;
+  });
+  running_.insert(later, sequence);
+  sequence->state = SequenceState::kRunning;
+}
+
+void Batch::join_swapped(const SequencePointer& sequence) {
   const auto later = std::find_if(swapped_.begin(), swapped_.end(), [&](const SequencePointer& other) {
     return other->admitted_us > sequence->admitted_us;
   });
   swapped_.insert(later, sequence);
+  sequence->state = SequenceState::kSwapped;
 }
 
 // Whether all pools can take what a session outside them holds and num_tokens more, beside a next token of
-// each running sequence.
-bool Batch::has_room_for(const Session& session, int64_t num_tokens, int64_t spare_blocks) const {
+// each running sequence. Snapshots make way.
+bool Batch::has_room_for(const Session& session, int64_t num_tokens, int64_t spare_blocks) {
   for (int layer = 0; layer < model_config().num_layers; ++layer) {
-    int64_t num_needed = session.num_blocks_needed(layer, num_tokens) + spare_blocks +
-                         session.layer_cache(layer).table().num_blocks();
-    for (const SequencePointer& sequence : running_)
-      num_needed += sequence->session->num_blocks_needed(layer, 1);
-    if (num_needed > pool_counts(layer).num_free) return false;
+    const auto num_needed = [&] {
+      int64_t sum = session.num_blocks_needed(layer, num_tokens) + spare_blocks +
+                    session.layer_cache(layer).table().num_blocks();
+      for (const SequencePointer& sequence : running_)
+        sum += sequence->session->num_blocks_for_next_token(layer);
+      return sum;
+    };
+    while (num_needed() > pool_counts(layer).num_free) {
+      if (!relieve_pools()) return false;
+    }
   }
   return true;
 }
@@ -239,14 +284,10 @@ void Batch::swap_in() {
     const bool alone = running_.empty();
     if (!has_room_for(*sequence->session, alone ? 0 : 1, alone ? 0 : config_.watermark)) return;
     const Stopwatch stopwatch(step_->row.swap_us);
+    step_->row.swapped_bytes += bytes_held(*sequence->session);
     sequence->session->move_to(arenas_);
     swapped_.pop_front();
-    const auto later = std::find_if(running_.begin(), running_.end(), [&](const SequencePointer& other) {
-      return other->admitted_us > sequence->admitted_us;
-    });
-    running_.insert(later, sequence);
-    sequence->state = SequenceState::kRunning;
-    step_->row.swapped_bytes += sequence->swapped_bytes;
+    join_running(sequence);
     ++step_->row.num_resumed;
   }
 }
@@ -269,6 +310,12 @@ void Batch::end_sequence(const SequencePointer& sequence, SequenceState state) {
   sequence->session->end();
   sequence->state = state;
   sequence->finished_us = now_us();
+  take_out(sequence);
+  if (step_) ++step_->row.num_ended;
+}
+
+// Of every queue, and of the step under way.
+void Batch::take_out(const SequencePointer& sequence) {
   const auto drop = [&](auto& queue) {
     queue.erase(std::remove(queue.begin(), queue.end(), sequence), queue.end());
   };
@@ -276,7 +323,6 @@ void Batch::end_sequence(const SequencePointer& sequence, SequenceState state) {
   drop(running_);
   drop(swapped_);
   if (!step_) return;
-  ++step_->row.num_ended;
   if (step_->prefilling == sequence) step_->prefilling.reset();
   const auto found = std::find(step_->decoding.begin(), step_->decoding.end(), sequence);
   if (found == step_->decoding.end()) return;
@@ -298,53 +344,5 @@ void Batch::fail_sequence(const SequencePointer& sequence) {
   }
   end_sequence(sequence, SequenceState::kFailed);
 }
-
-void Batch::note_blocks(Sequence& sequence) const {
-  sequence.num_blocks_peak =
-      std::max(sequence.num_blocks_peak, static_cast<int32_t>(most_blocks(*sequence.session)));
-}
-
-PoolCounts Batch::pool_counts(int64_t layer) const {
-  KvArena& arena = *arenas_[static_cast<size_t>(layer)];
-  const std::lock_guard lock(arena.mutex);
-  return {.num_blocks = arena.pool.num_blocks(),
-          .num_free = arena.pool.num_free(),
-          .num_parked = arena.pool.num_parked()};
-}
-
-int64_t Batch::pool_bytes() const {
-  int64_t total = 0;
-  for (const auto& arena : arenas_)
-    total += static_cast<int64_t>(arena->keys.size_bytes() + arena->values.size_bytes());
-  return total;
-}
-
-RequestColumns Batch::requests() {
-  const std::lock_guard lock(inbox_mutex_);
-  RequestColumns columns;
-  for (const SequencePointer& sequence : all_) {
-    columns.sequence_id.push_back(static_cast<int32_t>(sequence->id));
-    columns.state.push_back(static_cast<uint8_t>(sequence->state));
-    columns.arrival_us.push_back(sequence->request.arrival_us);
-    columns.admitted_us.push_back(sequence->admitted_us);
-    columns.first_token_us.push_back(sequence->first_token_us);
-    columns.finished_us.push_back(sequence->finished_us);
-    columns.num_prompt_tokens.push_back(sequence->num_prompt_tokens);
-    columns.num_output_tokens.push_back(sequence->num_output_tokens);
-    columns.num_preemptions.push_back(sequence->num_preemptions);
-    columns.num_blocks_peak.push_back(sequence->num_blocks_peak);
-  }
-  return columns;
-}
-
-std::optional<SequenceFailure> Batch::failure(int64_t id) {
-  const std::lock_guard lock(inbox_mutex_);
-  if (id < 0 || id >= static_cast<int64_t>(all_.size())) {
-    throw Error("ERR_OCTAVO_ARGUMENT", "Expected the id of a sequence but received " + std::to_string(id));
-  }
-  return all_[static_cast<size_t>(id)]->failure;
-}
-
-BatchStepColumns Batch::take_steps() { return std::exchange(rows_, {}); }
 
 }  // namespace octavo

@@ -32,10 +32,26 @@ class Batch {
   // thread. Throws ERR_OCTAVO_ARGUMENT for an id never given.
   void cancel(int64_t id);
 
+  // Time travel (batch_travel.cpp), of completed steps of a sequence as a session's own; between two calls of
+  // advance. The others stand where they stand.
+
+  // Throws ERR_OCTAVO_ARGUMENT for an id never given; ERR_OCTAVO_PREFILL for a sequence whose prompt is not
+  // computed; ERR_OCTAVO_BATCH for one that has ended; ERR_OCTAVO_POOL_EXHAUSTED where blocks that the step
+  // under way wrote over need copies.
+  int64_t take_snapshot(int64_t id);
+  // Also sets a sequence going that has ended, where it has the snapshot. Its next step, whose index is
+  // given, is computed with the next step of the batch. Throws as take_snapshot and as Session::rewind do.
+  int64_t rewind_to_snapshot(int64_t id, int64_t snapshot_id);
+  int64_t rewind(int64_t id, RewindUnit unit, int64_t count);
+  // One more sequence that goes on from where this one stands, let in at once; swapped out where too many
+  // run. Throws as take_snapshot and as Session::fork do, ERR_OCTAVO_POSITION, ERR_OCTAVO_ARGUMENT.
+  Added fork(int64_t id, const BatchFork& changes);
+
   // Looks at `cancelled` at each layer boundary. What a sequence throws fails it alone.
   BatchResult advance(const BatchAdvance& request, const std::atomic<bool>& cancelled);
 
   const LlamaConfig& model_config() const { return model_->config(); }
+  uint64_t seed_of(int64_t id) { return find_sequence(id)->session->seed(); }
   RequestColumns requests();
   // Why a sequence failed; empty where it did not.
   std::optional<SequenceFailure> failure(int64_t id);
@@ -49,13 +65,14 @@ class Batch {
  private:
   struct Sequence {
     int64_t id = 0;
+    std::optional<int64_t> parent_id;
     std::shared_ptr<Session> session;
     BatchRequest request;  // without its prompt
     SequenceState state = SequenceState::kWaiting;
     std::optional<SequenceFailure> failure;
     double admitted_us, first_token_us, finished_us;  // NaN until then
     int32_t num_prompt_tokens = 0, num_output_tokens = 0, num_preemptions = 0, num_blocks_peak = 0;
-    double swapped_bytes = 0;  // while swapped out
+    int32_t num_decoded_tokens = 0;  // by itself, those that a rewind took back among them
   };
   using SequencePointer = std::shared_ptr<Sequence>;
   enum class BatchStage { kMakeRoom, kAdmit, kPrefill, kBeginDecode, kRun, kShare, kEnd };
@@ -65,6 +82,7 @@ class Batch {
     std::vector<SequencePointer> decoding;  // in order of admission
     size_t next = 0;                        // of decoding: who has yet to come to where the others wait
     bool made_room = false;
+    bool began_anew = false;  // as blocks ran out on the way
     std::chrono::steady_clock::time_point start, decode_start{};
     BatchStepRow row;
   };
@@ -72,19 +90,32 @@ class Batch {
   // batch.cpp: who runs
   double now_us() const;
   void take_inbox();
+  bool fits() const;
+  bool relieve_pools();
   void make_room();
   void swap_out(const SequencePointer& sequence);
+  double move_to_room_of_its_own(Session& session) const;
+  void join_running(const SequencePointer& sequence);
+  void join_swapped(const SequencePointer& sequence);
   void swap_in();
   SequencePointer next_to_admit();
-  bool has_room_for(const Session& session, int64_t num_tokens, int64_t spare_blocks) const;
+  bool has_room_for(const Session& session, int64_t num_tokens, int64_t spare_blocks);
+  void take_out(const SequencePointer& sequence);
   void end_sequence(const SequencePointer& sequence, SequenceState state);
   void fail_sequence(const SequencePointer& sequence);
   void note_blocks(Sequence& sequence) const;
+
+  // batch_travel.cpp
+  SequencePointer find_sequence(int64_t id);
+  SequencePointer find_standing(int64_t id);
+  void go_on_from_there(const SequencePointer& sequence);
+  void let_in(const SequencePointer& sequence);
 
   // batch_step.cpp: what a step computes
   std::optional<BatchResult> run_step(const BatchAdvance& request, const std::atomic<bool>& cancelled);
   std::optional<Event> prefill(const BatchAdvance& request, const std::atomic<bool>& cancelled);
   void begin_decode();
+  bool begins_anew();
   std::optional<Event> run_sequences(const BatchAdvance& request);
   void share_work();
   void gather(std::vector<float> Activations::*from, std::vector<float>& to) const;

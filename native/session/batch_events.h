@@ -10,6 +10,7 @@
 
 #include "core/tensor.h"
 #include "evict/policy.h"
+#include "session/checkpoint.h"
 #include "session/events.h"
 
 namespace octavo {
@@ -32,6 +33,15 @@ struct BatchRequest {
   double arrival_us = 0;  // not before it is added
   bool record_blocks = false;
   bool record_logits = false;
+  int64_t history = 0;  // completed steps that rewind can go back by, at most
+};
+
+// What a fork of a sequence does differently from here on.
+struct BatchFork {
+  ForkConfig session;
+  std::optional<int64_t> max_tokens;  // decoded since the prompt, those before the fork among them
+  std::optional<Sampling> sampling;
+  std::optional<std::vector<int32_t>> end_tokens;
 };
 
 // Codes into the names of the contract.
@@ -59,17 +69,20 @@ struct BatchResult {
   std::optional<Event> event;
 };
 
-// One row a sequence, as it stands; a time that has not come is NaN.
+// One row a sequence, as it stands; a time that has not come is NaN, as is the parent of one that was added.
 struct RequestColumns {
   std::vector<int32_t> sequence_id;
+  std::vector<double> parent_id;
   std::vector<uint8_t> state;
   std::vector<double> arrival_us, admitted_us, first_token_us, finished_us;
-  std::vector<int32_t> num_prompt_tokens, num_output_tokens, num_preemptions, num_blocks_peak;
+  std::vector<int32_t> num_prompt_tokens, num_output_tokens, num_decoded_tokens, num_preemptions,
+      num_blocks_peak;
 
   // Calls visit(name, column) for each column, in the schema's order.
   template <typename Visit>
   void visit(Visit&& visit) {
     visit("sequence_id", sequence_id);
+    visit("parent_id", parent_id);
     visit("state", state);
     visit("arrival_us", arrival_us);
     visit("admitted_us", admitted_us);
@@ -77,6 +90,7 @@ struct RequestColumns {
     visit("finished_us", finished_us);
     visit("num_prompt_tokens", num_prompt_tokens);
     visit("num_output_tokens", num_output_tokens);
+    visit("num_decoded_tokens", num_decoded_tokens);
     visit("num_preemptions", num_preemptions);
     visit("num_blocks_peak", num_blocks_peak);
   }

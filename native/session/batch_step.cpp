@@ -3,6 +3,7 @@
 // all; a stop inside one leaves the others where they are, and the next advance goes on from there.
 #include <algorithm>
 
+#include "core/check.h"
 #include "core/thread_pool.h"
 #include "session/batch.h"
 #include "session/stopwatch.h"
@@ -51,16 +52,21 @@ std::optional<BatchResult> Batch::run_step(const BatchAdvance& request, const st
         break;
       }
       case BatchStage::kBeginDecode:
+        make_room();  // forks may have been let in at a stop
         begin_decode();
         step.stage = BatchStage::kRun;
         break;
       case BatchStage::kRun:
         if (std::optional<Event> event = run_sequences(request))
           return stopped_by(step.decoding[step.next], std::move(*event));
-        step.stage = step.decoding.empty() ? BatchStage::kEnd : BatchStage::kShare;
+        if (step.stage == BatchStage::kRun) step.stage = BatchStage::kShare;
         break;
       case BatchStage::kShare:
-        share_work();
+        if (step.decoding.empty()) {
+          step.stage = BatchStage::kEnd;
+        } else {
+          share_work();
+        }
         break;
       case BatchStage::kEnd:
         end_step();
@@ -115,6 +121,24 @@ void Batch::begin_decode() {
   step.next = 0;
 }
 
+// For the exception that is being handled: whether the decode step is taken back in all sequences, to make
+// room for it once more. Blocks run out on the way only where snapshots or forks were made at a stop.
+bool Batch::begins_anew() {
+  BatchStep& step = *step_;
+  try {
+    throw;
+  } catch (const Error& error) {
+    if (error.code() != "ERR_OCTAVO_POOL_EXHAUSTED" || step.began_anew) return false;
+  } catch (...) {
+    return false;
+  }
+  step.began_anew = true;
+  for (const SequencePointer& sequence : step.decoding) sequence->session->take_back_step();
+  step.decoding.clear();
+  step.stage = BatchStage::kMakeRoom;
+  return true;
+}
+
 // Brings each to where it waits for the others.
 std::optional<Event> Batch::run_sequences(const BatchAdvance& request) {
   BatchStep& step = *step_;
@@ -126,6 +150,7 @@ std::optional<Event> Batch::run_sequences(const BatchAdvance& request) {
       if (event) return event;
       ++step.next;
     } catch (...) {
+      if (begins_anew()) return std::nullopt;
       fail_sequence(sequence);  // takes it out, so that `next` is the one after it
     }
   }
@@ -229,36 +254,14 @@ void Batch::complete() {
       continue;
     }
     note_blocks(sequence);
-    if (sequence.num_output_tokens++ == 0) sequence.first_token_us = now_us();
+    ++sequence.num_output_tokens;
+    if (sequence.num_decoded_tokens++ == 0) sequence.first_token_us = now_us();
     ++step.row.num_output_tokens;
     const std::vector<int32_t>& end_tokens = sequence.request.end_tokens;
     const bool ended = std::count(end_tokens.begin(), end_tokens.end(), session.tokens().back()) > 0;
     if (ended || sequence.num_output_tokens == sequence.request.max_tokens)
       end_sequence(decoding[index], SequenceState::kFinished);
   }
-}
-
-void BatchStepColumns::record(const BatchStepRow& row, int32_t index) {
-  batch_step_index.push_back(index);
-  start_us.push_back(row.start_us);
-  num_running.push_back(row.num_running);
-  num_waiting.push_back(row.num_waiting);
-  num_swapped.push_back(row.num_swapped);
-  num_admitted.push_back(row.num_admitted);
-  num_preempted.push_back(row.num_preempted);
-  num_resumed.push_back(row.num_resumed);
-  num_ended.push_back(row.num_ended);
-  num_free_blocks.push_back(row.num_free_blocks);
-  num_prompt_tokens.push_back(row.num_prompt_tokens);
-  num_output_tokens.push_back(row.num_output_tokens);
-  swapped_bytes.push_back(row.swapped_bytes);
-  total_us.push_back(row.total_us);
-  swap_us.push_back(row.swap_us);
-  prefill_us.push_back(row.prefill_us);
-  products_us.push_back(row.products_us);
-  attention_us.push_back(row.attention_us);
-  cache_us.push_back(row.cache_us);
-  sample_us.push_back(row.sample_us);
 }
 
 void Batch::end_step() {

@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "cache/held_table.h"
+#include "evict/policy.h"
 
 namespace octavo {
 
@@ -33,12 +36,34 @@ struct Checkpoint {
   int64_t num_tokens;
   int64_t prompt_tokens_dropped;
   int32_t next_eviction_id;
+
+  // The same with tables elsewhere: [num_layers].
+  std::shared_ptr<const Checkpoint> with_tables(std::vector<HeldTable> elsewhere) const {
+    return std::make_shared<const Checkpoint>(Checkpoint{.state_id = state_id,
+                                                         .tables = std::move(elsewhere),
+                                                         .num_nan_scores = num_nan_scores,
+                                                         .slot_values = slot_values,
+                                                         .moved_keys = moved_keys,
+                                                         .queries = queries,
+                                                         .logits = logits,
+                                                         .log_sum_exp = log_sum_exp,
+                                                         .next_step_index = next_step_index,
+                                                         .num_tokens = num_tokens,
+                                                         .prompt_tokens_dropped = prompt_tokens_dropped,
+                                                         .next_eviction_id = next_eviction_id});
+  }
 };
 
 // A checkpoint that its owner may go back to from any line of steps, hence with the tokens that led to it.
 struct Snapshot {
   std::shared_ptr<const Checkpoint> checkpoint;
   std::vector<int32_t> tokens;
+};
+
+// What a fork does differently from here on.
+struct ForkConfig {
+  std::optional<PolicyConfig> policy;
+  std::optional<uint64_t> seed;
 };
 
 // Where to go back to.

@@ -33,12 +33,6 @@ struct SessionConfig {
   int64_t history = 0;  // completed steps that rewind can go back by, at most
 };
 
-// What a fork does differently from here on.
-struct ForkConfig {
-  std::optional<PolicyConfig> policy;
-  std::optional<uint64_t> seed;
-};
-
 // One thread at a time, except num_tokens. A step that throws is taken back in all layers.
 class Session {
  public:
@@ -102,11 +96,23 @@ class Session {
   // Blocks of a layer's pool that so many more tokens would take; a prompt that is yet to run counts with
   // what its policy keeps of it.
   int64_t num_blocks_needed(int64_t layer, int64_t num_tokens) const;
+  // Blocks that the next token may take, copies of blocks that others share among them.
+  int64_t num_blocks_for_next_token(int64_t layer) const;
   // Moves all layers to other arenas, between two steps. Throws ERR_OCTAVO_POOL_EXHAUSTED, with the layers
   // moved so far there.
   void move_to(const std::vector<std::shared_ptr<KvArena>>& arenas);
-  // Gives all blocks and working memory back; tokens, logits and trace stay. The last call that changes it.
+  // Gives all blocks but those of snapshots, and working memory back; tokens, logits and trace stay. Only a
+  // rewind to a snapshot sets it going again.
   void end();
+  // Whether its layers' blocks are those of these arenas.
+  bool is_in(const std::vector<std::shared_ptr<KvArena>>& arenas) const {
+    return layers_.front().cache.is_in(arenas.front());
+  }
+  // Moves snapshots and history out of arenas, to memory of their own; the bytes that it took, 0 where there
+  // is nothing to move. Throws ERR_OCTAVO_MEMORY, which changes nothing.
+  double move_checkpoints_out(const std::vector<std::shared_ptr<KvArena>>& arenas);
+  // Gives up the oldest step of the history; false where there is none that holds blocks of these arenas.
+  bool shorten_history(const std::vector<std::shared_ptr<KvArena>>& arenas);
 
   // Time travel (time_travel.cpp). All of it speaks of completed steps: a step under way is as if it had not
   // begun, and comes to the same stop when it is taken again.

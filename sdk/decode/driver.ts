@@ -35,8 +35,8 @@ export class Driver implements RunContext {
 	#closed = false;
 	/** Views that are drawn again after each call. */
 	readonly views = new LiveViews();
-	/** Of a batch's sequence: what advances it in place of this driver. */
-	owner: { readonly busy: boolean } | undefined;
+	/** Of a batch's sequence: what advances it, and takes it through time, in place of this driver. */
+	owner: (Pick<NativeSession, "takeSnapshot" | "rewind"> & { readonly busy: boolean }) | undefined;
 	/** Gives the scores of a policy that is a function. */
 	readonly scorer: Scorer | undefined;
 
@@ -132,22 +132,27 @@ export class Driver implements RunContext {
 	snapshot(): Snapshot {
 		this.#requireIdle();
 		this.drain();
-		const recorder = this.#recorder.fork(this.#metadata, () => {});
-		return new Snapshot(this.native, this.native.numTokens, recorder);
+		const id = native(() => (this.owner ?? this.native).takeSnapshot());
+		return new Snapshot(
+			this.native,
+			id,
+			this.#recorder.fork(this.#metadata, () => {}),
+		);
 	}
 
-	/** Takes session and trace to another completed step. */
-	rewind(to: RewindTo): void {
+	/** Takes session and trace to another completed step; gives the index of the step that comes next. */
+	rewind(to: RewindTo): number {
 		this.#requireIdle();
 		const target = rewindTarget(to, this.native);
 		this.drain();
-		const nextStep = native(() => this.native.rewind(target));
+		const nextStep = native(() => (this.owner ?? this.native).rewind(target));
 		this.stoppedAt = undefined;
 		this.decision = undefined;
 		this.#nextStep = nextStep;
 		if (to instanceof Snapshot) this.#recorder.restore(to.recorder);
 		else this.#recorder.cutAt(nextStep);
 		this.views.changed();
+		return nextStep;
 	}
 
 	close(): void {

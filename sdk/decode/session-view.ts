@@ -103,6 +103,14 @@ export abstract class SessionView {
 		return this.model.tokenizer?.decode(tokens) ?? Array.from(tokens, this.name).join(" ");
 	}
 
+	/** What a fork with these changes needs of the model. */
+	protected forkedModel({ policy, seed }: { policy?: Policy; seed?: number }): SessionModel {
+		const { metadata } = this.model;
+		const { name, ...policyOptions } = policy ?? { name: metadata.policy, ...metadata.policyOptions };
+		const forked = { ...metadata, policy: name, policyOptions, seed: seed ?? metadata.seed };
+		return { ...this.model, metadata: forked, policy: policy ?? this.model.policy };
+	}
+
 	/** Shows where the session stands. */
 	[Symbol.for("Jupyter.display")](): Record<string, string> {
 		const { model, policy, blockSize } = this.model.metadata;

@@ -164,14 +164,10 @@ export class Session extends SessionView implements Steppable<Step, SessionEvent
 	 * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET, ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED
 	 */
 	fork(options: ForkOptions = {}): Session {
-		const { metadata } = this.model;
-		const changes = checkFork(options, metadata.blockSize);
+		const changes = checkFork(options, this.model.metadata.blockSize);
 		this.driver.drain();
 		const fork = native(() => this.driver.native.fork(changes));
-		const { name: policy, ...policyOptions } = changes.policy ?? { name: metadata.policy, ...metadata.policyOptions };
-		const forked = { ...metadata, policy, policyOptions, seed: changes.seed ?? metadata.seed };
-		const model = { ...this.model, metadata: forked, policy: changes.policy ?? this.model.policy };
-		return new Session(fork, model, this.driver);
+		return new Session(fork, this.forkedModel(changes), this.driver);
 	}
 
 	/**

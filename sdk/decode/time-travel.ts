@@ -9,7 +9,7 @@ import { customScoreOf } from "./policies/custom.js";
 import type { Policy } from "./policies/policy.js";
 
 /**
- * A completed step of a session, kept. It holds its blocks, which stay in the pool though they be evicted; no keys or
+ * A completed step of a session or of a batch's sequence, kept. It holds its blocks, which stay in the pool though they be evicted; no keys or
  * values are copied.
  */
 export class Snapshot {
@@ -22,11 +22,11 @@ export class Snapshot {
 	readonly #session: NativeSession;
 	#released = false;
 
-	/** Made by `session.snapshot`. */
-	constructor(session: NativeSession, numTokens: number, recorder: TraceRecorder) {
-		this.id = native(() => session.takeSnapshot());
+	/** Made by `snapshot`. */
+	constructor(session: NativeSession, id: number, recorder: TraceRecorder) {
+		this.id = id;
 		this.#session = session;
-		this.numTokens = numTokens;
+		this.numTokens = native(() => session.numTokens);
 		this.recorder = recorder;
 	}
 

@@ -79,16 +79,13 @@ export class Batch {
 		const { metadata, ...model } = this.#model;
 		const tokens = promptTokens(prompt, model.tokenizer, true);
 		const request = checkAdd(options, this.#checked, engine.sequences.length, model);
-		const { id, session } = native(() => engine.native.add({ ...request, prompt: tokens }));
+		const added = native(() => engine.native.add({ ...request, prompt: tokens }));
 		const { policy, seed } = request;
 		const { name, ...policyOptions } = policy;
 		const { version, model: modelName, engine: machine, blockSize, numBlocks } = metadata;
 		const run = { version, created: new Date().toISOString(), model: modelName, policy: name, policyOptions };
 		const ofSession = { ...run, blockSize, numBlocks, numLayers: model.numLayers, seed, engine: machine };
-		const sequence = new BatchSequence(id, session, { ...model, policy, metadata: ofSession }, tokens.length, engine);
-		engine.sequences.push(sequence);
-		engine.record.invalidate();
-		return sequence;
+		return new BatchSequence(added, { ...model, policy, metadata: ofSession }, tokens.length, engine);
 	}
 
 	/**

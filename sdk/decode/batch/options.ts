@@ -1,12 +1,13 @@
 // Options of a batch and of its sequences, with their checks and defaults.
 
-import type { BatchRequestSpec, BatchSpec } from "../../../native/addon.js";
+import type { BatchForkSpec, BatchRequestSpec, BatchSpec } from "../../../native/addon.js";
 import { OctavoError, received } from "../../errors.js";
 import type { ModelConfig } from "../../model/config.js";
 import { anything, boolean, checkOptions, instanceOf, integer, number, oneOf, optional } from "../../options.js";
 import { checkPolicy, type DecodeDefaults, type RunOptions, toTokens } from "../options.js";
 import type { Policy } from "../policies/policy.js";
 import { checkSampling } from "../sampling.js";
+import { checkFork, type ForkOptions } from "../time-travel.js";
 import type { BatchProgress } from "./progress.js";
 
 /** Options of `model.batch`. */
@@ -29,6 +30,8 @@ export interface BatchOptions {
 	recordBlocks?: boolean;
 	/** Records each sequence's table `logits`. Default false. */
 	recordLogits?: boolean;
+	/** Completed steps that each sequence's `rewind` can go back by without a snapshot; makes way when blocks run out. Default 0. */
+	history?: number;
 }
 
 /** Options of `batch.add`. */
@@ -43,6 +46,14 @@ export interface AddOptions extends Pick<RunOptions, "maxTokens" | "endTokens" |
 	recordBlocks?: boolean;
 	/** Default: as the batch's. */
 	recordLogits?: boolean;
+	/** Completed steps that its `rewind` can go back by without a snapshot. Default: as the batch's. */
+	history?: number;
+}
+
+/** Options of a sequence's `fork`. What is given to none is as the parent has it. */
+export interface SequenceForkOptions extends ForkOptions, Pick<RunOptions, "endTokens" | "sampling"> {
+	/** Tokens decoded since the prompt after which it ends, those before the fork among them; more than these. */
+	maxTokens?: number;
 }
 
 /** Options of `batch.run`. */
@@ -62,6 +73,7 @@ export interface CheckedBatch {
 	seed: number;
 	recordBlocks: boolean;
 	recordLogits: boolean;
+	history: number;
 }
 
 /** @throws {OctavoError} ERR_OCTAVO_OPTION naming the option; ERR_OCTAVO_BUDGET for a budget that does not fit the block size */
@@ -76,12 +88,14 @@ export function checkBatch(options: unknown, { maxPositions }: ModelConfig): Che
 		seed: integer(0, 2 ** 52, 0),
 		recordBlocks: boolean(false),
 		recordLogits: boolean(false),
+		history: integer(0, 2 ** 31 - 1, 0),
 	});
-	const { blockSize, kvDtype, maxSequences, seed, recordBlocks, recordLogits } = given;
+	const { blockSize, kvDtype, maxSequences, seed, recordBlocks, recordLogits, history } = given;
 	const numBlocks = given.numBlocks || Math.ceil(maxPositions / blockSize);
 	const watermark = Math.ceil(given.watermark * numBlocks);
 	const policy = checkPolicy(given.policy, blockSize);
-	return { spec: { blockSize, numBlocks, kvDtype, maxSequences, watermark }, policy, seed, recordBlocks, recordLogits };
+	const spec = { blockSize, numBlocks, kvDtype, maxSequences, watermark };
+	return { spec, policy, seed, recordBlocks, recordLogits, history };
 }
 
 /**
@@ -103,10 +117,26 @@ export function checkAdd(
 		arrival: optional(number(0, null, 0)),
 		recordBlocks: boolean(batch.recordBlocks),
 		recordLogits: boolean(batch.recordLogits),
+		history: integer(0, 2 ** 31 - 1, batch.history),
 	});
 	const { arrival, ...rest } = given;
 	const policy = checkPolicy(given.policy ?? batch.policy, batch.spec.blockSize);
 	return { ...rest, policy, ...(arrival === undefined ? {} : { arrivalUs: Math.round(arrival * 1e3) }) };
+}
+
+/** @throws {OctavoError} ERR_OCTAVO_OPTION naming the option; ERR_OCTAVO_BUDGET; ERR_OCTAVO_TOKEN for end tokens that are none */
+export function checkSequenceFork(options: unknown, blockSize: number): BatchForkSpec & { policy?: Policy } {
+	const given = checkOptions("fork()", options, {
+		policy: anything,
+		seed: anything,
+		maxTokens: optional(integer(1, 2 ** 31 - 1, 1)),
+		sampling: (value: unknown) => (value === undefined ? undefined : checkSampling(value)),
+		endTokens: (value: unknown, name: string) => (value === undefined ? undefined : toTokens(value, name)),
+	});
+	const { policy, seed, ...rest } = given;
+	const wanted = Object.entries(rest).filter(([, value]) => value !== undefined);
+	const changes = Object.fromEntries(Object.entries({ policy, seed }).filter(([, value]) => value !== undefined));
+	return { ...checkFork(changes, blockSize), ...(Object.fromEntries(wanted) as BatchForkSpec) };
 }
 
 /** @throws {OctavoError} ERR_OCTAVO_OPTION naming the option */

@@ -114,9 +114,10 @@ export class BatchRecord {
 				return Number.isNaN(value) ? null : value;
 			});
 		const [arrival, first, finished] = [column("arrival_us"), column("first_token_us"), column("finished_us")];
-		const outputs = column("num_output_tokens") as number[];
+		const decoded = column("num_decoded_tokens") as number[];
 		return {
 			sequence_id: column("sequence_id"),
+			parent_id: column("parent_id"),
 			state: known.map(({ state }) => state),
 			policy: known.map(({ policy }) => policy.name),
 			budget: known.map(({ policy }) => policy.budget ?? null),
@@ -126,10 +127,11 @@ export class BatchRecord {
 			finished_us: finished,
 			ttft_us: first.map((us, i) => (us === null ? null : us - arrival[i]!)),
 			tpot_us: finished.map((us, i) =>
-				us === null || first[i] === null || outputs[i]! < 2 ? null : (us - first[i]!) / (outputs[i]! - 1),
+				us === null || first[i] === null || decoded[i]! < 2 ? null : (us - first[i]!) / (decoded[i]! - 1),
 			),
 			num_prompt_tokens: column("num_prompt_tokens"),
-			num_output_tokens: outputs,
+			num_output_tokens: column("num_output_tokens"),
+			num_decoded_tokens: decoded,
 			num_preemptions: column("num_preemptions"),
 			num_blocks_peak: column("num_blocks_peak"),
 			error: known.map(({ error }) => error && ((error as { code?: string }).code ?? error.name)).map((e) => e ?? null),

@@ -3,12 +3,14 @@
 
 import type { NativeSession } from "../../../native/addon.js";
 import type { Breakpoint } from "../../debug/breakpoints.js";
-import { OctavoError, received } from "../../errors.js";
+import { native, OctavoError, received } from "../../errors.js";
 import { checkOptions, instanceOf } from "../../options.js";
 import type { SessionEvents } from "../run.js";
 import { type SessionModel, SessionView } from "../session-view.js";
 import type { Step } from "../step.js";
+import type { RewindTo, Snapshot } from "../time-travel.js";
 import type { BatchEngine } from "./engine.js";
+import { checkSequenceFork, type SequenceForkOptions } from "./options.js";
 import type { RecordedSequence, SequenceState } from "./record.js";
 
 /** How a sequence ended. */
@@ -39,16 +41,30 @@ export class BatchSequence extends SessionView implements RecordedSequence {
 	#ownError: Error | undefined;
 	#numLoops = 0;
 	// Steps that no loop has taken yet, of those that were asked for.
-	readonly #steps: Step[] = [];
+	#steps: Step[] = [];
 	#lastTokens: Int32Array | undefined;
 
 	/** Made by `batch.add`. */
-	constructor(id: number, session: NativeSession, model: SessionModel, numPromptTokens: number, engine: BatchEngine) {
-		super(session, model);
+	constructor(
+		{ id, session }: { id: number; session: NativeSession },
+		model: SessionModel,
+		numPromptTokens: number,
+		engine: BatchEngine,
+		parent?: BatchSequence,
+	) {
+		super(session, model, parent?.driver);
 		this.id = id;
 		this.numPromptTokens = numPromptTokens;
 		this.#engine = engine;
-		this.driver.owner = engine;
+		this.driver.owner = {
+			get busy() {
+				return engine.busy;
+			},
+			takeSnapshot: () => engine.native.takeSnapshot(id),
+			rewind: (target) => engine.native.rewind(id, target),
+		};
+		engine.sequences.push(this);
+		engine.record.invalidate();
 	}
 
 	/** What it does; while a call of the batch is under way, as of before that. */
@@ -104,6 +120,49 @@ export class BatchSequence extends SessionView implements RecordedSequence {
 	/** Ends it before the next step; its blocks go back to the pool. At any time; nothing where it has ended. */
 	cancel(): void {
 		this.#engine.cancel(this.id);
+	}
+
+	/**
+	 * Keeps where its last completed step left it, to be gone back to, also after its end. The blocks stay, parked in the
+	 * pools or outside where others need the room, until `release` or the batch's close.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_PREFILL where its prompt is not computed yet; ERR_OCTAVO_BATCH where it has ended;
+	 * ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED
+	 */
+	snapshot(): Snapshot {
+		return this.driver.snapshot();
+	}
+
+	/**
+	 * Goes back to a completed step after its prompt: a snapshot, also once it has ended, or as far as the option `history`
+	 * reaches, a number of tokens seen or before the step of an event. It goes on with the next step of the batch; the others
+	 * stay where they are. The trace forgets the rows after; what comes then is bit-equal to the first time.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_HISTORY where the history does not reach; ERR_OCTAVO_SNAPSHOT for one that was released
+	 * or is another's; ERR_OCTAVO_BATCH where it has ended, for all but snapshots; ERR_OCTAVO_PREFILL, ERR_OCTAVO_OPTION,
+	 * ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED
+	 */
+	rewind(to: RewindTo): void {
+		const nextStep = this.driver.rewind(to);
+		this.#steps = this.#steps.filter(({ index }) => index < nextStep);
+		this.#lastTokens = undefined;
+		this.#ownError = undefined;
+		this.#engine.record.invalidate();
+	}
+
+	/**
+	 * One more sequence of the batch, which goes on from the last completed step of this one with another policy, seed or
+	 * sampling. Both share blocks copy on write. It is let in at once; where `maxSequences` run, it waits swapped out.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_PREFILL where the prompt is not computed yet; ERR_OCTAVO_BATCH where it has ended;
+	 * ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET, ERR_OCTAVO_TOKEN, ERR_OCTAVO_POSITION, ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED
+	 */
+	fork(options: SequenceForkOptions = {}): BatchSequence {
+		const changes = checkSequenceFork(options, this.model.metadata.blockSize);
+		this.driver.drain();
+		const engine = this.#engine;
+		const fork = native(() => engine.native.fork(this.id, changes));
+		return new BatchSequence(fork, this.forkedModel(changes), this.numPromptTokens, engine, this);
 	}
 
 	/**

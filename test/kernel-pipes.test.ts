@@ -25,12 +25,37 @@ for (const [what, code] of Object.entries({
 	"bytes that announce four gigabytes": bytes(255, 255, 255, 255, 255, 255),
 })) {
 	test(`a cell that writes ${what} to the kernel's pipe ends its worker, not the kernel`, async () => {
-		const { reply, stderr } = await kernel.execute(code);
+		const { reply } = await kernel.execute(code);
 		assert.equal(reply.ename, "KernelWorkerDied");
-		assert.match(stderr, /has written to descriptor 3, which is the kernel's own/);
+		assert.match(reply.evalue, /has written to descriptor 3, which is the kernel's own\. .* variables .* are gone/);
 		assert.equal((await kernel.execute("1 + 1")).reply.status, "ok");
 	});
 }
+
+for (const descriptor of [3, 4, 5, 8]) {
+	test(`a cell that closes descriptor ${descriptor} of the kernel ends its worker, and is told why`, async () => {
+		const close = "import { closeSync } from 'node:fs';\nlet kept = 1;\nconsole.log('here');\n";
+		const { reply, stdout } = await kernel.execute(
+			`${close}closeSync(${descriptor});\nconsole.log('more');\nawait new Promise(() => {});`,
+		);
+		assert.equal(reply.ename, "KernelWorkerDied");
+		assert.ok(
+			reply.evalue.startsWith(`The cell, or native code that it called, has closed descriptor ${descriptor}, `),
+		);
+		assert.match(stdout, /^here\n/);
+		assert.match((await kernel.execute("kept")).reply.evalue, /Cannot find name 'kept'/);
+	});
+}
+
+test("a cell that closes a descriptor of the kernel and is over: what comes next is told", async () => {
+	const { reply } = await kernel.execute("import { closeSync } from 'node:fs'; closeSync(4);");
+	if (reply.status === "ok") {
+		const next = await kernel.execute("1 + 1");
+		const said = next.reply.status === "ok" ? kernel.messages.map(({ content }) => content.text ?? "").join("") : "";
+		assert.match(next.reply.evalue ?? said, /has closed descriptor 4/);
+	}
+	assert.equal((await kernel.execute("2 + 2")).reply.status, "ok");
+});
 
 test("a cell that closes the lanes loses the messages that need them, and is told so", async () => {
 	const sent = await kernel.execute(

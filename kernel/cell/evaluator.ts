@@ -143,6 +143,7 @@ export class Evaluator {
 			return bundle === undefined ? {} : { bundle };
 		} catch (error) {
 			this.#variables.restore();
+			if (error instanceof Interrupted) this.#imports.interrupted();
 			const last = await this.#release({ error }).then(
 				() => error,
 				(another) => another,

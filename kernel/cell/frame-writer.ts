@@ -16,6 +16,8 @@ const roomBytes = 256 * 1024;
 const fullBytes = 64 * 1024;
 /** Text beyond this length is never held, in UTF-16 units; three bytes each at most. */
 const maxHeldLength = 32 * 1024;
+/** Wait for the front process to end one that cannot write to it, in milliseconds. */
+const lastMs = 2000;
 /** Bytes of a frame before its payload. */
 const headBytes = 5;
 
@@ -147,5 +149,12 @@ function writeFrame(kind: number, text: string): void {
 }
 
 function writeAll(bytes: Buffer): void {
-	for (let at = 0; at < bytes.length; ) at += writeSync(outputDescriptor, bytes, at);
+	try {
+		for (let at = 0; at < bytes.length; ) at += writeSync(outputDescriptor, bytes, at);
+	} catch {
+		// A cell has closed the descriptor, or the front process is gone: nothing can be told any more. The front process ends
+		// this one, and says why; should it not be there, this one ends itself.
+		Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lastMs);
+		process.kill(process.pid, "SIGKILL");
+	}
 }

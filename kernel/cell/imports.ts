@@ -9,6 +9,9 @@ import { OctavoError } from "../../sdk/errors.js";
 import { isFile, type LocalModule, LocalModules } from "./local-modules.js";
 import { packageRoot } from "./packages.js";
 
+/** Longest wait for a package that is loaded again after an interrupt, in milliseconds. */
+const againMs = 5000;
+
 /** A module's exports, of whichever kind. */
 export type Module = object;
 
@@ -20,6 +23,12 @@ export class Imports {
 	readonly #modules = new LocalModules((specifier) => this.require(specifier));
 	readonly #importHere: (specifier: string) => Promise<Module>;
 	readonly #loaded = new Map<string, Module>();
+	/** Packages that are being loaded; those whose load an interrupt ended stay. */
+	readonly #loading = new Set<string>();
+	readonly #ended = new Set<string>();
+	/** Packages that have been loaded a second time. */
+	readonly #again = new Map<string, Module>();
+	#loadsAgain = 0;
 
 	/**
 	 * @param folder the notebook's folder
@@ -38,6 +47,11 @@ export class Imports {
 	/** Takes the latest form of a source file. */
 	addLocal(module: LocalModule): void {
 		this.#modules.add(module);
+	}
+
+	/** Says that an interrupt has ended a cell, and with it what it was loading. */
+	interrupted(): void {
+		for (const specifier of this.#loading) this.#ended.add(specifier);
 	}
 
 	/** Loads the packages that a cell imports statically, before the cell runs. */
@@ -95,15 +109,46 @@ export class Imports {
 
 	async #importPackage(specifier: string): Promise<Module> {
 		if (specifier === "octavo") return import(pathToFileURL(join(packageRoot, "dist", "sdk", "index.js")).href);
+		const again = this.#again.get(specifier);
+		if (again) return again;
+		if (this.#ended.has(specifier) && this.#loading.has(specifier)) return this.#importAgain(specifier);
+		this.#loading.add(specifier);
 		try {
 			return await this.#importHere(specifier);
 		} catch (error) {
-			if (error === null) throw new OctavoError("ERR_OCTAVO_IMPORT", halfLoaded(specifier));
+			// What Node.js says of a CommonJS package whose first load was terminated.
+			if (error === null) return await this.#importAgain(specifier);
 			const { code, message } = error as NodeJS.ErrnoException;
 			const missing = code === "ERR_MODULE_NOT_FOUND" && message.includes(`'${specifier.split("/")[0]}`);
 			if (!missing) throw error;
+		} finally {
+			this.#loading.delete(specifier);
 		}
 		return import(specifier);
+	}
+
+	/**
+	 * Loads a package whose first load was ended. Node.js keeps what came of it, which is nothing, so that the package gets
+	 * another address; the ES modules that it imports keep theirs, and waits for ever for one of those that was ended.
+	 */
+	async #importAgain(specifier: string): Promise<Module> {
+		const { cache } = this.#require;
+		for (const path of Object.keys(cache)) if (!cache[path]?.loaded) delete cache[path];
+		let timer: NodeJS.Timeout | undefined;
+		const late = new Promise<never>((_, reject) => {
+			timer = setTimeout(reject, againMs, null);
+		});
+		try {
+			const { href } = pathToFileURL(this.#require.resolve(specifier));
+			const module = await Promise.race([this.#importHere(`${href}?again=${++this.#loadsAgain}`), late]);
+			this.#again.set(specifier, module);
+			return module;
+		} catch (error) {
+			if (error !== null && (error as NodeJS.ErrnoException).code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw error;
+			throw new OctavoError("ERR_OCTAVO_IMPORT", halfLoaded(specifier));
+		} finally {
+			clearTimeout(timer);
+		}
 	}
 }
 
@@ -125,7 +170,6 @@ export function namespaceOf(module: Module): Module {
 	return namespace;
 }
 
-/** Node.js keeps what came of a module's first import; of one that was terminated it says null. */
 function halfLoaded(specifier: string): string {
 	return `Expected ${specifier} to be loaded whole but an interrupt ended that; restart the kernel to import it`;
 }

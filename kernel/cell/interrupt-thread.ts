@@ -9,6 +9,7 @@ import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { DebugRelay } from "./debug-relay.js";
 import { HeldFrames, heldMs } from "./frame-writer.js";
 import { activity, codeState, type InterruptMessage, isSettled, slot } from "./interrupt-state.js";
+import { onLines } from "./lines.js";
 import { debugDescriptor, interruptDescriptor, requestDescriptor } from "./protocol.js";
 
 /** What the main thread hands over. */
@@ -60,13 +61,7 @@ debugPipe.once("data", (first: string) => {
 function readLines(descriptor: number, take: (line: string) => void): void {
 	const socket = new Socket({ fd: descriptor, readable: true, writable: false });
 	const end = () => process.kill(process.pid, "SIGKILL");
-	let rest = "";
-	socket.setEncoding("utf8");
-	socket.on("data", (text: string) => {
-		const lines = (rest + text).split("\n");
-		rest = lines.pop()!;
-		for (const line of lines) take(line);
-	});
+	onLines(socket, take);
 	socket.on("end", end);
 	socket.on("error", end);
 }

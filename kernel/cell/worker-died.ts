@@ -4,13 +4,23 @@
 export class WorkerDied extends Error {
 	override readonly name = "KernelWorkerDied";
 
-	/** @param stderr the end of what the process wrote there: V8 says on it that memory ran out */
-	constructor(code: number | null, signal: NodeJS.Signals | null, stderr: string) {
-		super(`${how(code, signal, stderr)}. The worker was started again: variables of earlier cells are gone.`);
+	/** @param how a sentence without its full stop */
+	constructor(how: string) {
+		super(`${how}. The worker was started again: variables of earlier cells are gone.`);
 	}
 }
 
-function how(code: number | null, signal: NodeJS.Signals | null, stderr: string): string {
+/**
+ * Says how a worker ended by itself.
+ *
+ * @param stderr the end of what the process wrote there: V8 says on it that memory ran out
+ */
+export function howItEnded(code: number | null, signal: NodeJS.Signals | null, stderr: string): string {
 	if (/JavaScript heap out of memory/.test(stderr)) return "The cell worker ran out of memory (V8 heap limit)";
 	return signal ? `The cell worker was ended by signal ${signal}` : `The cell worker ended with exit code ${code}`;
+}
+
+/** Says why a worker was ended by the front process. */
+export function howItSpoiled(how: "written to" | "closed", descriptor: number): string {
+	return `The cell, or native code that it called, has ${how} descriptor ${descriptor}, which is the kernel's own`;
 }

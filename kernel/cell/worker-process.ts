@@ -11,10 +11,20 @@ import type { MessageContent } from "../wire/frames.js";
 import type { SentContent } from "./content.js";
 import { FrameReader } from "./frame-reader.js";
 import { FrontLanes } from "./front-lanes.js";
+import { onLines } from "./lines.js";
 import { MarkedStream } from "./marked-stream.js";
-import { debugDescriptor, type ExecuteResult, type WorkerEvent, type WorkerRequest } from "./protocol.js";
+import { watchPipes } from "./pipe-watch.js";
+import {
+	debugDescriptor,
+	type ExecuteResult,
+	interruptDescriptor,
+	outputDescriptor,
+	requestDescriptor,
+	type WorkerEvent,
+	type WorkerRequest,
+} from "./protocol.js";
 import { SnapshotFile } from "./snapshot.js";
-import { WorkerDied } from "./worker-died.js";
+import { howItEnded, howItSpoiled, WorkerDied } from "./worker-died.js";
 
 /** What came of a cell. */
 export type ExecuteOutcome = Omit<ExecuteResult, "content"> & { content?: MessageContent };
@@ -31,13 +41,8 @@ const markMs = 500;
 const lastOutputMs = 250;
 /** Text of its stderr kept to tell why it ended, in UTF-16 units. */
 const stderrKept = 4096;
-
 /** Time after a worker's start in which the snapshot is not yet made: the first cells come first. In milliseconds. */
 const snapshotDelayMs = 3000;
-
-/** Said before the worker is ended and started again. */
-const brokenNotice =
-	"The cell, or native code that it called, has written to descriptor 3, which is the kernel's own.\n";
 
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
 /** A request without what this class fills in. */
@@ -74,6 +79,8 @@ export class WorkerProcess {
 	/** True until a worker that was started from the snapshot has said that it is ready. */
 	#trying = false;
 	#stderrTail = "";
+	/** Why this process ends the worker. */
+	#reason: string | undefined;
 	readonly #marks = [
 		new MarkedStream((text) => this.listener?.stream("stdout", text)),
 		new MarkedStream((text) => {
@@ -103,7 +110,7 @@ export class WorkerProcess {
 		return new Promise<Result>((resolve, reject) => {
 			const line = `${JSON.stringify({ ...request, id })}\n`;
 			this.#pending.set(id, { line, resolve: resolve as (value: unknown) => void, reject });
-			this.#pipe(4).write(line);
+			this.#pipe(requestDescriptor).write(line);
 		});
 	}
 
@@ -131,7 +138,7 @@ export class WorkerProcess {
 
 	/** Stops the running cell; its variables stay. */
 	interrupt(): void {
-		this.#pipe(5).write(`${this.#nextId - 1}\n`);
+		this.#pipe(interruptDescriptor).write(`${this.#nextId - 1}\n`);
 	}
 
 	/** Writes a line to the debugger's end in the worker. */
@@ -167,26 +174,20 @@ export class WorkerProcess {
 		});
 		this.#child = child;
 		this.#stderrTail = "";
+		this.#reason = undefined;
 		this.#marks[0].follow(child.stdout!);
 		this.#marks[1].follow(child.stderr!);
 		const reader = new FrameReader({
 			stream: (name, text) => this.listener?.stream(name, text),
 			event: (event) => this.#receive(event),
-			broken: () => {
-				this.listener?.stream("stderr", brokenNotice);
-				child.kill("SIGKILL");
-			},
+			broken: () => this.#spoiled(child, "written to", outputDescriptor),
 		});
 		(child.stdio[3] as Readable).on("data", (bytes: Buffer) => reader.push(bytes));
-		let line = "";
-		const debug = (child.stdio as unknown as Readable[])[debugDescriptor]!;
-		debug.setEncoding("utf8").on("data", (text: string) => {
-			const lines = (line + text).split("\n");
-			line = lines.pop()!;
-			if (child === this.#child) for (const complete of lines) this.listener?.debug(complete);
+		onLines((child.stdio as unknown as Readable[])[debugDescriptor]!, (line) => {
+			if (child === this.#child) this.listener?.debug(line);
 		});
-		// A worker that has just died, or whose cell has closed the descriptor: without it no request would be answered.
-		for (const descriptor of [4, 5, debugDescriptor]) this.#pipe(descriptor).on("error", () => child.kill("SIGKILL"));
+		const own = [outputDescriptor, requestDescriptor, interruptDescriptor, debugDescriptor];
+		watchPipes(child, own, (descriptor) => this.#spoiled(child, "closed", descriptor));
 		child.once("exit", (code, signal) => {
 			// What it wrote last may still be in the pipes; a grandchild that holds them must not keep us waiting.
 			const died = () => {
@@ -198,6 +199,12 @@ export class WorkerProcess {
 			child.once("close", died);
 		});
 		child.once("error", (error) => process.stderr.write(`octavo: the worker did not start: ${error.message}\n`));
+	}
+
+	#spoiled(child: ChildProcess, how: "written to" | "closed", descriptor: number): void {
+		if (child !== this.#child) return;
+		this.#reason = howItSpoiled(how, descriptor);
+		child.kill("SIGKILL");
 	}
 
 	#receive(event: WorkerEvent): void {
@@ -229,10 +236,10 @@ export class WorkerProcess {
 			// The snapshot is damaged, or of another Node.js after all: nothing has run yet, so nothing is lost.
 			this.#snapshot.refuse();
 			this.#start();
-			for (const { line } of this.#pending.values()) this.#pipe(4).write(line);
+			for (const { line } of this.#pending.values()) this.#pipe(requestDescriptor).write(line);
 			return;
 		}
-		const died = new WorkerDied(code, signal, this.#stderrTail);
+		const died = new WorkerDied(this.#reason ?? howItEnded(code, signal, this.#stderrTail));
 		const pending = [...this.#pending.values()];
 		this.#pending = new Map();
 		this.#start();

@@ -79,6 +79,7 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 		debug: debug.receive,
 	};
 
+	const interrupt = () => executions.interrupt();
 	let ending: Promise<void> | undefined;
 	const shutdown = () => {
 		ending ??= (async () => {
@@ -97,14 +98,14 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 			["execute_request", executions.handle],
 			["history_request", history.handle],
 			...languageHandlers(worker),
-			...controlHandlers(worker, outlet, shutdown),
+			...controlHandlers(worker, outlet, interrupt, shutdown),
 			...comms.handlers(),
 			...debug.handlers,
 		]),
 		executions.aborted,
 		inputs.accept,
 	);
-	process.on("SIGINT", () => worker.interrupt());
+	process.on("SIGINT", interrupt);
 	process.on("SIGTERM", () => void shutdown());
 	process.on("SIGHUP", () => void shutdown());
 	watchParent(shutdown);

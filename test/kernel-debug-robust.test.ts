@@ -2,6 +2,7 @@
 // middle, requests that nobody should send.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { DebugClient } from "./helpers/debug-client.js";
 
@@ -136,6 +137,56 @@ test("a worker that dies at a breakpoint is replaced, and its breakpoints hold i
 	assert.deepEqual([after.isStarted, after.stoppedThreads, after.breakpoints.length], [true, [], 1]);
 	assert.equal((await client.stopped()).frames[0]!.line, 2);
 	assert.equal((await client.finish(again)).reply.status, "ok");
+});
+
+/** The worker that takes the place of another, stopped before the debugger can be attached to it. */
+async function stopNextWorker({ kernel }: DebugClient, old: number): Promise<number> {
+	const { pid } = kernel.process;
+	for (;;) {
+		const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+		// Before it runs its own program, its parent waits for it.
+		const isWorker = (child: number) => readFileSync(`/proc/${child}/cmdline`, "utf8").includes("worker.js");
+		const next = children.find((child) => child !== 0 && child !== old && isWorker(child));
+		if (next !== undefined) {
+			process.kill(next, "SIGSTOP");
+			return next;
+		}
+		await new Promise((resolve) => setImmediate(resolve));
+	}
+}
+
+const skip = process.platform === "linux" ? false : "needs /proc";
+
+test("a cell that waits until the debugger holds the next worker can be interrupted, and others are answered", {
+	skip,
+}, async () => {
+	const old = Number(await result("process.pid"));
+	process.kill(old, "SIGKILL");
+	const next = await stopNextWorker(client, old);
+	const id = client.run("console.log('ran');");
+	const heard = () => client.kernel.messages.some(({ parentId, type }) => parentId === id && type === "execute_input");
+	await client.kernel.until(heard);
+	assert.equal((await client.kernel.ask("kernel_info_request", {}, "control")).status, "ok");
+	assert.ok((await client.kernel.beat()) < 5000);
+	await client.kernel.ask("interrupt_request", {}, "control");
+	const { reply, stdout } = await client.kernel.exchange(id);
+	assert.deepEqual([reply.status, reply.ename, stdout], ["error", "Interrupted", ""]);
+	process.kill(next, "SIGCONT");
+	assert.equal(await result("let fresh = 2; fresh"), "2");
+	assert.equal((await client.ask("debugInfo")).isStarted, true);
+});
+
+test("a shutdown ends a kernel whose cell waits for the debugger", { skip }, async (t) => {
+	const own = await DebugClient.start();
+	t.after(() => own.kernel.stop());
+	const { stdout } = await own.kernel.execute("console.log(process.pid)");
+	process.kill(Number(stdout), "SIGKILL");
+	await stopNextWorker(own, Number(stdout));
+	const id = own.run("console.log('ran');");
+	await own.kernel.until(() => own.kernel.messages.some(({ parentId }) => parentId === id));
+	const exited = new Promise((resolve) => own.kernel.process.once("exit", resolve));
+	assert.equal((await own.kernel.ask("shutdown_request", { restart: false }, "control")).status, "ok");
+	assert.equal(await exited, 0);
 });
 
 test("a pause stops a loop, and a shutdown ends a stopped kernel", async () => {

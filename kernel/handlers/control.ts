@@ -38,11 +38,13 @@ const kernelInfo = {
 /**
  * Makes the handlers that answer at any time.
  *
+ * @param interrupt stops the running cell
  * @param shutdown ends the kernel
  */
 export function controlHandlers(
 	worker: WorkerProcess,
 	outlet: Outlet,
+	interrupt: () => void,
 	shutdown: () => Promise<void>,
 ): [string, Handler][] {
 	return [
@@ -50,7 +52,7 @@ export function controlHandlers(
 		[
 			"interrupt_request",
 			() => {
-				worker.interrupt();
+				interrupt();
 				return { content: { status: "ok" } };
 			},
 		],

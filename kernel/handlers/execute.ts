@@ -2,7 +2,7 @@
 
 import { WorkerDied } from "../cell/worker-died.js";
 import type { ExecuteOutcome, WorkerProcess } from "../cell/worker-process.js";
-import { type ErrorContent, parseExecuteRequest, type ReplyContent } from "../protocol/messages.js";
+import { parseExecuteRequest, type ReplyContent } from "../protocol/messages.js";
 import type { Outlet } from "../protocol/outlet.js";
 import type { Answer, Handler } from "../protocol/router.js";
 import type { Message } from "../wire/frames.js";
@@ -25,6 +25,8 @@ export class Executions {
 	#count = 0;
 	#current: Message | undefined;
 	#silent = false;
+	/** Ends the wait of a cell that may not run yet. */
+	#interruptWait: (() => void) | undefined;
 
 	constructor(worker: WorkerProcess, outlet: Outlet, history: History, watcher: ExecutionWatcher) {
 		this.#worker = worker;
@@ -57,8 +59,7 @@ export class Executions {
 		if (!asked.silent) this.#outlet.publish("execute_input", { code: asked.code, execution_count: count }, request);
 		if (asked.store_history) this.#history.add(count, asked.code);
 		const cellId = request.metadata.cellId;
-		await mayRun;
-		const outcome = await this.#run({
+		const outcome = await this.#run(mayRun, {
 			code: asked.code,
 			count,
 			silent: asked.silent,
@@ -83,25 +84,38 @@ export class Executions {
 		return { content: { status: "ok", execution_count: count, user_expressions, payload: [] } };
 	};
 
-	async #run(cell: {
-		code: string;
-		count: number;
-		silent: boolean;
-		cell: string;
-		expressions: Record<string, string>;
-		stdin: boolean;
-	}) {
+	/** Stops the running cell, also where it has not come to the worker yet; its variables stay. */
+	interrupt(): void {
+		this.#interruptWait?.();
+		this.#worker.interrupt();
+	}
+
+	async #run(
+		mayRun: Promise<void>,
+		cell: {
+			code: string;
+			count: number;
+			silent: boolean;
+			cell: string;
+			expressions: Record<string, string>;
+			stdin: boolean;
+		},
+	): Promise<ExecuteOutcome> {
+		const interrupted = new Promise<true>((resolve) => {
+			this.#interruptWait = () => resolve(true);
+		});
+		const isInterrupted = await Promise.race([mayRun, interrupted]);
+		this.#interruptWait = undefined;
+		if (isInterrupted) return failed("Interrupted", "The cell was interrupted.");
 		try {
 			return await this.#worker.execute({ method: "execute", ...cell });
 		} catch (error) {
-			const name = error instanceof WorkerDied ? error.name : "KernelError";
-			const { message } = error as Error;
-			const content: ErrorContent = {
-				ename: name,
-				evalue: message,
-				traceback: [`\u001b[31m${name}\u001b[39m: ${message}`],
-			};
-			return { error: content, expressions: {} } satisfies ExecuteOutcome;
+			return failed(error instanceof WorkerDied ? error.name : "KernelError", (error as Error).message);
 		}
 	}
+}
+
+function failed(ename: string, evalue: string): ExecuteOutcome {
+	const traceback = [`\u001b[31m${ename}\u001b[39m: ${evalue}`];
+	return { error: { ename, evalue, traceback }, expressions: {} };
 }

@@ -29,7 +29,9 @@ int BlockTable::filled(int logical_index) const {
 
 int BlockTable::num_live(int logical_index) const {
   int num_live = filled(logical_index);
-  for (const uint64_t word : dead_words(logical_index)) num_live -= __builtin_popcountll(word);
+  const int words = has_holes() ? slot_words(block_size_) : 0;
+  for (int word = 0; word < words; ++word)
+    num_live -= __builtin_popcountll(dead_[static_cast<size_t>(logical_index * words + word)]);
   return num_live;
 }
 

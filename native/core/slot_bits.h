@@ -17,4 +17,20 @@ static inline bool slot_bit(const uint64_t* words,  // [num_blocks, slot_words(b
   return (words[block * slot_words(block_size) + offset / 64] >> (offset % 64) & 1) != 0;
 }
 
+// Calls body(slot, block, offset) for each live slot of [first, end), ascending.
+template <typename Body>
+static inline void for_live_slots(
+    const uint64_t* dead_slots,  // [num_blocks, slot_words(block_size)]; null: every slot is live
+    int64_t first, int64_t end, int block_size, Body&& body) {
+  int64_t block = first / block_size;
+  int offset = static_cast<int>(first % block_size);
+  for (int64_t slot = first; slot < end; ++block, offset = 0) {
+    const int64_t left = end - slot, in_block = block_size - offset;
+    const int64_t block_end = slot + (left < in_block ? left : in_block);
+    const uint64_t* const words = dead_slots ? dead_slots + block * slot_words(block_size) : nullptr;
+    for (; slot < block_end; ++slot, ++offset)
+      if (!words || (words[offset / 64] >> (offset % 64) & 1) == 0) body(slot, block, offset);
+  }
+}
+
 }  // namespace octavo

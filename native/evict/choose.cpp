@@ -11,6 +11,28 @@
 
 namespace octavo {
 
+namespace {
+
+// The places of the two candidates that go first, or of the only one.
+template <typename GoesBefore>
+std::vector<int32_t> first_two(int64_t num_candidates, const std::vector<float>& scores,
+                               GoesBefore&& goes_before) {
+  std::vector<int32_t> places = {0};
+  for (int32_t place = 1; place < num_candidates; ++place) {
+    // Nearly all are above both; of NaN this is never true.
+    if (places.size() == 2 && scores[static_cast<size_t>(place)] > scores[static_cast<size_t>(places.back())])
+      continue;
+    if (places.size() == 2) {
+      if (!goes_before(place, places.back())) continue;
+      places.pop_back();
+    }
+    places.insert(goes_before(place, places.front()) ? places.begin() : places.end(), place);
+  }
+  return places;
+}
+
+}  // namespace
+
 int64_t require_budget(const PolicyConfig& config, int block_size) {
   const std::string expected = "Expected a multiple of blockSize (" + std::to_string(block_size) + ")";
   if (!config.budget) {
@@ -55,12 +77,14 @@ Choice choose_lowest(std::vector<int32_t> candidates, std::vector<float> scores,
     if (key_a != key_b) return key_a < key_b;
     return candidates[static_cast<size_t>(a)] < candidates[static_cast<size_t>(b)];
   };
-  std::vector<int32_t> places = index_range(0, num_candidates);
-  const auto middle = places.begin() + num_dropped;
+  std::vector<int32_t> places;
   if (num_dropped == 1) {  // as decoding does: one pass
-    std::partial_sort(places.begin(), places.begin() + std::min<int64_t>(2, num_candidates), places.end(),
-                      goes_before);
+    places = first_two(num_candidates, scores, goes_before);
   } else {
+    places = index_range(0, num_candidates);
+  }
+  const auto middle = places.begin() + num_dropped;
+  if (num_dropped > 1) {
     std::nth_element(places.begin(), middle - 1, places.end(), goes_before);
     if (middle != places.end()) std::iter_swap(middle, std::min_element(middle, places.end(), goes_before));
   }
@@ -81,11 +105,11 @@ Choice choose_lowest(std::vector<int32_t> candidates, std::vector<float> scores,
 std::optional<Choice> choose_lowest_between(CacheView cache, int64_t begin, int64_t end,
                                             int64_t num_dropped) {
   size_t count = 0;
-  for (size_t place = 0; place < cache.positions.size(); ++place) {
+  for (size_t place = 0; place < cache.positions.size(); ++place) {  // without a branch to mispredict
     const int32_t position = cache.positions[place];
-    if (position < begin || position >= end) continue;
     cache.positions[count] = position;
-    cache.scores[count++] = cache.scores[place];
+    cache.scores[count] = cache.scores[place];
+    count += position >= begin && position < end ? 1 : 0;
   }
   if (num_dropped < 1 || static_cast<int64_t>(count) < num_dropped) return std::nullopt;
   cache.positions.resize(count);

@@ -17,9 +17,7 @@ class H2oPolicy final : public ScoredPolicy {
   int64_t num_prompt_queries(int64_t num_tokens) const override { return num_tokens; }
   // A sum favours early tokens, which more queries see; the mean over those queries is another method, by
   // name.
-  float score_mass(float mass, int64_t num_queries) const override {
-    return normalised_ ? mass / static_cast<float>(num_queries) : mass;
-  }
+  bool divides_mass() const override { return normalised_; }
 
  protected:
   // As blocks the recent tokens count in whole ones, rounded down, at least one.

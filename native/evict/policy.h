@@ -153,9 +153,9 @@ class Policy {
   virtual int64_t num_prompt_queries(int64_t) const { return 1; }
   // Only with evidence of attention: scores of a prompt's tokens from what those queries gave them.
   virtual std::vector<float> score_prompt(std::vector<float> mass) const { return mass; }
-  // Only with Evidence::kAttentionMass: the score of a token to which num_queries queries gave so much, all
-  // those that could see it since the sum began; at least 1.
-  virtual float score_mass(float mass, int64_t) const { return mass; }
+  // Only with Evidence::kAttentionMass: whether what a token got is divided by how many queries could see it
+  // since the sum began, at least 1.
+  virtual bool divides_mass() const { return false; }
   // How many tokens of a prompt stay; the session reserves blocks for them.
   virtual int64_t prompt_tokens_kept(int64_t num_tokens) const = 0;
   // Prompt tokens to drop, num_tokens - prompt_tokens_kept(num_tokens) of them; none when that is 0.

@@ -34,10 +34,36 @@ void add(const float* values, int64_t count, double factor, double* sums) {
   for (; i < count; ++i) sums[i] += values[i] * factor;
 }
 
+// kVectors at a time stay in registers over all rows.
+template <int kVectors>
+inline int64_t weigh_from(int64_t first, const float* values, int64_t stride, int64_t num_rows, int64_t count,
+                          const double* factors, double* sums) {
+  for (; first + kVectors * kDoubleLanes <= count; first += kVectors * kDoubleLanes) {
+    DoubleVec totals[kVectors] = {};
+    for (int64_t row = 0; row < num_rows; ++row)
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v)
+        totals[v] += load_widened(values + row * stride + first + v * kDoubleLanes) * factors[row];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) store(sums + first + v * kDoubleLanes, totals[v]);
+  }
+  return first;
+}
+
+void weigh(const float* values, int64_t stride, int64_t num_rows, int64_t count, const double* factors,
+           double* sums) {
+  int64_t i = weigh_from<4>(0, values, stride, num_rows, count, factors, sums);
+  i = weigh_from<1>(i, values, stride, num_rows, count, factors, sums);
+  for (; i < count; ++i) {
+    sums[i] = 0;
+    for (int64_t row = 0; row < num_rows; ++row) sums[i] += values[row * stride + i] * factors[row];
+  }
+}
+
 }  // namespace
 
 const AttentionMassKernels& attention_mass_kernels() {
-  static constexpr AttentionMassKernels kernels = {dots, add};
+  static constexpr AttentionMassKernels kernels = {dots, add, weigh};
   return kernels;
 }
 

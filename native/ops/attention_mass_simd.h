@@ -13,6 +13,9 @@ struct AttentionMassKernels {
                float* logits);
   // sums[i] += values[i] · factor.
   void (*add)(const float* values, int64_t count, double factor, double* sums);
+  // sums[i] = the sum over rows of values[row · stride + i] · factors[row], in the order of rows.
+  void (*weigh)(const float* values, int64_t stride, int64_t num_rows, int64_t count, const double* factors,
+                double* sums);
 };
 
 OCTAVO_DECLARE_SIMD(AttentionMassKernels, attention_mass_kernels);

@@ -8,6 +8,7 @@
 
 namespace octavo {
 
+class PagedLogits;
 class PagedNumerators;
 
 struct PagedAttentionShape {
@@ -29,8 +30,10 @@ void paged_attention_cpu(
     int64_t kv_len,                         // slots; only the last block may be partial
     float scale,                            // usually 1 / sqrt(head_dim)
     float* output,                          // [num_query_heads, head_dim]
-    PagedNumerators* numerators = nullptr,  // without dead slots: gets what mass needs
-    const uint64_t* dead_slots = nullptr);  // [num_blocks, slot_words(block_size)], a set
+    PagedNumerators* numerators = nullptr,  // gets what mass needs
+    const uint64_t* dead_slots = nullptr,   // [num_blocks, slot_words(block_size)], a set
                                             // bit is a hole; null: every slot is live
+    const PagedLogits* logits = nullptr);  // of this query and these slots, where they are there already; the
+                                           // result has the same bits
 
 }  // namespace octavo

@@ -253,8 +253,10 @@ inline void find_logits(const PagedSplit& split, Dim head_dim, const Slots& slot
   const int group = slots_per_group<Element>(split);
   for (int begin = 0; begin < slots.num_live; begin += group) {
     const int left = slots.num_live - begin, count = left < group ? left : group;
-    const Element* const next_cache = left > group ? key_cache : value_cache;
-    const int64_t* const next_offsets = slots.offsets + (left > group ? begin + group : 0);
+    // After the last keys come the values, or where nobody reads those the next split's keys.
+    const bool are_values = left <= group && value_cache;
+    const Element* const next_cache = are_values ? value_cache : key_cache;
+    const int64_t* const next_offsets = slots.offsets + (are_values ? 0 : begin + group);
     for (int kv_head = 0; kv_head < split.num_kv_heads_here; ++kv_head)
       for_heads(split.group_size, [&](auto heads, int first) {
         const int head = kv_head * split.group_size + first;
@@ -307,7 +309,11 @@ void attend_dim(const PagedSplit& split, Dim head_dim, float* maxima, double* su
     return;
   }
   float* const logits = split.scratch;
-  find_logits<Element>(split, head_dim, slots, logits);
+  if (split.logits) {
+    for (int i = 0; i < num_heads * kSlotsPerSplit; ++i) logits[i] = split.logits[i];
+  } else {
+    find_logits<Element>(split, head_dim, slots, logits);
+  }
   for (int head = 0; head < num_heads; ++head) {
     float* const own = logits + head * kSlotsPerSplit;
     maxima[head] = exponentiate<typename Accumulated::Vector>(own, slots.num_live, split.scale, sums[head]);
@@ -324,22 +330,46 @@ void attend_dim(const PagedSplit& split, Dim head_dim, float* maxima, double* su
   }
 }
 
-template <typename Element>
-void attend(const PagedSplit& split, float* maxima, double* sums, double* weighted) {
-  switch (split.head_dim) {
+template <typename Element, typename Dim>
+void multiply_dim(const PagedSplit& split, Dim head_dim, float* logits) {
+  Slots slots;
+  locate(split, slots);
+  find_logits<Element>(split, head_dim, slots, logits);
+  for (int head = 0; head < split.num_kv_heads_here * split.group_size; ++head)
+    for (int i = slots.num_live; i < kSlotsPerSplit; ++i)
+      logits[head * kSlotsPerSplit + i] = -__builtin_inff();
+}
+
+// Calls body with a dimension that the compiler knows, where it is a usual one.
+template <typename Body>
+inline void with_dim(int head_dim, Body&& body) {
+  switch (head_dim) {
     case 64:
-      return attend_dim<Element>(split, Fixed<64>{}, maxima, sums, weighted);
+      return body(Fixed<64>{});
     case 128:
-      return attend_dim<Element>(split, Fixed<128>{}, maxima, sums, weighted);
+      return body(Fixed<128>{});
     default:
-      return attend_dim<Element>(split, split.head_dim, maxima, sums, weighted);
+      return body(head_dim);
   }
 }
+
+template <typename Element>
+void attend(const PagedSplit& split, float* maxima, double* sums, double* weighted) {
+  with_dim(split.head_dim, [&](auto dim) { attend_dim<Element>(split, dim, maxima, sums, weighted); });
+}
+
+template <typename Element>
+void multiply(const PagedSplit& split, float* logits) {
+  with_dim(split.head_dim, [&](auto dim) { multiply_dim<Element>(split, dim, logits); });
+}
+
+template <typename Element>
+constexpr PagedAttentionKernels::OfDType kKernels = {attend<Element>, multiply<Element>};
 
 }  // namespace
 
 const PagedAttentionKernels& paged_attention_kernels() {
-  static constexpr PagedAttentionKernels kernels = {attend<float>, attend<Bf16>, attend<F16>};
+  static constexpr PagedAttentionKernels kernels = {kKernels<float>, kKernels<Bf16>, kKernels<F16>};
   return kernels;
 }
 

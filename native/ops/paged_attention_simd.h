@@ -31,7 +31,9 @@ struct PagedSplit {
   int64_t kv_len;      // slots of the table; those after this split are only prefetched
   float scale;
   SplitNumerators numerators;
-  float* scratch;  // [num_kv_heads_here · group_size, kSlotsPerSplit + head_dim]
+  const float* logits;  // [num_kv_heads_here · group_size, kSlotsPerSplit] of the live slots, where they are
+                        // there already; otherwise null
+  float* scratch;       // [num_kv_heads_here · group_size, kSlotsPerSplit + head_dim]
 };
 
 struct PagedAttentionKernels {
@@ -42,7 +44,15 @@ struct PagedAttentionKernels {
       float* maxima,      // [num_kv_heads_here, group_size]
       double* sums,       // [num_kv_heads_here, group_size], of exp(logit - maximum)
       double* weighted);  // [num_kv_heads_here, group_size, head_dim], of exp(logit - maximum) · value
-  Attend f32, bf16, f16;  // for each element type of the caches
+  // Gives the products of queries and keys alone, without scale; reads no values.
+  using Multiply = void (*)(const PagedSplit& split,
+                            float* logits);  // [num_kv_heads_here · group_size, kSlotsPerSplit], of the live
+                                             // slots in their order, then -infinity
+  struct OfDType {
+    Attend attend;
+    Multiply multiply;
+  };
+  OfDType f32, bf16, f16;  // for each element type of the caches
 };
 
 OCTAVO_DECLARE_SIMD(PagedAttentionKernels, paged_attention_kernels);

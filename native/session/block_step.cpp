@@ -44,6 +44,7 @@ void Session::drop_block() {
   const int num_slots = layer.cache.table().filled(logical_index);
   const EvictedBlock evicted = layer.cache.evict(logical_index);
   forget_slots(layer, int64_t{logical_index} * config_.block_size, num_slots);
+  logits_of_newest_.clear();
   const bool by_user = step.choices.front().decided_by_user;
   if (evicted.positions.size() == 1) return note_eviction(std::move(event), by_user, evicted.freed);
   for (size_t head = 0; head < evicted.positions.size(); ++head) {  // a row of each

@@ -17,7 +17,7 @@ std::optional<Event> Session::announce_evictions(const StopConditions& stop) {
   return std::nullopt;
 }
 
-EvictEvent Session::evict_event(size_t index) const {
+EvictEvent Session::evict_event(size_t index, bool with_candidates) const {
   const Step& step = *step_;
   const KvCache& cache = layers_[static_cast<size_t>(step.layer)].cache;
   const Choice& choice = step.choices[index].choice;
@@ -33,8 +33,12 @@ EvictEvent Session::evict_event(size_t index) const {
                    .positions = choice.dropped,
                    .score = choice.score,
                    .runner_up_score = choice.runner_up_score,
-                   .candidates = choice.candidates,
-                   .candidate_scores = choice.candidate_scores};
+                   .candidates = {},
+                   .candidate_scores = {}};
+  if (with_candidates) {
+    event.candidates = choice.candidates;
+    event.candidate_scores = choice.candidate_scores;
+  }
   if (step.choices.size() > 1) event.kv_head = static_cast<int>(index);
   if (step.phase == Phase::kPrefill) return event;
   if (policy_->unit() == EvictionUnit::kBlock) {
@@ -82,14 +86,7 @@ void Session::decide(const Decision& decision) {
   }
 }
 
-// What might have gone besides a cached token is as long a list as the cache, so it is kept with the blocks'
-// rows only.
 void Session::note_eviction(EvictEvent event, bool decided_by_user, bool freed) {
-  const bool is_cached_token = event.phase == Phase::kDecode && event.granularity == Granularity::kToken;
-  if (is_cached_token && !config_.record_blocks) {
-    event.candidates.clear();
-    event.candidate_scores.clear();
-  }
   step_->evictions.push_back({.step_index = static_cast<int32_t>(event.step_index),
                               .layer_index = event.layer,
                               .phase = event.phase,

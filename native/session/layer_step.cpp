@@ -119,12 +119,14 @@ void Session::attend() {
     const Stopwatch stopwatch(step.attention_us);
     const KvCache& cache = layers_[static_cast<size_t>(step.layer)].cache;
     const LlamaConfig& config = model_config();
-    const bool keeps_numerators = sums_attention(step.layer) && serves_numerators(cache);
+    const bool has_logits = logits_of_newest_.num_slots() == cache.table().num_slots();
     paged_attention_cpu(attention_shape(cache), activations_.query.data(), cache.keys().data,
                         cache.values().data, cache.table().block_ids().data(), cache.table().num_slots(),
                         attention_scale(config), activations_.attention.data(),
-                        keeps_numerators ? &numerators_ : nullptr, cache.table().dead_slots());
+                        sums_attention(step.layer) ? &numerators_ : nullptr, cache.table().dead_slots(),
+                        has_logits ? &logits_of_newest_ : nullptr);
   }
+  logits_of_newest_.clear();
   if (sums_attention(step.layer)) add_attention_mass();
   step.stage = Stage::kAttended;
 }

@@ -102,6 +102,8 @@ void Session::end() {
   }
   activations_ = {};
   workspace_ = {};
+  numerators_ = {};
+  logits_of_newest_ = {};
   probabilities_ = {};
 }
 

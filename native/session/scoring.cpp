@@ -96,10 +96,8 @@ std::vector<float> Session::score_prompt_of(int first_kv_head, int num_kv_heads)
                                 scores.data());
       if (policy_->evidence() == Evidence::kAttentionMass)
         step.token_mass.insert(step.token_mass.end(), scores.begin(), scores.end());
-      for (int64_t token = 0; token < num_tokens; ++token) {
-        float& score = scores[static_cast<size_t>(token)];
-        score = policy_->score_mass(score, num_tokens - token);
-      }
+      for (int64_t token = 0; policy_->divides_mass() && token < num_tokens; ++token)
+        scores[static_cast<size_t>(token)] /= static_cast<float>(num_tokens - token);
       scores = policy_->score_prompt(std::move(scores));
       break;
   }
@@ -163,7 +161,7 @@ void Session::score_slots_by_norms(Layer& layer) {
 }
 
 // Of all slots, [num_slots, num_choosers]; empty where the policy asks for no scores of them.
-std::vector<float> Session::score_slots(const Layer& layer) const {
+std::vector<float> Session::score_slots(const Layer& layer) {
   const int64_t num_slots = layer.cache.table().num_slots();
   switch (policy_->evidence()) {
     case Evidence::kNone:
@@ -175,7 +173,8 @@ std::vector<float> Session::score_slots(const Layer& layer) const {
     case Evidence::kKeys:
       return distinctness_of_live_keys(layer.cache, num_slots);
     case Evidence::kLastQuery:
-      return attention_mass_of(layer.cache, activations_.query.data(), num_slots);
+      return logits_of_newest_.mass(attention_scale(model_config()), num_choosers(),
+                                    layer.cache.table().dead_slots());
     case Evidence::kAttentionMass:
       return scores_of_mass(layer);
   }
@@ -186,6 +185,7 @@ void Session::score_cached_tokens() {
   Step& step = *step_;
   step.token_scores.clear();
   if (!scores_layer(step.layer)) return;
+  multiply_newest_query();
   const Stopwatch stopwatch(step.score_us);
   if (means_over_layers()) return score_tokens_of_layers();
   step.token_scores = score_slots(layers_[static_cast<size_t>(step.layer)]);
@@ -193,9 +193,10 @@ void Session::score_cached_tokens() {
 
 void Session::score_blocks() {
   Step& step = *step_;
+  if (!scores_layer(step.layer)) return;
+  multiply_newest_query();
   const Stopwatch stopwatch(step.score_us);
   Layer& layer = layers_[static_cast<size_t>(step.layer)];
-  if (!scores_layer(step.layer)) return;
   if (means_over_layers()) return score_layers();
   if (policy_->evidence() == Evidence::kNorms) {  // of the others nothing changed
     return score_block(step.layer, layer.cache.table().num_blocks() - 1);
@@ -265,31 +266,25 @@ std::vector<float> Session::distinctness_of_live_keys(const KvCache& cache, int6
 std::vector<float> Session::attention_mass_of(const KvCache& cache,
                                               const float* query,  // [num_query_heads, head_dim]
                                               int64_t num_slots) const {
-  const LlamaConfig& config = model_config();
+  PagedLogits logits;
+  multiply_keys(cache, query, num_slots, logits);
+  return logits.mass(attention_scale(model_config()), num_choosers(), cache.table().dead_slots());
+}
+
+void Session::multiply_keys(const KvCache& cache, const float* query, int64_t num_slots,
+                            PagedLogits& logits) const {
   const BlockTable& table = cache.table();
-  const int num_rows = num_choosers();
-  std::vector<float> mass(static_cast<size_t>(num_slots * num_rows));
-  if (num_rows == 1 && !table.has_holes()) {
-    paged_attention_mass_cpu(attention_shape(cache), query, cache.keys().data, table.block_ids().data(),
-                             num_slots, attention_scale(config), mass.data());
-    return mass;
-  }
-  const std::vector<float> pattern = pattern_of(cache, query, num_slots);
-  const auto num_live = static_cast<int64_t>(pattern.size()) / config.num_query_heads;
-  const int heads_each = config.num_query_heads / num_rows;
-  int64_t live = 0;
-  for (int64_t slot = 0; slot < num_slots; ++slot) {
-    if (table.is_dead(slot)) continue;
-    for (int row = 0; row < num_rows; ++row) {
-      double sum = 0;
-      for (int head = row * heads_each; head < (row + 1) * heads_each; ++head) {
-        sum += pattern[static_cast<size_t>(head * num_live + live)];
-      }
-      mass[static_cast<size_t>(slot * num_rows + row)] = static_cast<float>(sum / heads_each);
-    }
-    ++live;
-  }
-  return mass;
+  logits.multiply(attention_shape(cache), query, cache.keys().data, table.block_ids().data(), num_slots,
+                  table.dead_slots());
+}
+
+// For a policy that scores by the step's own query. The products are attention's own, made before it: they
+// stay for it, and their time is its.
+void Session::multiply_newest_query() {
+  if (policy_->evidence() != Evidence::kLastQuery || means_over_layers()) return;
+  const Stopwatch stopwatch(step_->attention_us);
+  const KvCache& cache = layers_[static_cast<size_t>(step_->layer)].cache;
+  multiply_keys(cache, activations_.query.data(), cache.table().num_slots(), logits_of_newest_);
 }
 
 // Over the live ones of the first num_slots: [num_query_heads, live slots].
@@ -308,6 +303,7 @@ std::vector<float> Session::pattern_of(const KvCache& cache, const float* query,
 // Of each slot, from what queries before this step's gave it: [num_slots, num_choosers].
 std::vector<float> Session::scores_of_mass(const Layer& layer) const {
   std::vector<float> scores = layer.slot_values;
+  if (!policy_->divides_mass()) return scores;
   const BlockTable& table = layer.cache.table();
   const int num_rows = num_choosers();
   for (int64_t slot = 0; slot < table.num_slots(); ++slot) {
@@ -315,25 +311,17 @@ std::vector<float> Session::scores_of_mass(const Layer& layer) const {
     for (int row = 0; row < num_rows; ++row) {
       const int64_t first = std::max<int64_t>(attention_since_, layer.cache.slot_position(slot, row));
       const int64_t num_queries = std::max<int64_t>(1, step_->first_position - first);
-      float& score = scores[static_cast<size_t>(slot * num_rows + row)];
-      score = policy_->score_mass(score, num_queries);
+      scores[static_cast<size_t>(slot * num_rows + row)] /= static_cast<float>(num_queries);
     }
   }
   return scores;
 }
 
-// Whether attention's own numerators serve for its mass: one sum a slot, none dead.
-bool Session::serves_numerators(const KvCache& cache) const {
-  return num_choosers() == 1 && !cache.table().has_holes();
-}
-
+// From the numerators that attention left.
 void Session::add_attention_mass() {
   const Stopwatch stopwatch(step_->score_us);
   Layer& layer = layers_[static_cast<size_t>(step_->layer)];
-  if (serves_numerators(layer.cache)) return numerators_.add_mass_to(layer.slot_values.data());
-  const std::vector<float> mass =
-      attention_mass_of(layer.cache, activations_.query.data(), layer.cache.table().num_slots());
-  for (size_t place = 0; place < mass.size(); ++place) layer.slot_values[place] += mass[place];
+  numerators_.add_mass_to(layer.slot_values.data(), num_choosers(), layer.cache.table().dead_slots());
 }
 
 }  // namespace octavo

@@ -342,6 +342,7 @@ void Session::roll_back_step() {
     layer.slot_values = layer.slot_values_before_step;
     layer.moved_keys = layer.moved_keys_before_step;
   }
+  logits_of_newest_.clear();
   step_.reset();
 }
 

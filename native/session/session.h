@@ -14,6 +14,7 @@
 #include "evict/policy.h"
 #include "model/llama.h"
 #include "ops/paged_attention.h"
+#include "ops/paged_logits.h"
 #include "ops/paged_numerators.h"
 #include "session/checkpoint.h"
 #include "session/events.h"
@@ -203,7 +204,7 @@ class Session {
 
   // eviction_events.cpp
   std::optional<Event> announce_evictions(const StopConditions& stop);
-  EvictEvent evict_event(size_t index) const;
+  EvictEvent evict_event(size_t index, bool with_candidates = true) const;
   void note_eviction(EvictEvent event, bool decided_by_user, bool freed);
 
   // token_step.cpp: tokens that go in decode one by one.
@@ -231,16 +232,17 @@ class Session {
   std::vector<float> norm_scores(const float* keys, const float* values, int num_kv_heads, int64_t num_tokens,
                                  int32_t& num_nan) const;
   void score_slots_by_norms(Layer& layer);
-  std::vector<float> score_slots(const Layer& layer) const;
+  std::vector<float> score_slots(const Layer& layer);
   void score_cached_tokens();
   void score_blocks();
   void score_block(int layer_index, int logical_index);
   void set_block_scores(Layer& layer, const std::vector<float>& token_scores);
   std::vector<float> distinctness_of_live_keys(const KvCache& cache, int64_t num_slots) const;
   std::vector<float> attention_mass_of(const KvCache& cache, const float* query, int64_t num_slots) const;
+  void multiply_keys(const KvCache& cache, const float* query, int64_t num_slots, PagedLogits& logits) const;
+  void multiply_newest_query();
   std::vector<float> scores_of_mass(const Layer& layer) const;
   std::vector<float> pattern_of(const KvCache& cache, const float* query, int64_t num_slots) const;
-  bool serves_numerators(const KvCache& cache) const;
   void add_attention_mass();
 
   // custom_scoring.cpp
@@ -300,6 +302,7 @@ class Session {
   Activations activations_;
   LlamaWorkspace workspace_;
   PagedNumerators numerators_;        // of the layer that attended last
+  PagedLogits logits_of_newest_;      // of the layer under way, from its scores to its attention
   std::vector<float> next_logits_;    // [vocab_size], until the step is known to be sound
   std::vector<float> probabilities_;  // scratch
   Recorder recorder_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/slot_bits.h"
 #include "session/session.h"
 
 namespace octavo {
@@ -29,7 +30,10 @@ int64_t Session::find_slot(const KvCache& cache, int32_t position, int chooser) 
   const BlockTable& table = cache.table();
   for (int index = table.num_blocks() - 1; index >= 0; --index) {
     const int32_t* const positions = cache.block_positions(index, chooser);
-    for (int offset = table.filled(index) - 1; offset >= 0; --offset) {
+    const int num_slots = table.filled(index);
+    bool is_here = false;  // of all slots at once, before one by one
+    for (int offset = 0; offset < num_slots; ++offset) is_here |= positions[offset] == position;
+    for (int offset = num_slots - 1; is_here && offset >= 0; --offset) {
       const int64_t slot = int64_t{index} * config_.block_size + offset;
       if (positions[offset] == position && !table.is_dead(slot)) return slot;
     }
@@ -56,17 +60,19 @@ void Session::choose_cached_tokens() {
                    .num_seen = step.first_position + 1,
                    .positions = {},
                    .scores = {}};
-    view.positions.reserve(static_cast<size_t>(table.kv_len()));
-    if (!scores.empty()) view.scores.reserve(static_cast<size_t>(table.kv_len()));
+    view.positions.resize(static_cast<size_t>(table.kv_len()));
+    if (!scores.empty()) view.scores.resize(view.positions.size());
+    size_t place = 0;
     for (int index = 0; index < table.num_blocks(); ++index) {
       const int32_t* const positions = cache.block_positions(index, row);
-      const int filled = table.filled(index);
-      for (int offset = 0; offset < filled; ++offset) {
-        const int64_t slot = int64_t{index} * config_.block_size + offset;
-        if (table.has_holes() && table.is_dead(slot)) continue;
-        view.positions.push_back(positions[offset]);
-        if (!scores.empty()) view.scores.push_back(scores[static_cast<size_t>(slot * num_rows + row)]);
-      }
+      const int64_t first = int64_t{index} * config_.block_size;
+      for_live_slots(table.dead_slots(), first, first + table.filled(index), config_.block_size,
+                     [&](int64_t slot, int64_t, int offset) {
+                       view.positions[place] = positions[offset];
+                       if (!scores.empty())
+                         view.scores[place] = scores[static_cast<size_t>(slot * num_rows + row)];
+                       ++place;
+                     });
     }
     std::optional<Choice> choice = step.layer_scores.empty()
                                        ? policy_->choose_cached_tokens(std::move(view), num_dropped)
@@ -102,7 +108,10 @@ void Session::drop_cached_tokens() {
   Step& step = *step_;
   Layer& layer = layers_[static_cast<size_t>(step.layer)];
   std::vector<EvictEvent> events;
-  for (size_t index = 0; index < step.choices.size(); ++index) events.push_back(evict_event(index));
+  // What might have gone besides a token is as long a list as the cache, so it is kept with the blocks' rows
+  // only.
+  for (size_t index = 0; index < step.choices.size(); ++index)
+    events.push_back(evict_event(index, config_.record_blocks));
   bool freed = false;
   for (size_t round = 0; round < step.choices.front().choice.dropped.size(); ++round) {
     std::vector<int64_t> slots;
@@ -126,7 +135,9 @@ bool Session::recycle(Layer& layer, const std::vector<int64_t>& slots) {
   const auto num_rows = static_cast<int64_t>(slots.size());
   if (num_rows == 1) {
     if (slots.front() != newest) move_slot(layer, newest, slots.front());
+    if (logits_of_newest_.num_slots() > 0) logits_of_newest_.move_newest_to(slots.front());
   } else {
+    logits_of_newest_.clear();
     for (int64_t head = 0; head < num_rows; ++head) {
       const int64_t to = slots[static_cast<size_t>(head)];
       if (to == newest) continue;
@@ -148,8 +159,10 @@ bool Session::punch_hole(Layer& layer, int64_t slot) {
   for (std::vector<float>* numbers : {&layer.slot_values, &step_->token_scores}) {
     if (!numbers->empty()) (*numbers)[static_cast<size_t>(slot)] = 0;
   }
+  if (logits_of_newest_.num_slots() > 0) logits_of_newest_.leave_hole(slot, layer.cache.table().dead_slots());
   const int logical_index = static_cast<int>(slot / config_.block_size);
   if (layer.cache.table().num_live(logical_index) > 0) return false;
+  logits_of_newest_.clear();  // slots move to other splits
   const int num_slots = layer.cache.table().filled(logical_index);
   const bool freed = layer.cache.evict(logical_index).freed;
   forget_slots(layer, int64_t{logical_index} * config_.block_size, num_slots);
@@ -162,6 +175,7 @@ bool Session::compact(Layer& layer) {
   bool freed = false;
   const BlockTable& table = layer.cache.table();
   while (table.num_slots() - table.kv_len() >= config_.block_size) {
+    logits_of_newest_.clear();
     int source = -1;
     for (int index = 0; index + 1 < table.num_blocks(); ++index) {
       if (source < 0 || table.num_live(index) < table.num_live(source)) source = index;

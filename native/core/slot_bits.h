@@ -17,20 +17,38 @@ static inline bool slot_bit(const uint64_t* words,  // [num_blocks, slot_words(b
   return (words[block * slot_words(block_size) + offset / 64] >> (offset % 64) & 1) != 0;
 }
 
-// Calls body(slot, block, offset) for each live slot of [first, end), ascending.
+// Calls body(slot, block, offset, count) for each run of live slots of [first, end), ascending; a run ends
+// with its block at the latest.
 template <typename Body>
-static inline void for_live_slots(
+static inline void for_live_runs(
     const uint64_t* dead_slots,  // [num_blocks, slot_words(block_size)]; null: every slot is live
     int64_t first, int64_t end, int block_size, Body&& body) {
   int64_t block = first / block_size;
   int offset = static_cast<int>(first % block_size);
-  for (int64_t slot = first; slot < end; ++block, offset = 0) {
-    const int64_t left = end - slot, in_block = block_size - offset;
-    const int64_t block_end = slot + (left < in_block ? left : in_block);
+  for (int64_t base = first - offset; base < end; ++block, base += block_size, offset = 0) {
+    const int block_end = static_cast<int>(end - base < block_size ? end - base : block_size);
     const uint64_t* const words = dead_slots ? dead_slots + block * slot_words(block_size) : nullptr;
-    for (; slot < block_end; ++slot, ++offset)
-      if (!words || (words[offset / 64] >> (offset % 64) & 1) == 0) body(slot, block, offset);
+    const auto is_live = [&](int at) { return !words || (words[at / 64] >> (at % 64) & 1) == 0; };
+    while (offset < block_end) {
+      const int run = offset;
+      if (words) {
+        while (offset < block_end && is_live(offset)) ++offset;
+      } else {
+        offset = block_end;
+      }
+      if (offset > run) body(base + run, block, run, offset - run);
+      while (offset < block_end && !is_live(offset)) ++offset;
+    }
   }
+}
+
+// Calls body(slot, block, offset) for each live slot of [first, end), ascending.
+template <typename Body>
+static inline void for_live_slots(const uint64_t* dead_slots, int64_t first, int64_t end, int block_size,
+                                  Body&& body) {
+  for_live_runs(dead_slots, first, end, block_size, [&](int64_t slot, int64_t block, int offset, int count) {
+    for (int i = 0; i < count; ++i) body(slot + i, block, offset + i);
+  });
 }
 
 }  // namespace octavo

@@ -8,7 +8,6 @@
 #include "ops/attention_mass.h"
 #include "ops/attention_mass_simd.h"
 #include "ops/softmax_simd.h"
-#include "ops/widen.h"
 
 namespace octavo {
 
@@ -56,24 +55,6 @@ void prompt_attention_mass_cpu(int num_query_heads, int num_kv_heads, int head_d
                          add_probabilities(scale, logits, token + 1, sums);
                        }
                      });
-}
-
-void paged_attention_mass_cpu(const PagedAttentionShape& shape, const float* query, const void* key_cache,
-                              const int32_t* block_table, int64_t kv_len, float scale, float* mass) {
-  const int group_size = shape.num_query_heads / shape.num_kv_heads;
-  const AttentionMassKernels& kernels = OCTAVO_PICK_SIMD(attention_mass_kernels);
-  const double cost = static_cast<double>(kv_len) * shape.num_query_heads * shape.head_dim;
-  average_over_heads(
-      shape.num_query_heads, kv_len, cost, mass, [&](int64_t head, std::vector<float>& logits, double* sums) {
-        BlockRows rows(shape, key_cache);
-        for (int64_t slot = 0; slot < kv_len; slot += shape.block_size) {
-          const int64_t count = std::min<int64_t>(shape.block_size, kv_len - slot);
-          const float* keys = rows.of(block_table[slot / shape.block_size], head / group_size, count);
-          kernels.dots(query + head * shape.head_dim, keys, shape.head_dim, count, shape.head_dim,
-                       logits.data() + slot);
-        }
-        add_probabilities(scale, logits, kv_len, sums);
-      });
 }
 
 }  // namespace octavo

@@ -53,7 +53,7 @@ void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, c
   double* const weighted = grown(
       weighted_memory, num_splits * num_query_heads * head_dim);  // [num_splits, num_query_heads, head_dim]
 
-  if (numerators) numerators->begin(shape.num_query_heads, shape.block_size, kv_len);
+  if (numerators) numerators->begin(shape, kv_len);
   const PagedSplit all = {.query = query,
                           .key_cache = key_cache,
                           .value_cache = value_cache,

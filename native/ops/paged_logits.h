@@ -25,9 +25,12 @@ class PagedLogits {
   // Slots that it is of; 0 while nothing is held.
   int64_t num_slots() const { return num_slots_; }
 
-  // What query heads give each slot, their mean: [num_slots, num_rows], 0 in holes; of each row's share of
-  // the heads. With the dead slots that were passed to multiply.
-  std::vector<float> mass(float scale, int num_rows, const uint64_t* dead_slots);
+  // What query heads give each slot, their mean; of each row's share of the heads. With the dead slots that
+  // were passed to multiply.
+  void mass(float scale,
+            int num_rows,  // 1, or one a KV head
+            const uint64_t* dead_slots,
+            std::vector<float>& to);  // [num_slots, num_rows], 0 in holes
 
   // After changes to the table that was passed to multiply. Of a slot whose token went, and stays as a hole:
   // the set bit may be there or not.
@@ -38,19 +41,19 @@ class PagedLogits {
   // Of one split, from a query head on: [heads, kSlotsPerSplit], the live slots' in their order, then
   // -infinity.
   const float* of_split(int64_t split_index, int64_t first_head) const {
-    return values_.data() + (split_index * num_query_heads_ + first_head) * kSlotsPerSplit;
+    return values_.data() + (split_index * shape_.num_query_heads + first_head) * kSlotsPerSplit;
   }
 
  private:
   int64_t num_splits() const { return (num_slots_ + kSlotsPerSplit - 1) / kSlotsPerSplit; }
   float* row(int64_t split_index, int64_t head) {
-    return values_.data() + (split_index * num_query_heads_ + head) * kSlotsPerSplit;
+    return values_.data() + (split_index * shape_.num_query_heads + head) * kSlotsPerSplit;
   }
 
-  int num_query_heads_ = 0, block_size_ = 0;
+  PagedAttentionShape shape_{};
   int64_t num_slots_ = 0;
-  std::vector<float> values_;      // [num_splits, num_query_heads, kSlotsPerSplit]
-  std::vector<float> numerators_;  // scratch
+  std::vector<float> values_;  // [num_splits, num_query_heads, kSlotsPerSplit]
+  std::vector<double> scratch_;
 };
 
 }  // namespace octavo

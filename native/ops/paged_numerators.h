@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/paged_attention.h"
 #include "ops/paged_attention_simd.h"
 
 namespace octavo {
@@ -16,20 +17,21 @@ class PagedNumerators {
   // Adds each live slot's probability to sums, averaged over query heads; of each row's share of them. With
   // the dead slots of that call.
   void add_mass_to(float* sums,  // [kv_len, num_rows], in logical order
-                   int num_rows = 1, const uint64_t* dead_slots = nullptr) const;
+                   int num_rows = 1, const uint64_t* dead_slots = nullptr);
 
   // For paged_attention_cpu: before all, where a split writes, and after each head.
-  void begin(int num_query_heads, int block_size, int64_t kv_len);
+  void begin(const PagedAttentionShape& shape, int64_t kv_len);
   SplitNumerators of_split(int64_t first_head, int64_t split_index);
   void end_head(int64_t head, float maximum, double sum);
 
  private:
-  int num_query_heads_ = 0, block_size_ = 0;
+  PagedAttentionShape shape_{};
   int64_t kv_len_ = 0, num_splits_ = 0;
   std::vector<float> values_;        // [num_query_heads, num_splits, kSlotsPerSplit], of live slots in order
   std::vector<float> split_maxima_;  // [num_query_heads, num_splits]
   std::vector<float> maxima_;        // [num_query_heads]
   std::vector<double> sums_;         // [num_query_heads], of exp(logit - maximum)
+  std::vector<double> scratch_;
 };
 
 }  // namespace octavo

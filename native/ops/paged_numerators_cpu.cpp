@@ -2,25 +2,24 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/slot_bits.h"
 #include "ops/attention_mass_simd.h"
+#include "ops/mass_of_heads.h"
 #include "ops/paged_numerators.h"
 
 namespace octavo {
 
-void PagedNumerators::begin(int num_query_heads, int block_size, int64_t kv_len) {
-  num_query_heads_ = num_query_heads;
-  block_size_ = block_size;
+void PagedNumerators::begin(const PagedAttentionShape& shape, int64_t kv_len) {
+  shape_ = shape;
   kv_len_ = kv_len;
   num_splits_ = (kv_len + kSlotsPerSplit - 1) / kSlotsPerSplit;
-  const auto num_partials = static_cast<size_t>(num_query_heads * num_splits_);
+  const auto num_partials = static_cast<size_t>(shape.num_query_heads * num_splits_);
   const auto grow = [](auto& memory, size_t size) {
     if (memory.size() < size) memory.resize(size);
   };
   grow(values_, num_partials * kSlotsPerSplit);
   grow(split_maxima_, num_partials);
-  grow(maxima_, static_cast<size_t>(num_query_heads));
-  grow(sums_, static_cast<size_t>(num_query_heads));
+  grow(maxima_, static_cast<size_t>(shape.num_query_heads));
+  grow(sums_, static_cast<size_t>(shape.num_query_heads));
 }
 
 SplitNumerators PagedNumerators::of_split(int64_t first_head, int64_t split_index) {
@@ -36,33 +35,30 @@ void PagedNumerators::end_head(int64_t head, float maximum, double sum) {
   sums_[static_cast<size_t>(head)] = sum;
 }
 
-void PagedNumerators::add_mass_to(float* sums, int num_rows, const uint64_t* dead_slots) const {
+void PagedNumerators::add_mass_to(float* sums, int num_rows, const uint64_t* dead_slots) {
   const AttentionMassKernels& kernels = OCTAVO_PICK_SIMD(attention_mass_kernels);
-  const int64_t heads_each = num_query_heads_ / num_rows;
-  std::vector<double> factors(static_cast<size_t>(heads_each));
-  for (int64_t first = 0; first < kv_len_; first += kSlotsPerSplit) {
-    const int64_t end = std::min<int64_t>(first + kSlotsPerSplit, kv_len_);
-    for (int64_t row = 0; row < num_rows; ++row) {
-      const int64_t first_head = row * heads_each;
-      for (int64_t i = 0; i < heads_each; ++i) {
-        const auto head = static_cast<size_t>(first_head + i);
-        const float split_maximum = split_maxima_[head * static_cast<size_t>(num_splits_) +
-                                                  static_cast<size_t>(first / kSlotsPerSplit)];
-        double factor = 1 / (sums_[head] * static_cast<double>(heads_each));
-        if (split_maximum != maxima_[head])
-          factor *= std::exp(static_cast<double>(split_maximum) - static_cast<double>(maxima_[head]));
-        factors[static_cast<size_t>(i)] = factor;
-      }
-      double mass[kSlotsPerSplit];
-      const int64_t stride = num_splits_ * kSlotsPerSplit;
-      kernels.weigh(values_.data() + first_head * stride + first, stride, heads_each, end - first,
-                    factors.data(), mass);
-      int live = 0;
-      for_live_slots(dead_slots, first, end, block_size_, [&](int64_t slot, int64_t, int) {
-        sums[slot * num_rows + row] += static_cast<float>(mass[live++]);
+  const int64_t group_size = shape_.num_query_heads / shape_.num_kv_heads;
+  const int64_t heads_each = shape_.num_query_heads / num_rows;
+  const int64_t stride = num_splits_ * kSlotsPerSplit;
+  add_mass_of_heads(
+      shape_, kv_len_, num_rows, dead_slots, sums, scratch_, [&](int64_t kv_head, double* mass) {
+        std::vector<double> factors(static_cast<size_t>(group_size));
+        const int64_t first_head = kv_head * group_size;
+        for (int64_t split = 0; split < num_splits_; ++split) {
+          for (int64_t i = 0; i < group_size; ++i) {
+            const int64_t head = first_head + i;
+            const float split_maximum = split_maxima_[static_cast<size_t>(head * num_splits_ + split)];
+            const float maximum = maxima_[static_cast<size_t>(head)];
+            double factor = 1 / (sums_[static_cast<size_t>(head)] * static_cast<double>(heads_each));
+            if (split_maximum != maximum)
+              factor *= std::exp(static_cast<double>(split_maximum) - static_cast<double>(maximum));
+            factors[static_cast<size_t>(i)] = factor;
+          }
+          const int64_t at = split * kSlotsPerSplit;
+          kernels.weigh(values_.data() + first_head * stride + at, stride, group_size, kSlotsPerSplit,
+                        factors.data(), mass + at);
+        }
       });
-    }
-  }
 }
 
 }  // namespace octavo

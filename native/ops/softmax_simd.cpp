@@ -21,14 +21,14 @@ float renew(float* logits, int64_t count, float scale, float maximum, double* su
   }
   DoubleVec total{};
   for (i = 0; i + kLanes <= count; i += kLanes) {
-    store(logits + i, exponential(load(logits + i) - new_maximum));
+    store(logits + i, exponential_of_negative(load(logits + i) - new_maximum));
     total += load_widened(logits + i) + load_widened(logits + i + kDoubleLanes);
   }
   double rest_total = 0;
   if (i < count) {
     Vec last = splat(-__builtin_inff());
     for (int64_t lane = 0; i + lane < count; ++lane) last[lane] = logits[i + lane];
-    last = exponential(last - new_maximum);
+    last = exponential_of_negative(last - new_maximum);
     for (int64_t lane = 0; i + lane < count; ++lane) {
       logits[i + lane] = last[lane];
       rest_total += last[lane];

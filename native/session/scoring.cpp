@@ -160,35 +160,39 @@ void Session::score_slots_by_norms(Layer& layer) {
   }
 }
 
-// Of all slots, [num_slots, num_choosers]; empty where the policy asks for no scores of them.
-std::vector<float> Session::score_slots(const Layer& layer) {
-  const int64_t num_slots = layer.cache.table().num_slots();
+// Of all slots, [num_slots, num_choosers]; none where the policy asks for no scores of them.
+void Session::score_slots(const Layer& layer, std::vector<float>& to) {
+  const BlockTable& table = layer.cache.table();
   switch (policy_->evidence()) {
     case Evidence::kNone:
     case Evidence::kPromptQueries:
     case Evidence::kCaller:
+      to.clear();
       break;
     case Evidence::kNorms:
-      return layer.slot_values;
+      to = layer.slot_values;
+      break;
     case Evidence::kKeys:
-      return distinctness_of_live_keys(layer.cache, num_slots);
+      to = distinctness_of_live_keys(layer.cache, table.num_slots());
+      break;
     case Evidence::kLastQuery:
-      return logits_of_newest_.mass(attention_scale(model_config()), num_choosers(),
-                                    layer.cache.table().dead_slots());
+      logits_of_newest_.mass(attention_scale(model_config()), num_choosers(), table.dead_slots(), to);
+      break;
     case Evidence::kAttentionMass:
-      return scores_of_mass(layer);
+      scores_of_mass(layer, to);
+      break;
   }
-  return {};
 }
 
 void Session::score_cached_tokens() {
   Step& step = *step_;
-  step.token_scores.clear();
+  const bool by_all_layers = means_over_layers();
+  if (!scores_layer(step.layer) || by_all_layers) step.token_scores.clear();
   if (!scores_layer(step.layer)) return;
   multiply_newest_query();
   const Stopwatch stopwatch(step.score_us);
-  if (means_over_layers()) return score_tokens_of_layers();
-  step.token_scores = score_slots(layers_[static_cast<size_t>(step.layer)]);
+  if (by_all_layers) return score_tokens_of_layers();
+  score_slots(layers_[static_cast<size_t>(step.layer)], step.token_scores);
 }
 
 void Session::score_blocks() {
@@ -201,7 +205,9 @@ void Session::score_blocks() {
   if (policy_->evidence() == Evidence::kNorms) {  // of the others nothing changed
     return score_block(step.layer, layer.cache.table().num_blocks() - 1);
   }
-  set_block_scores(layer, score_slots(layer));
+  std::vector<float> scores;
+  score_slots(layer, scores);
+  set_block_scores(layer, scores);
 }
 
 // The mean over the live tokens of a block; holes are not read.
@@ -267,8 +273,10 @@ std::vector<float> Session::attention_mass_of(const KvCache& cache,
                                               const float* query,  // [num_query_heads, head_dim]
                                               int64_t num_slots) const {
   PagedLogits logits;
+  std::vector<float> mass;
   multiply_keys(cache, query, num_slots, logits);
-  return logits.mass(attention_scale(model_config()), num_choosers(), cache.table().dead_slots());
+  logits.mass(attention_scale(model_config()), num_choosers(), cache.table().dead_slots(), mass);
+  return mass;
 }
 
 void Session::multiply_keys(const KvCache& cache, const float* query, int64_t num_slots,
@@ -301,9 +309,9 @@ std::vector<float> Session::pattern_of(const KvCache& cache, const float* query,
 }
 
 // Of each slot, from what queries before this step's gave it: [num_slots, num_choosers].
-std::vector<float> Session::scores_of_mass(const Layer& layer) const {
-  std::vector<float> scores = layer.slot_values;
-  if (!policy_->divides_mass()) return scores;
+void Session::scores_of_mass(const Layer& layer, std::vector<float>& to) const {
+  to = layer.slot_values;
+  if (!policy_->divides_mass()) return;
   const BlockTable& table = layer.cache.table();
   const int num_rows = num_choosers();
   for (int64_t slot = 0; slot < table.num_slots(); ++slot) {
@@ -311,10 +319,9 @@ std::vector<float> Session::scores_of_mass(const Layer& layer) const {
     for (int row = 0; row < num_rows; ++row) {
       const int64_t first = std::max<int64_t>(attention_since_, layer.cache.slot_position(slot, row));
       const int64_t num_queries = std::max<int64_t>(1, step_->first_position - first);
-      scores[static_cast<size_t>(slot * num_rows + row)] /= static_cast<float>(num_queries);
+      to[static_cast<size_t>(slot * num_rows + row)] /= static_cast<float>(num_queries);
     }
   }
-  return scores;
 }
 
 // From the numerators that attention left.

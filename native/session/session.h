@@ -232,7 +232,7 @@ class Session {
   std::vector<float> norm_scores(const float* keys, const float* values, int num_kv_heads, int64_t num_tokens,
                                  int32_t& num_nan) const;
   void score_slots_by_norms(Layer& layer);
-  std::vector<float> score_slots(const Layer& layer);
+  void score_slots(const Layer& layer, std::vector<float>& to);
   void score_cached_tokens();
   void score_blocks();
   void score_block(int layer_index, int logical_index);
@@ -241,7 +241,7 @@ class Session {
   std::vector<float> attention_mass_of(const KvCache& cache, const float* query, int64_t num_slots) const;
   void multiply_keys(const KvCache& cache, const float* query, int64_t num_slots, PagedLogits& logits) const;
   void multiply_newest_query();
-  std::vector<float> scores_of_mass(const Layer& layer) const;
+  void scores_of_mass(const Layer& layer, std::vector<float>& to) const;
   std::vector<float> pattern_of(const KvCache& cache, const float* query, int64_t num_slots) const;
   void add_attention_mass();
 
@@ -301,7 +301,9 @@ class Session {
   std::optional<Step> step_;
   Activations activations_;
   LlamaWorkspace workspace_;
-  PagedNumerators numerators_;        // of the layer that attended last
+  PagedNumerators numerators_;            // of the layer that attended last
+  std::vector<int32_t> spare_positions_;  // memory for lists as long as a cache
+  std::vector<float> spare_scores_;
   PagedLogits logits_of_newest_;      // of the layer under way, from its scores to its attention
   std::vector<float> next_logits_;    // [vocab_size], until the step is known to be sound
   std::vector<float> probabilities_;  // scratch

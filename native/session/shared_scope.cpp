@@ -75,6 +75,7 @@ std::vector<float> Session::scores_before_step(size_t index) const {
   const Layer& layer = layers_[index];
   const size_t query_size = static_cast<size_t>(model_config().num_query_heads) * model_config().head_dim;
   const int64_t num_slots = layer.cache.table().num_slots() - (index == 0 ? 1 : 0);
+  std::vector<float> scores;
   switch (policy_->evidence()) {
     case Evidence::kNorms:
       return layer.slot_values;
@@ -83,13 +84,14 @@ std::vector<float> Session::scores_before_step(size_t index) const {
     case Evidence::kLastQuery:
       return attention_mass_of(layer.cache, last_queries_.data() + query_size * index, num_slots);
     case Evidence::kAttentionMass:
-      return scores_of_mass(layer);
+      break;
     case Evidence::kNone:
     case Evidence::kPromptQueries:
     case Evidence::kCaller:
-      break;
+      return {};
   }
-  return {};
+  scores_of_mass(layer, scores);
+  return scores;
 }
 
 // In layer 0. Of the newest token, which later layers do not have yet, no score counts: it is protected.

@@ -58,22 +58,20 @@ void Session::choose_cached_tokens() {
                    .step_index = step.index,
                    .kv_head = num_rows == 1 ? std::nullopt : std::optional<int>(row),
                    .num_seen = step.first_position + 1,
-                   .positions = {},
-                   .scores = {}};
+                   .positions = std::move(spare_positions_),
+                   .scores = std::move(spare_scores_)};
     view.positions.resize(static_cast<size_t>(table.kv_len()));
-    if (!scores.empty()) view.scores.resize(view.positions.size());
+    view.scores.resize(scores.empty() ? 0 : view.positions.size());
     size_t place = 0;
-    for (int index = 0; index < table.num_blocks(); ++index) {
-      const int32_t* const positions = cache.block_positions(index, row);
-      const int64_t first = int64_t{index} * config_.block_size;
-      for_live_slots(table.dead_slots(), first, first + table.filled(index), config_.block_size,
-                     [&](int64_t slot, int64_t, int offset) {
-                       view.positions[place] = positions[offset];
-                       if (!scores.empty())
-                         view.scores[place] = scores[static_cast<size_t>(slot * num_rows + row)];
-                       ++place;
-                     });
-    }
+    for_live_runs(table.dead_slots(), 0, table.num_slots(), config_.block_size,
+                  [&](int64_t slot, int64_t block, int offset, int count) {
+                    std::copy_n(cache.block_positions(static_cast<int>(block), row) + offset, count,
+                                view.positions.begin() + static_cast<int64_t>(place));
+                    for (int i = 0; !scores.empty() && i < count; ++i)
+                      view.scores[place + static_cast<size_t>(i)] =
+                          scores[static_cast<size_t>((slot + i) * num_rows + row)];
+                    place += static_cast<size_t>(count);
+                  });
     std::optional<Choice> choice = step.layer_scores.empty()
                                        ? policy_->choose_cached_tokens(std::move(view), num_dropped)
                                        : choose_shared_cached_tokens(std::move(view), num_dropped);
@@ -116,8 +114,11 @@ void Session::drop_cached_tokens() {
   for (size_t round = 0; round < step.choices.front().choice.dropped.size(); ++round) {
     std::vector<int64_t> slots;
     for (size_t index = 0; index < step.choices.size(); ++index) {
-      const int32_t position = step.choices[index].choice.dropped[round];
-      slots.push_back(find_slot(layer.cache, position, static_cast<int>(index)));
+      const std::vector<int32_t>& dropped = step.choices[index].choice.dropped;
+      const EvictEvent& event = events[index];
+      slots.push_back(event.slot_index
+                          ? int64_t{*event.logical_index} * config_.block_size + *event.slot_index
+                          : find_slot(layer.cache, dropped[round], static_cast<int>(index)));
     }
     // A policy that leaves no holes may find some that another left before a fork.
     const bool leaves_hole = policy_->holes() != Holes::kRecycle || layer.cache.table().has_holes();
@@ -127,6 +128,9 @@ void Session::drop_cached_tokens() {
   for (size_t index = 0; index < events.size(); ++index) {
     note_eviction(std::move(events[index]), step.choices[index].decided_by_user, freed && index == 0);
   }
+  if (shares_choices()) return;  // other layers take them over
+  spare_positions_ = std::move(step.choices.front().choice.candidates);
+  spare_scores_ = std::move(step.choices.front().choice.candidate_scores);
 }
 
 // The newest slot's token takes the freed slot, of each head its own; then the newest slot is given up.

@@ -5,9 +5,9 @@
 #include "core/slot_bits.h"
 #include "helpers.h"
 #include "narrow_numbers.h"
-#include "ops/attention_mass.h"
 #include "ops/attention_pattern.h"
 #include "ops/key_distinctness.h"
+#include "ops/paged_logits.h"
 #include "paged_oracle.h"
 #include "test.h"
 
@@ -60,15 +60,20 @@ TEST("mass, pattern and distinctness read 16-bit keys block by block to the same
           const auto compare_reads = [&](size_t size, auto&& read) {
             require_same_bits(input.keys.data(), words.data(), dtype, shape, size, read);
           };
-          compare_reads(count, [&](const PagedAttentionShape& each, const void* keys, float* to) {
-            paged_attention_mass_cpu(each, input.query.data(), keys, input.table.data(), kv_len, input.scale,
-                                     to);
-          });
           for (const uint64_t* dead : {static_cast<const uint64_t*>(nullptr), holes.data()}) {
             size_t num_live = 0;
             for (int64_t slot = 0; slot < kv_len; ++slot)
               num_live += dead && slot_bit(dead, slot, shape.block_size) ? 0 : 1;
             const size_t size = num_live * static_cast<size_t>(shape.num_query_heads);
+            for (int num_rows = 1; num_rows <= shape.num_kv_heads; num_rows += shape.num_kv_heads - 1)
+              compare_reads(count * static_cast<size_t>(num_rows), [&](const PagedAttentionShape& each,
+                                                                       const void* keys, float* to) {
+                PagedLogits logits;
+                logits.multiply(each, input.query.data(), keys, input.table.data(), kv_len, dead);
+                std::vector<float> mass;
+                logits.mass(input.scale, num_rows, dead, mass);
+                std::copy(mass.begin(), mass.end(), to);
+              });
             compare_reads(size, [&](const PagedAttentionShape& each, const void* keys, float* to) {
               attention_pattern_cpu(each, input.query.data(), keys, input.table.data(), kv_len, input.scale,
                                     to, dead);

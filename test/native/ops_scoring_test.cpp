@@ -9,6 +9,7 @@
 #include "ops/attention_mass.h"
 #include "ops/key_distinctness.h"
 #include "ops/paged_attention.h"
+#include "ops/paged_logits.h"
 #include "ops/paged_numerators.h"
 #include "test.h"
 
@@ -103,12 +104,14 @@ TEST("attention mass over a block table") {
           const std::vector<double> shares = softmax(logits);
           for (size_t slot = 0; slot < shares.size(); ++slot) expected[slot] += shares[slot] / query_heads;
         }
-        std::vector<float> mass(static_cast<size_t>(kv_len), std::numeric_limits<float>::quiet_NaN());
-        paged_attention_mass_cpu({.num_query_heads = query_heads,
-                                  .num_kv_heads = kv_heads,
-                                  .head_dim = head_dim,
-                                  .block_size = kBlockSize},
-                                 query.data(), keys.data(), table.data(), kv_len, 0.3F, mass.data());
+        PagedLogits logits;
+        logits.multiply({.num_query_heads = query_heads,
+                         .num_kv_heads = kv_heads,
+                         .head_dim = head_dim,
+                         .block_size = kBlockSize},
+                        query.data(), keys.data(), table.data(), kv_len, nullptr);
+        std::vector<float> mass;
+        logits.mass(0.3F, 1, nullptr, mass);
         // The same from what attention leaves behind, added to what was there; its output is as without.
         PagedNumerators numerators;
         const PagedAttentionShape shape = {.num_query_heads = query_heads,

@@ -1,12 +1,24 @@
 // One run of octavo in a process of its own that tells its peak of resident memory: of the runtime alone (everything
 // loaded, a tiny model run), and after a prompt and some decoded tokens of the model. Arguments: folder, that of
-// the tiny model, prompt length, type of the cache.
+// the tiny model, prompt length, type of the cache, policy.
 
 import { readFileSync } from "node:fs";
-import { engineInfo, loadModel, policies } from "octavo";
+import { engineInfo, loadModel, type Policy, policies } from "octavo";
 
-const [folder = "", tinyFolder = "", length = "512", type = "f32"] = process.argv.slice(2);
+const [folder = "", tinyFolder = "", length = "512", type = "f32", policyName = "full"] = process.argv.slice(2);
 const kvDtype = type as "f32" | "bf16" | "f16";
+const budget = 1024;
+const policyOf: Record<string, () => Policy> = {
+	full: () => policies.full(),
+	"streaming-llm": () => policies.streamingLlm({ budget }),
+	"paged-eviction": () => policies.pagedEviction({ budget }),
+	"paged-eviction, evicted": () => policies.pagedEviction({ budget, prefillAttention: "evicted" }),
+	"paged-eviction, per head": () => policies.pagedEviction({ budget, heads: "per-head" }),
+	"key-diff": () => policies.keyDiff({ budget }),
+	h2o: () => policies.h2o({ budget }),
+	"snap-kv": () => policies.snapKv({ budget }),
+	"paged-eviction, mean of layers": () => policies.pagedEviction({ budget, scope: { shared: "mean-score" } }),
+};
 
 /** Highest resident memory so far, in bytes. */
 function peakBytes(): number {
@@ -14,8 +26,9 @@ function peakBytes(): number {
 }
 
 function run(model: Awaited<ReturnType<typeof loadModel>>, promptLength: number): number {
-	const numBlocks = Math.ceil((promptLength + 16) / 16) + 1;
-	const session = model.session({ policy: policies.full(), numBlocks, kvDtype });
+	// Of a policy with a budget the pool has by itself what it needs.
+	const numBlocks = policyName === "full" ? Math.ceil((promptLength + 16) / 16) + 1 : 0;
+	const session = model.session({ policy: policyOf[policyName]!(), numBlocks, kvDtype });
 	session.prefillSync(Int32Array.from({ length: promptLength }, (_, i) => (i * 7919 + 13) % model.config.vocabSize));
 	session.runSync({ maxTokens: 16, endTokens: [] });
 	const { numLayers, numKvHeads, headDim } = model.config;

@@ -69,9 +69,7 @@ class KvCache {
     arena_->read_vector(value_at(slot, head), to);
   }
   // Keys or values of a step as what is cached of them.
-  void round_numbers(std::vector<float>& numbers) const {
-    arena_->round_numbers(numbers.data(), static_cast<int64_t>(numbers.size()));
-  }
+  void round_numbers(float* numbers, int64_t count) const { arena_->round_numbers(numbers, count); }
   // RoPE position in a slot, of a row of positions.
   int32_t slot_position(int64_t slot, int row = 0) const;
   // RoPE positions of one block, of a row of positions: [block_size], of dead slots what they were.

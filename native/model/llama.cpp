@@ -151,6 +151,22 @@ void LlamaModel::project_qkv(int layer_index, const float* hidden, const int64_t
   rope_cpu(cosines, sines, num_tokens, config_.num_kv_heads, config_.head_dim, key);
 }
 
+void LlamaModel::project_query(int layer_index, const float* hidden, const int64_t* positions,
+                               int64_t num_tokens, LlamaWorkspace& workspace, float* query) const {
+  const Layer& layer = layers_[static_cast<size_t>(layer_index)];
+  const int64_t query_size = int64_t{config_.num_query_heads} * config_.head_dim;
+  for (int64_t first = 0; first < num_tokens; first += kTokensPerPass) {
+    const int64_t count = std::min(kTokensPerPass, num_tokens - first);
+    float* normed = grown(workspace.normed, count * config_.hidden_size);
+    rms_norm_cpu(hidden + first * config_.hidden_size, layer.attention_norm.f32(), count, config_.hidden_size,
+                 config_.rms_norm_eps, normed);
+    multiply(normed, layer.query, count, Rows::kOneSequence, query + first * query_size);
+  }
+  renew_rope(config_, rope_frequencies_, positions, num_tokens, workspace);
+  rope_cpu(workspace.rope_cosines.data(), workspace.rope_sines.data(), num_tokens, config_.num_query_heads,
+           config_.head_dim, query);
+}
+
 void LlamaModel::finish_layer(int layer_index, const float* attention, int64_t num_tokens,
                               LlamaWorkspace& workspace, float* hidden, Rows rows) const {
   const Layer& layer = layers_[static_cast<size_t>(layer_index)];

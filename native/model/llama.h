@@ -96,6 +96,12 @@ class LlamaModel {
                    float* value,  // [num_tokens, num_kv_heads, head_dim]
                    Rows rows = Rows::kOneSequence) const;
 
+  // The queries alone, as project_qkv made them of the same hidden states.
+  void project_query(int layer, const float* hidden,  // [num_tokens, hidden_size]
+                     const int64_t* positions,        // [num_tokens]
+                     int64_t num_tokens, LlamaWorkspace& workspace,
+                     float* query) const;  // [num_tokens, num_query_heads, head_dim]
+
   // Output projection and SwiGLU feed-forward, each added to the residual stream in place.
   void finish_layer(int layer, const float* attention,  // [num_tokens, num_query_heads * head_dim]
                     int64_t num_tokens, LlamaWorkspace& workspace,

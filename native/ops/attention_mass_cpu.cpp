@@ -31,30 +31,37 @@ void average_over_heads(int num_query_heads, int64_t num_keys, double cost, floa
     for (int64_t head = begin; head < end; ++head)
       add(head, logits, sums.data() + static_cast<size_t>(head) * size);
   });
-  for (size_t i = 0; i < size; ++i) {
-    double sum = 0;
-    for (size_t head = 0; head < static_cast<size_t>(num_query_heads); ++head) sum += sums[head * size + i];
-    mass[i] = static_cast<float>(sum / num_query_heads);
-  }
+  mean_attention_mass(sums.data(), num_query_heads, num_keys, mass);
 }
 
 }  // namespace
 
-void prompt_attention_mass_cpu(int num_query_heads, int num_kv_heads, int head_dim, const float* query,
-                               const float* key, int64_t num_tokens, int64_t num_queries, float scale,
-                               float* mass) {
+void add_prompt_attention_mass_cpu(int num_query_heads, int num_kv_heads, int head_dim, const float* query,
+                                   const float* key, int64_t first_position, int64_t num_queries, float scale,
+                                   int64_t num_tokens, double* sums) {
   const int group_size = num_query_heads / num_kv_heads;
   const AttentionMassKernels& kernels = OCTAVO_PICK_SIMD(attention_mass_kernels);
-  const double cost = static_cast<double>(num_queries) * num_tokens * num_query_heads * head_dim;
-  average_over_heads(num_query_heads, num_tokens, cost, mass,
-                     [&](int64_t head, std::vector<float>& logits, double* sums) {
-                       const float* head_key = key + head / group_size * head_dim;
-                       for (int64_t token = num_tokens - num_queries; token < num_tokens; ++token) {
-                         kernels.dots(query + (token * num_query_heads + head) * head_dim, head_key,
-                                      int64_t{num_kv_heads} * head_dim, token + 1, head_dim, logits.data());
-                         add_probabilities(scale, logits, token + 1, sums);
-                       }
-                     });
+  const int64_t end = first_position + num_queries;
+  const double cost = static_cast<double>(num_queries) * end * num_query_heads * head_dim;
+  parallel_for_worthwhile(num_query_heads, cost, [&](int64_t begin_head, int64_t end_head, int) {
+    std::vector<float> logits(static_cast<size_t>(end));
+    for (int64_t head = begin_head; head < end_head; ++head) {
+      const float* head_key = key + head / group_size * head_dim;
+      for (int64_t token = first_position; token < end; ++token) {
+        kernels.dots(query + ((token - first_position) * num_query_heads + head) * head_dim, head_key,
+                     int64_t{num_kv_heads} * head_dim, token + 1, head_dim, logits.data());
+        add_probabilities(scale, logits, token + 1, sums + head * num_tokens);
+      }
+    }
+  });
+}
+
+void mean_attention_mass(const double* sums, int num_query_heads, int64_t num_tokens, float* mass) {
+  for (int64_t token = 0; token < num_tokens; ++token) {
+    double sum = 0;
+    for (int64_t head = 0; head < num_query_heads; ++head) sum += sums[head * num_tokens + token];
+    mass[token] = static_cast<float>(sum / num_query_heads);
+  }
 }
 
 }  // namespace octavo

@@ -11,17 +11,18 @@ namespace octavo {
 
 void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim,
                           const float* query,  // [num_tokens, num_query_heads, head_dim], after RoPE
-                          const float* key,    // [num_tokens, num_kv_heads, head_dim], after RoPE
-                          const float* value,  // [num_tokens, num_kv_heads, head_dim]
+                          const float* key,    // [first_position + num_tokens, num_kv_heads, head_dim]
+                          const float* value,  // the same
                           int64_t num_tokens, float scale,
-                          float* output);  // [num_tokens, num_query_heads, head_dim]; may be `query` itself
+                          float* output,  // [num_tokens, num_query_heads, head_dim]; may be `query` itself
+                          int64_t first_position = 0);  // of the queries
 
 // The keys that are left of a prompt.
 struct KeptKeys {
   const float* key;          // [num_kept, num_kv_heads, head_dim], after RoPE
   const float* value;        // [num_kept, num_kv_heads, head_dim]
   const int32_t* positions;  // [num_kept], ascending; the first is 0, so that every query sees a key
-  int64_t num_kept;          // 1 to num_tokens
+  int64_t num_kept;          // at least 1
 };
 
 // Queries at dropped positions attend as well: to the keys left before them.
@@ -29,7 +30,8 @@ void causal_attention_over_kept_cpu(
     int num_query_heads, int num_kv_heads, int head_dim,
     const float* query,  // [num_tokens, num_query_heads, head_dim], after RoPE
     const KeptKeys& kept, int64_t num_tokens, float scale,
-    float* output);  // [num_tokens, num_query_heads, head_dim]; may be `query` itself
+    float* output,                // [num_tokens, num_query_heads, head_dim]; may be `query` itself
+    int64_t first_position = 0);  // of the queries
 
 // Keys and values of a prompt so far: a cache in which token i has slot i.
 struct CachedPrompt {

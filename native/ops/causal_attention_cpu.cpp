@@ -149,22 +149,26 @@ auto rows_in_place(const float* key, const float* value, int num_kv_heads, int h
 
 void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim, const float* query,
                           const float* key, const float* value, int64_t num_tokens, float scale,
-                          float* output) {
+                          float* output, int64_t first_position) {
   attend(num_query_heads, num_kv_heads, head_dim, query, rows_in_place(key, value, num_kv_heads, head_dim),
-         num_tokens, num_tokens, scale, output, [](int64_t token) { return token + 1; });
+         num_tokens, first_position + num_tokens, scale, output,
+         [=](int64_t token) { return first_position + token + 1; });
 }
 
 void causal_attention_over_kept_cpu(int num_query_heads, int num_kv_heads, int head_dim, const float* query,
-                                    const KeptKeys& kept, int64_t num_tokens, float scale, float* output) {
+                                    const KeptKeys& kept, int64_t num_tokens, float scale, float* output,
+                                    int64_t first_position) {
   std::vector<int64_t> num_visible(static_cast<size_t>(std::max<int64_t>(0, num_tokens)));
-  int64_t num_seen = 0;
+  const int32_t* const end = kept.positions + kept.num_kept;
+  int64_t num_seen = std::lower_bound(kept.positions, end, first_position) - kept.positions;
   for (int64_t token = 0; token < num_tokens; ++token) {
-    if (num_seen < kept.num_kept && kept.positions[num_seen] == token) ++num_seen;
+    if (num_seen < kept.num_kept && kept.positions[num_seen] == first_position + token) ++num_seen;
     num_visible[static_cast<size_t>(token)] = num_seen;
   }
   attend(num_query_heads, num_kv_heads, head_dim, query,
-         rows_in_place(kept.key, kept.value, num_kv_heads, head_dim), num_tokens, kept.num_kept, scale,
-         output, [&](int64_t token) { return num_visible[static_cast<size_t>(token)]; });
+         rows_in_place(kept.key, kept.value, num_kv_heads, head_dim), num_tokens,
+         num_tokens > 0 ? num_visible.back() : 0, scale, output,
+         [&](int64_t token) { return num_visible[static_cast<size_t>(token)]; });
 }
 
 void causal_attention_over_cached_cpu(int num_query_heads, int num_kv_heads, int head_dim, const float* query,

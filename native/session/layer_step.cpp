@@ -14,22 +14,21 @@ namespace octavo {
 namespace {
 
 // Bits decide, so that the loop is branch-free: an exponent of all ones is infinity or NaN.
-bool all_finite(const std::vector<float>& numbers) {
+bool all_finite(const float* numbers, int64_t count) {
   uint32_t largest = 0;
-  for (const float number : numbers) {
+  for (int64_t i = 0; i < count; ++i) {
     uint32_t bits;
-    std::memcpy(&bits, &number, sizeof bits);
+    std::memcpy(&bits, &numbers[i], sizeof bits);
     largest = std::max(largest, bits & 0x7fffffffU);
   }
   return largest < 0x7f800000U;
 }
 
 // The first of numbers that is not finite, if there is one.
-std::optional<size_t> find_non_finite(const std::vector<float>& numbers) {
-  if (all_finite(numbers)) return std::nullopt;
-  const auto found =
-      std::find_if(numbers.begin(), numbers.end(), [](float number) { return !std::isfinite(number); });
-  return static_cast<size_t>(found - numbers.begin());
+std::optional<int64_t> find_non_finite(const float* numbers, int64_t count) {
+  if (all_finite(numbers, count)) return std::nullopt;
+  return std::find_if(numbers, numbers + count, [](float number) { return !std::isfinite(number); }) -
+         numbers;
 }
 
 }  // namespace
@@ -142,13 +141,17 @@ Stage Session::stage_after_full(bool is_full) const {
 std::optional<Event> Session::prefill_layer(const StopConditions& stop) {
   Step& step = *step_;
   if (step.cuts_waiting_layers) return cut_waiting_layer(stop);
-  if (step.stage == Stage::kProject) project();
-  if (step.stage == Stage::kProjected) {
+  const bool cuts_first = config_.policy.prefill_attention == PrefillAttention::kEvicted;
+  while (step.stage == Stage::kProject || step.stage == Stage::kProjected) {
+    if (step.stage == Stage::kProject) project();
     if (std::optional<NanEvent> event = require_finite(stop)) return event;
-    const bool cuts_first = config_.policy.prefill_attention == PrefillAttention::kEvicted;
-    if (!cuts_first) attend_prompt();
-    score_prompt();
-    step.stage = Stage::kScore;
+    sum_prompt_attention();
+    if (!cuts_first) {
+      attend_prompt();
+      finish_slice();
+    }
+    step.stage = begin_next_slice() ? Stage::kProject : Stage::kScore;
+    if (step.stage == Stage::kScore) score_prompt();
   }
   if (step.stage == Stage::kScore) {
     if (std::optional<ScoreEvent> event = ask_for_scores()) return event;
@@ -163,27 +166,36 @@ std::optional<Event> Session::prefill_layer(const StopConditions& stop) {
     step.stage = Stage::kFinish;
   }
   if (step.stage == Stage::kFinish) {
-    if (config_.policy.prefill_attention == PrefillAttention::kEvicted) attend_prompt();
+    if (cuts_first) attend_cut_prompt();
     if (waits_for_all_layers()) {
       wait_for_all_layers();
     } else {
       page_prompt();
     }
-    step.stage = Stage::kAttended;
-  }
-  if (step.stage == Stage::kAttended) {
-    // Nothing reads the last layer's output but the logits of the last token.
-    const bool is_last = step.layer + 1 == model_config().num_layers;
-    finish_layer(is_last ? num_fed() - 1 : 0);
+    step.choices.clear();
+    step.stage = Stage::kLayerEnd;
   }
   return end_layer(stop);
 }
 
+int64_t Session::slice_size() const { return std::min(kTokensPerPart, num_fed() - step_->slice_first); }
+
+bool Session::begin_next_slice() {
+  Step& step = *step_;
+  const int64_t next = step.slice_first + slice_size();
+  const bool is_over = next == num_fed();
+  step.slice_first = is_over ? 0 : next;
+  return !is_over;
+}
+
 void Session::project() {
   Step& step = *step_;
-  model_->project_qkv(step.layer, activations_.hidden.data(), activations_.positions.data(), num_fed(),
-                      workspace_, activations_.query.data(), activations_.key.data(),
-                      activations_.value.data());
+  const int64_t first = step.slice_first;
+  const int64_t kv_row = int64_t{model_config().num_kv_heads} * model_config().head_dim;
+  model_->project_qkv(step.layer, activations_.hidden.data() + first * model_config().hidden_size,
+                      activations_.positions.data() + first, slice_size(), workspace_,
+                      activations_.query.data(), activations_.key.data() + first * kv_row,
+                      activations_.value.data() + first * kv_row);
   end_projection();
 }
 
@@ -191,28 +203,30 @@ void Session::project() {
 // parts and single tokens come to the same.
 void Session::end_projection() {
   const KvCache& cache = layers_[static_cast<size_t>(step_->layer)].cache;
-  cache.round_numbers(activations_.key);
-  cache.round_numbers(activations_.value);
-  const size_t query_size = static_cast<size_t>(model_config().num_query_heads) * model_config().head_dim;
-  std::copy(activations_.query.end() - static_cast<int64_t>(query_size), activations_.query.end(),
-            next_queries_.begin() + static_cast<int64_t>(query_size) * step_->layer);
+  const int64_t kv_row = int64_t{model_config().num_kv_heads} * model_config().head_dim;
+  for (std::vector<float>* numbers : {&activations_.key, &activations_.value})
+    cache.round_numbers(numbers->data() + step_->slice_first * kv_row, slice_size() * kv_row);
+  const int64_t query_size = int64_t{model_config().num_query_heads} * model_config().head_dim;
+  std::copy_n(activations_.query.begin() + (slice_size() - 1) * query_size, query_size,
+              next_queries_.begin() + query_size * step_->layer);
   step_->stage = Stage::kProjected;
 }
 
 std::optional<NanEvent> Session::require_finite(const StopConditions& stop) {
   model_->require_read_whole();
   const Step& step = *step_;
+  const int64_t row = model_config().head_dim, num_heads = model_config().num_kv_heads;
   for (const bool in_key : {true, false}) {
-    const std::vector<float>& numbers = in_key ? activations_.key : activations_.value;
-    const std::optional<size_t> place = find_non_finite(numbers);
+    const float* const numbers =
+        (in_key ? activations_.key : activations_.value).data() + step.slice_first * num_heads * row;
+    const std::optional<int64_t> place = find_non_finite(numbers, slice_size() * num_heads * row);
     if (!place) continue;
-    const auto row = static_cast<int>(*place / static_cast<size_t>(model_config().head_dim));
-    const auto token = static_cast<size_t>(row / model_config().num_kv_heads);
+    const auto token = static_cast<size_t>(step.slice_first + *place / row / num_heads);
     const NanEvent event{.step_index = step.index,
                          .layer = step.layer,
                          .in_key = in_key,
                          .position = activations_.positions[token],
-                         .kv_head = row % model_config().num_kv_heads};
+                         .kv_head = static_cast<int>(*place / row % num_heads)};
     if (announces(stop.nan, stop)) return event;
     throw Error("ERR_OCTAVO_NAN", "Expected finite numbers but layer " + std::to_string(event.layer) +
                                       " made a " + (in_key ? "key" : "value") + " with " +

@@ -1,6 +1,6 @@
 // A long prompt of which every token stays runs through all layers part by part, each attending to those
-// before it in the cache. Policies that score a prompt, or cut it, need a layer's keys and values all at once
-// and take it whole.
+// before it in the cache. Policies that score a prompt, or cut it, need a layer's keys and values all at
+// once: of all layers at once they would take what the cut is to save, so those go layer by layer.
 #include <algorithm>
 
 #include "ops/causal_attention.h"
@@ -71,8 +71,7 @@ void Session::begin_next_part() {
   step.part_first += num_fed();
   step.layer = 0;
   const auto num_left = static_cast<int64_t>(step.tokens.size()) - step.part_first;
-  size_activations(step.first_position + step.part_first, std::min(num_left, kTokensPerPart),
-                   step.attends_in_place);
+  size_activations(step.first_position + step.part_first, std::min(num_left, kTokensPerPart));
 }
 
 }  // namespace octavo

@@ -60,36 +60,80 @@ PromptView Session::prompt_view(const float* scores, std::optional<int> kv_head)
           .scores = scores};
 }
 
-// Over the whole prompt, or over what the choice leaves of it.
 float* Session::attention_rows() {
-  return (step_->attends_in_place ? activations_.query : activations_.attention).data();
+  return (step_->phase == Phase::kPrefill ? activations_.query : activations_.attention).data();
 }
 
+// Nothing reads the last layer's output but the logits of the last token.
+bool Session::needs_output_of_slice() const {
+  const bool is_last_layer = step_->layer + 1 == model_config().num_layers;
+  return !is_last_layer || step_->slice_first + slice_size() == num_fed();
+}
+
+// A slice over the prompt up to itself.
 void Session::attend_prompt() {
+  if (!needs_output_of_slice()) return;
   Step& step = *step_;
   const Stopwatch stopwatch(step.attention_us);
   const LlamaConfig& config = model_config();
-  const auto num_tokens = static_cast<int64_t>(step.tokens.size());
-  if (step.choices.empty()) {
-    return causal_attention_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
-                                activations_.query.data(), activations_.key.data(), activations_.value.data(),
-                                num_tokens, attention_scale(config), attention_rows());
-  }
+  causal_attention_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
+                       activations_.query.data(), activations_.key.data(), activations_.value.data(),
+                       slice_size(), attention_scale(config), attention_rows(), step.slice_first);
+}
+
+// All slices over what the choice leaves of the prompt. Where there are several, each one's queries are made
+// again: kept of all, they would take as much as the hidden states.
+void Session::attend_cut_prompt() {
+  Step& step = *step_;
+  const LlamaConfig& config = model_config();
+  const std::vector<int32_t> none;
+  const std::vector<int32_t> positions =
+      kept_tokens(num_fed(), step.choices.empty() ? none : step.choices.front().choice.dropped);
   const size_t row = static_cast<size_t>(config.num_kv_heads) * config.head_dim;
-  const std::vector<int32_t> positions = kept_tokens(num_tokens, step.choices.front().choice.dropped);
   std::vector<float> key, value;
-  for (const int32_t token : positions) {
-    const size_t first = static_cast<size_t>(token) * row;
-    key.insert(key.end(), &activations_.key[first], &activations_.key[first] + row);
-    value.insert(value.end(), &activations_.value[first], &activations_.value[first] + row);
+  if (!step.choices.empty()) {
+    key.reserve(positions.size() * row);
+    value.reserve(positions.size() * row);
+    for (const int32_t token : positions) {
+      const size_t first = static_cast<size_t>(token) * row;
+      key.insert(key.end(), &activations_.key[first], &activations_.key[first] + row);
+      value.insert(value.end(), &activations_.value[first], &activations_.value[first] + row);
+    }
   }
-  causal_attention_over_kept_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
-                                 activations_.query.data(),
-                                 {.key = key.data(),
-                                  .value = value.data(),
-                                  .positions = positions.data(),
-                                  .num_kept = static_cast<int64_t>(positions.size())},
-                                 num_tokens, attention_scale(config), attention_rows());
+  do {
+    if (!needs_output_of_slice()) continue;
+    if (slice_size() < num_fed()) {
+      model_->project_query(step.layer, activations_.hidden.data() + step.slice_first * config.hidden_size,
+                            activations_.positions.data() + step.slice_first, slice_size(), workspace_,
+                            activations_.query.data());
+    }
+    if (step.choices.empty()) {
+      attend_prompt();
+    } else {
+      const Stopwatch stopwatch(step.attention_us);
+      causal_attention_over_kept_cpu(
+          config.num_query_heads, config.num_kv_heads, config.head_dim, activations_.query.data(),
+          {.key = key.data(),
+           .value = value.data(),
+           .positions = positions.data(),
+           .num_kept = static_cast<int64_t>(positions.size())},
+          slice_size(), attention_scale(config), attention_rows(), step.slice_first);
+    }
+    finish_slice();
+  } while (begin_next_slice());
+}
+
+// The rest of the layer.
+void Session::finish_slice() {
+  if (!needs_output_of_slice()) return;
+  const Step& step = *step_;
+  const LlamaConfig& config = model_config();
+  const bool is_last_layer = step.layer + 1 == config.num_layers;
+  const int64_t first = is_last_layer ? slice_size() - 1 : 0;
+  model_->finish_layer(step.layer,
+                       attention_rows() + first * int64_t{config.num_query_heads} * config.head_dim,
+                       slice_size() - first, workspace_,
+                       activations_.hidden.data() + (step.slice_first + first) * config.hidden_size);
 }
 
 // Survivors go into blocks in order of position, so that no block has holes, and each head's by themselves;

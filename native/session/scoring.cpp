@@ -24,6 +24,41 @@ bool Session::keeps_slot_values(int layer) const {
   return sums_attention(layer) || (scores_each && scores_layer(layer));
 }
 
+bool Session::sums_prompt_attention() const {
+  return scores_layer(step_->layer) &&
+         (scores_by_attention(policy_->evidence()) || policy_->sums_attention());
+}
+
+// What the slice's queries give to the prompt up to them, of those that count.
+void Session::sum_prompt_attention() {
+  Step& step = *step_;
+  if (!sums_prompt_attention()) return;
+  const Stopwatch stopwatch(step.score_us);
+  const LlamaConfig& config = model_config();
+  const int64_t num_tokens = num_fed();
+  if (step.slice_first == 0)
+    step.attention_sums.assign(static_cast<size_t>(num_tokens) * config.num_query_heads, 0.0);
+  const int64_t num_counted =
+      policy_->evidence() == Evidence::kCaller ? num_tokens : policy_->num_prompt_queries(num_tokens);
+  const int64_t end = step.slice_first + slice_size();
+  const int64_t first = std::max(step.slice_first, num_tokens - num_counted);
+  if (first >= end) return;
+  const int64_t query_row = int64_t{config.num_query_heads} * config.head_dim;
+  add_prompt_attention_mass_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
+                                activations_.query.data() + (first - step.slice_first) * query_row,
+                                activations_.key.data(), first, end - first, attention_scale(config),
+                                num_tokens, step.attention_sums.data());
+}
+
+// The mean over the query heads of some KV heads.
+std::vector<float> Session::prompt_mass_of(int first_kv_head, int num_kv_heads) const {
+  const int group_size = model_config().num_query_heads / model_config().num_kv_heads;
+  std::vector<float> mass(static_cast<size_t>(num_fed()));
+  mean_attention_mass(step_->attention_sums.data() + int64_t{first_kv_head} * group_size * num_fed(),
+                      num_kv_heads * group_size, num_fed(), mass.data());
+  return mass;
+}
+
 // The prompt's tokens, [num_choosers, num_tokens]; none for a policy without evidence.
 void Session::score_prompt() {
   Step& step = *step_;
@@ -44,7 +79,6 @@ std::vector<float> Session::score_prompt_of(int first_kv_head, int num_kv_heads)
   const LlamaConfig& config = model_config();
   const auto num_tokens = static_cast<int64_t>(step.tokens.size());
   const bool is_part = num_kv_heads < config.num_kv_heads;
-  const int group_size = config.num_query_heads / config.num_kv_heads;
   const auto part = [&](const std::vector<float>& all, int first_head, int num_heads) {
     const int num_all = static_cast<int>(all.size() / step.tokens.size()) / config.head_dim;
     std::vector<float> rows;
@@ -55,9 +89,9 @@ std::vector<float> Session::score_prompt_of(int first_kv_head, int num_kv_heads)
     }
     return rows;
   };
-  std::vector<float> part_of_keys, part_of_others;
+  std::vector<float> part_of_keys, part_of_values;
   const float* keys = activations_.key.data();
-  if (is_part && policy_->evidence() != Evidence::kNone) {
+  if (is_part && (policy_->evidence() == Evidence::kNorms || policy_->evidence() == Evidence::kKeys)) {
     part_of_keys = part(activations_.key, first_kv_head, 1);
     keys = part_of_keys.data();
   }
@@ -66,15 +100,11 @@ std::vector<float> Session::score_prompt_of(int first_kv_head, int num_kv_heads)
     case Evidence::kNone:
       break;
     case Evidence::kCaller:
-      if (!policy_->sums_attention()) break;
-      step.token_mass.resize(static_cast<size_t>(num_tokens));
-      prompt_attention_mass_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
-                                activations_.query.data(), keys, num_tokens, num_tokens,
-                                attention_scale(config), step.token_mass.data());
+      if (policy_->sums_attention()) step.token_mass = prompt_mass_of(first_kv_head, num_kv_heads);
       break;
     case Evidence::kNorms:
-      if (is_part) part_of_others = part(activations_.value, first_kv_head, 1);
-      scores = norm_scores(keys, is_part ? part_of_others.data() : activations_.value.data(), num_kv_heads,
+      if (is_part) part_of_values = part(activations_.value, first_kv_head, 1);
+      scores = norm_scores(keys, is_part ? part_of_values.data() : activations_.value.data(), num_kv_heads,
                            num_tokens, layers_[static_cast<size_t>(step.layer)].num_nan_scores);
       break;
     case Evidence::kKeys: {
@@ -88,12 +118,7 @@ std::vector<float> Session::score_prompt_of(int first_kv_head, int num_kv_heads)
     case Evidence::kLastQuery:
     case Evidence::kAttentionMass:
     case Evidence::kPromptQueries:
-      if (is_part) part_of_others = part(activations_.query, first_kv_head * group_size, group_size);
-      scores.resize(static_cast<size_t>(num_tokens));
-      prompt_attention_mass_cpu(num_kv_heads * group_size, num_kv_heads, config.head_dim,
-                                is_part ? part_of_others.data() : activations_.query.data(), keys, num_tokens,
-                                policy_->num_prompt_queries(num_tokens), attention_scale(config),
-                                scores.data());
+      scores = prompt_mass_of(first_kv_head, num_kv_heads);
       if (policy_->evidence() == Evidence::kAttentionMass)
         step.token_mass.insert(step.token_mass.end(), scores.begin(), scores.end());
       for (int64_t token = 0; policy_->divides_mass() && token < num_tokens; ++token)

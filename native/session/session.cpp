@@ -187,12 +187,10 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
     step.token_logprob = std::numeric_limits<float>::quiet_NaN();
   }
 
-  step.attends_in_place = step.phase == Phase::kPrefill && !scores_by_attention(policy_->evidence()) &&
-                          !policy_->sums_attention();
   // Who watches layers end sees them end one by one.
   step.in_parts = num_new_tokens > kTokensPerPart && keeps_whole(num_new_tokens) && !request.stop.layer_end;
   const int64_t num_fed = step.in_parts ? kTokensPerPart : num_new_tokens;
-  size_activations(step.first_position, num_fed, step.attends_in_place);
+  size_activations(step.first_position, num_fed);
   for (Layer& layer : layers_) {
     layer.cache.reserve_undo(num_new_tokens);
     layer.num_nan_scores_before_step = layer.num_nan_scores;
@@ -203,14 +201,15 @@ void Session::begin_step(const AdvanceRequest& request, size_t& num_forced_used)
   step_ = std::move(step);
 }
 
-void Session::size_activations(int64_t first_position, int64_t count, bool attends_in_place) {
+void Session::size_activations(int64_t first_position, int64_t count) {
   const LlamaConfig& config = model_config();
   const auto num_tokens = static_cast<size_t>(count);
   activations_.hidden.resize(num_tokens * config.hidden_size);
-  activations_.query.resize(num_tokens * config.num_query_heads * config.head_dim);
+  const size_t num_at_once = std::min(num_tokens, static_cast<size_t>(kTokensPerPart));
+  activations_.query.resize(num_at_once * config.num_query_heads * config.head_dim);
   activations_.key.resize(num_tokens * config.num_kv_heads * config.head_dim);
   activations_.value.resize(num_tokens * config.num_kv_heads * config.head_dim);
-  activations_.attention.resize(attends_in_place ? 0 : activations_.query.size());
+  activations_.attention.resize(num_tokens == 1 ? activations_.query.size() : 0);
   activations_.positions.resize(num_tokens);
   std::iota(activations_.positions.begin(), activations_.positions.end(), first_position);
 }

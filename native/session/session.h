@@ -156,7 +156,7 @@ class Session {
   // session.cpp
   void check_request(const AdvanceRequest& request) const;
   void begin_step(const AdvanceRequest& request, size_t& num_forced_used);
-  void size_activations(int64_t first_position, int64_t count, bool attends_in_place);
+  void size_activations(int64_t first_position, int64_t count);
   // Tokens that the layers run over at once: the step's, or a part's.
   int64_t num_fed() const { return static_cast<int64_t>(activations_.positions.size()); }
   void require_position(int64_t num_tokens) const;
@@ -170,6 +170,10 @@ class Session {
   std::optional<Event> decode_layer(const StopConditions& stop);
   std::optional<Event> prefill_layer(const StopConditions& stop);
   Stage stage_after_full(bool is_full) const;
+  // Of a prompt the layer computes so many tokens at a time, from step_->slice_first on; of parts and single
+  // tokens, all that are fed.
+  int64_t slice_size() const;
+  bool begin_next_slice();  // false, and back at the first one, where none is left
   void project();
   void end_projection();
   std::optional<NanEvent> require_finite(const StopConditions& stop);
@@ -192,7 +196,10 @@ class Session {
   void choose_tokens_here();
   PromptView prompt_view(const float* scores, std::optional<int> kv_head) const;
   float* attention_rows();  // [num_tokens, num_query_heads, head_dim]
+  bool needs_output_of_slice() const;
   void attend_prompt();
+  void attend_cut_prompt();
+  void finish_slice();
   void page_prompt();
   void page_token(const std::vector<int32_t>& tokens);
 
@@ -226,8 +233,11 @@ class Session {
   // Who choose: each KV head, or the layer.
   int num_choosers() const;
   bool keeps_slot_values(int layer) const;
+  bool sums_prompt_attention() const;
+  void sum_prompt_attention();
   void score_prompt();
   std::vector<float> score_prompt_of(int first_kv_head, int num_kv_heads);
+  std::vector<float> prompt_mass_of(int first_kv_head, int num_kv_heads) const;
   void note_cached_token(Layer& layer);
   std::vector<float> norm_scores(const float* keys, const float* values, int num_kv_heads, int64_t num_tokens,
                                  int32_t& num_nan) const;

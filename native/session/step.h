@@ -28,18 +28,21 @@ enum class Stage {
 // What a step taken together with others waits for.
 enum class SharedWork { kProjections, kAttention, kRestOfLayer, kLogits };
 
-// A long prompt that stays whole runs through all layers in parts of so many tokens, so that what they make
-// in between does not grow with it. A multiple of the products' slices of rows: no bit depends on the parts.
+// Of a long prompt so many tokens are computed at a time, so that what is made in between does not grow with
+// it: through all layers where every token stays, a layer's after one another where tokens are scored or go.
+// A multiple of the products' slices of rows: no bit depends on the parts.
 inline constexpr int64_t kTokensPerPart = 768;
 
 // Activations of the tokens being fed, which are a step's or a part of them, and of one layer; kept from step
 // to step to spare the allocations.
 struct Activations {
-  std::vector<float> hidden;     // [num_tokens, hidden_size]
-  std::vector<float> query;      // [num_tokens, num_query_heads, head_dim]
+  std::vector<float> hidden;  // [num_tokens, hidden_size]
+  // [tokens computed at a time, num_query_heads, head_dim]; a prompt's attention takes the place of its
+  // queries, which nobody asks for again.
+  std::vector<float> query;
   std::vector<float> key;        // [num_tokens, num_kv_heads, head_dim]
   std::vector<float> value;      // [num_tokens, num_kv_heads, head_dim]
-  std::vector<float> attention;  // [num_tokens, num_query_heads, head_dim], or none: see attention_rows
+  std::vector<float> attention;  // decode: [1, num_query_heads, head_dim]
   std::vector<int64_t> positions;
 };
 
@@ -66,13 +69,12 @@ struct WaitingLayer {
 
 struct Step {
   int64_t index = 0;
-  bool attends_in_place =
-      false;  // a prompt's attention takes the place of its queries, which nobody asks for again
   Phase phase = Phase::kDecode;
   std::vector<int32_t> tokens;
   int64_t first_position = 0;
   bool in_parts = false;
-  int64_t part_first = 0;  // tokens before the part under way
+  int64_t part_first = 0;   // tokens before the part under way
+  int64_t slice_first = 0;  // of the tokens being fed: those before the slice that the layer computes
   bool forced = false;
   float token_logprob = 0;
 
@@ -86,6 +88,9 @@ struct Step {
   // policies that score.
   std::vector<float> token_scores;
   std::vector<float> token_mass;  // [num_choosers, num_tokens], where the policy sums up attention
+  // Prefill, for policies that score by attention: of this layer's queries so far [num_query_heads,
+  // num_tokens].
+  std::vector<double> attention_sums;
   std::vector<std::vector<PendingChoice>>
       shared_choices;                            // decode: layer 0's evictions; prefill: the one cut
   size_t num_shared_taken = 0;                   // by the current layer

@@ -19,7 +19,7 @@ struct CutPrompt {
   std::vector<float> query, key, value;  // of the whole prompt
   std::vector<int32_t> kept;             // positions, ascending
 
-  std::vector<float> run() const {
+  std::vector<float> run(int64_t slice = 1 << 20) const {
     const size_t row = static_cast<size_t>(num_kv_heads * head_dim);
     std::vector<float> kept_key, kept_value;
     for (const int32_t position : kept) {
@@ -29,10 +29,15 @@ struct CutPrompt {
                         value.begin() + first + static_cast<int64_t>(row));
     }
     std::vector<float> output(query.size(), NAN);
-    causal_attention_over_kept_cpu(
-        num_query_heads, num_kv_heads, head_dim, query.data(),
-        {kept_key.data(), kept_value.data(), kept.data(), static_cast<int64_t>(kept.size())}, num_tokens,
-        1.0f / std::sqrt(static_cast<float>(head_dim)), output.data());
+    const KeptKeys keys = {kept_key.data(), kept_value.data(), kept.data(),
+                           static_cast<int64_t>(kept.size())};
+    for (int64_t first = 0; first < num_tokens; first += slice) {
+      const int64_t at = first * num_query_heads * head_dim;
+      causal_attention_over_kept_cpu(num_query_heads, num_kv_heads, head_dim, query.data() + at, keys,
+                                     std::min(slice, num_tokens - first),
+                                     1.0f / std::sqrt(static_cast<float>(head_dim)), output.data() + at,
+                                     first);
+    }
     return output;
   }
 
@@ -116,4 +121,16 @@ TEST("a prompt of which all is kept attends bit for bit as one that was never cu
   causal_attention_cpu(4, 2, 24, made.query.data(), made.key.data(), made.value.data(), 150,
                        1.0f / std::sqrt(24.0f), whole.data());
   REQUIRE(whole == made.run());
+}
+
+TEST("a prompt that attends slice by slice has the bits of the whole, cut or not") {
+  constexpr int64_t kTokens = 210, kSlice = 96;  // a multiple of a tile's queries
+  REQUIRE(random_cut(kTokens, 60, 6).run(kSlice) == random_cut(kTokens, 60, 6).run());
+  const CutPrompt made = random_cut(kTokens, kTokens, 6);
+  std::vector<float> slices(made.query.size());
+  for (int64_t first = 0; first < kTokens; first += kSlice)
+    causal_attention_cpu(4, 2, 24, made.query.data() + first * 4 * 24, made.key.data(), made.value.data(),
+                         std::min(kSlice, kTokens - first), 1.0f / std::sqrt(24.0f),
+                         slices.data() + first * 4 * 24, first);
+  REQUIRE(slices == made.run());
 }

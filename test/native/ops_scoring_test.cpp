@@ -63,11 +63,21 @@ TEST("attention mass of a prompt's last queries") {
               expected[other] += shares[other] / query_heads;
           }
         }
-        std::vector<float> mass(kTokens, std::numeric_limits<float>::quiet_NaN());
-        prompt_attention_mass_cpu(query_heads, kv_heads, head_dim, query.data(), key.data(), kTokens,
-                                  num_queries, 0.3F, mass.data());
+        std::vector<float> mass(kTokens, std::numeric_limits<float>::quiet_NaN()), in_calls = mass;
+        const auto add = [&](int64_t first, int64_t count, std::vector<double>& sums) {
+          add_prompt_attention_mass_cpu(query_heads, kv_heads, head_dim,
+                                        query.data() + first * query_heads * head_dim, key.data(), first,
+                                        count, 0.3F, kTokens, sums.data());
+        };
+        std::vector<double> sums(static_cast<size_t>(kTokens * query_heads)), sums_in_calls = sums;
+        add(kTokens - num_queries, num_queries, sums);
+        for (int64_t first = kTokens - num_queries; first < kTokens; first += 3)
+          add(first, std::min<int64_t>(3, kTokens - first), sums_in_calls);
+        mean_attention_mass(sums.data(), query_heads, kTokens, mass.data());
+        mean_attention_mass(sums_in_calls.data(), query_heads, kTokens, in_calls.data());
         compare(level + ", prompt, head_dim " + std::to_string(head_dim), mass.data(), expected.data(),
                 kTokens, 1e-6, 1e-5);
+        REQUIRE(mass == in_calls);
       }
     }
   });

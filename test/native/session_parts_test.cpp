@@ -1,9 +1,11 @@
 // Prompts that run through the layers in parts: the bits are those of the prompt taken whole, which a stop
-// after layers makes of it; a part that fails or is cancelled leaves what the whole would.
+// after layers makes of it; prompts that are scored or cut, a layer's slices one after another, against
+// float64; a part that fails or is cancelled leaves what the whole would.
 #include <chrono>
 #include <cmath>
 #include <thread>
 
+#include "policy_oracle.h"
 #include "session/step.h"
 #include "session_runs.h"
 #include "tiny_llama.h"
@@ -88,6 +90,65 @@ TEST("a policy that scores or cuts the prompt takes it whole, with the same bits
     REQUIRE(logits_of(cut) == logits_of(full));
     REQUIRE_EQUAL(cut.layer_state(1).kv_len, int64_t{20 * kBlockSize});
   }
+}
+
+TEST("tokens of a prompt longer than a slice are scored and go as by float64") {
+  constexpr int kLength = kTokensPerPart + 20, kWindow = 64;  // the window lies in both slices
+  constexpr int64_t kBudget = 20 * kBlockSize;
+  const TinyLlama tiny = long_llama(9);
+  const auto model = tiny.open();
+  const std::vector<int32_t> prompt = some_tokens(kLength, 5);
+  std::vector<TinyLlama::Captured> captured;
+  tiny.forward(
+      prompt, [](int, int query, int key) { return key <= query; }, &captured);
+  for (const std::string policy : {"snap-kv", "h2o", "key-diff", "paged-eviction"}) {
+    SessionConfig config = config_of(policy, DType::kF32);
+    config.policy.budget = kBudget;
+    if (policy == "snap-kv") config.policy.window = kWindow;
+    Session session(model, config);
+    session.prefill(prompt);
+    advance(session, steps(1));
+    const EvictionColumns evictions = session.take_trace().evictions;
+    REQUIRE_EQUAL(evictions.layer_index.size(), size_t{3});
+    for (size_t layer = 0; layer < 3; ++layer) {
+      const LayerCase scored{captured[layer], tiny.config, kLength};
+      const std::map<int, double> scores = prompt_scores(policy, scored, kWindow);
+      const int num_protected = policy == "snap-kv" ? kWindow
+                                : policy == "h2o"   ? static_cast<int>(kBudget / 2)
+                                                    : kLength % kBlockSize;
+      std::vector<double> ascending;
+      for (int token = kBlockSize; token < kLength - num_protected; ++token)
+        ascending.push_back(scores.at(token));
+      std::sort(ascending.begin(), ascending.end());
+      const auto num_dropped = static_cast<size_t>(kLength - kBudget);
+      // The same token scores nearly the same wherever it stands, so which of equals goes is left open.
+      const double highest = ascending[num_dropped - 1] + 1e-5 * std::fabs(ascending[num_dropped - 1]);
+      const ListColumn<int32_t>& dropped = evictions.positions;
+      REQUIRE_EQUAL(static_cast<size_t>(dropped.offsets[layer + 1] - dropped.offsets[layer]), num_dropped);
+      for (int i = dropped.offsets[layer]; i < dropped.offsets[layer + 1]; ++i) {
+        const int token = dropped.values[static_cast<size_t>(i)];
+        REQUIRE(token >= kBlockSize && token < kLength - num_protected && scores.at(token) <= highest);
+      }
+    }
+  }
+}
+
+TEST("a prompt longer than a slice that is cut first attends to what stays only") {
+  constexpr int kLength = kTokensPerPart + 20;
+  const TinyLlama tiny = long_llama(10);
+  SessionConfig config = config_of("streaming-llm", DType::kF32);
+  config.policy.budget = 20 * kBlockSize;
+  config.policy.prefill_attention = PrefillAttention::kEvicted;
+  const std::vector<int32_t> prompt = some_tokens(kLength, 5);
+  Session session(tiny.open(), config);
+  session.prefill(prompt);
+  advance(session, steps(1));
+  const int first_recent = kLength - 19 * kBlockSize;
+  const auto expected = tiny.forward(prompt, [&](int, int query, int key) {
+    return key <= query && (key < kBlockSize || key >= first_recent);
+  });
+  const std::vector<float> actual = logits_of(session);
+  compare("logits", actual.data(), expected.back().data(), static_cast<int64_t>(actual.size()), 1e-5, 1e-3);
 }
 
 TEST("a number that is not finite in a later part: its place is told, and the step is taken back") {

@@ -48,7 +48,7 @@ for (const [name, code] of Object.entries(cells)) {
 	});
 }
 
-test("an interrupt ends an expression that does not", async () => {
+test("an expression that does not end is ended after 10 s, and the interrupt that waited ends the cell", async () => {
 	const code = "counter = 5;\ncounter;";
 	const path = await client.breakAt(code, 2);
 	const id = client.run(code);

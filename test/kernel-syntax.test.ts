@@ -74,6 +74,16 @@ test("what fails while disposing is the cell's error; both are kept", async () =
 	const { reply } = await kernel.execute(`${bad}\nthrow new Error('first');`);
 	assert.equal(reply.ename, "SuppressedError");
 	assert.match(reply.evalue, /first/);
+	assert.equal(
+		(
+			await run(
+				"const both = new SuppressedError(1, 2, 'm'), bare = (SuppressedError as any)(3, 4);\n" +
+					"[both instanceof SuppressedError, bare instanceof Error, both.suppressed, bare.error, String(both)].join()",
+			)
+		).value,
+		"'true,true,2,3,SuppressedError: m'",
+	);
+	assert.match((await kernel.execute("new DisposableStack().defer(5 as any)")).reply.evalue, /Expected a function/);
 	assert.match((await kernel.execute("using five = 5 as any;")).reply.evalue, /Expected a value with a method/);
 	assert.match((await kernel.execute("using five = 5;")).reply.evalue, /Symbol\.dispose/);
 });

@@ -7,8 +7,9 @@ import type { Bundle } from "../cell/protocol.js";
 import { type Arguments, breakpointsOf, countOf, optionalCount, pathOf, textOf, textsOf } from "./arguments.js";
 import type { ExceptionFilter } from "./exception-filters.js";
 import { failure } from "./inspector.js";
-import { type DebugSession, type Motion, threadId } from "./session.js";
+import { type DebugSession, threadId } from "./session.js";
 import { hashSeed, pathSuffix } from "./sources.js";
+import type { Motion } from "./steps.js";
 import { callTools, describe, type ExceptionDetails, exceptionText, type RemoteObject } from "./stop.js";
 
 /** Longest that an expression of the user's may run, in milliseconds. */

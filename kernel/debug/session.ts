@@ -8,13 +8,11 @@ import { type ExceptionFilter, ExceptionFilters } from "./exception-filters.js";
 import { failure, Inspector } from "./inspector.js";
 import { noteCells } from "./known-cells.js";
 import { isCell, isUserFile, Sources } from "./sources.js";
+import { type Motion, Steps } from "./steps.js";
 import { callTools, type Paused, type PausedReason, Stop } from "./stop.js";
 
 /** The only thread that a front end sees. */
 export const threadId = 1;
-/** Steps through code that is not the user's before a step gives up and goes on. */
-const maxDetours = 64;
-
 /** What a session needs of the worker process. */
 export interface DebuggedWorker {
 	/** Writes a line to the debugger's end in the worker. */
@@ -23,9 +21,6 @@ export interface DebuggedWorker {
 	interrupt(): void;
 }
 
-/** How a stopped thread goes on. */
-export type Motion = "resume" | "stepOver" | "stepInto" | "stepOut";
-
 /** A debugger of one kernel. */
 export class DebugSession {
 	readonly sources = new Sources();
@@ -33,15 +28,11 @@ export class DebugSession {
 	readonly breakpoints: Breakpoints;
 	readonly #worker: DebuggedWorker;
 	readonly #publish: (event: string, body: object) => void;
-	readonly #execution: () => unknown;
 	readonly #filters = new ExceptionFilters();
 	#attached = false;
 	#stop: Stop | undefined;
 	#nextFrameId = 1;
-	/** The cell that a step began in: a step that leaves it has come to its end. */
-	#stepIn: { execution: unknown } | undefined;
-	#detours = 0;
-	#pausing = false;
+	readonly #steps: Steps;
 	#waiting: Promise<void> = Promise.resolve();
 	#ready: Promise<void> = Promise.resolve();
 	/** Told of each script while the debugger is being attached. */
@@ -54,7 +45,7 @@ export class DebugSession {
 	constructor(worker: DebuggedWorker, publish: (event: string, body: object) => void, execution: () => unknown) {
 		this.#worker = worker;
 		this.#publish = publish;
-		this.#execution = execution;
+		this.#steps = new Steps(execution);
 		this.inspector = new Inspector(
 			(line) => worker.debug(line),
 			(method, params) => this.#event(method, params),
@@ -109,16 +100,14 @@ export class DebugSession {
 		const stop = this.stopped;
 		await callTools(this.inspector, "release", []);
 		if (this.#stop !== stop) throw failure("Expected a stopped thread but it runs");
-		this.#stepIn = motion === "resume" ? undefined : { execution: this.#execution() };
-		this.#detours = 0;
+		this.#steps.begin(motion);
 		await this.inspector.post(`Debugger.${motion}`);
 	}
 
 	/** Stops the thread at the next of the user's statements. */
 	async pause(): Promise<void> {
 		if (this.#stop) return;
-		this.#pausing = true;
-		this.#detours = 0;
+		this.#steps.pause();
 		await this.inspector.post("Debugger.pause");
 	}
 
@@ -192,15 +181,14 @@ export class DebugSession {
 			return;
 		}
 		const stop = new Stop(event, this.sources, this.inspector, this.#nextFrameId);
-		const why = await this.#why(stop, reasons);
+		const why = await this.#steps.why(stop, reasons, this.sources, this.#filters);
 		if (why === "onward") {
 			await this.#onward();
 		} else if (why === "out" || why === "over") {
 			await this.inspector.post(why === "out" ? "Debugger.stepOut" : "Debugger.stepOver");
 		} else {
 			this.#stop = stop;
-			this.#stepIn = undefined;
-			this.#pausing = false;
+			this.#steps.end();
 			this.#nextFrameId += stop.frames.length;
 			const hitBreakpointIds = this.breakpoints.hit(event.hitBreakpoints ?? []);
 			const text = why === "exception" ? event.data?.description?.split("\n")[0] : undefined;
@@ -217,25 +205,7 @@ export class DebugSession {
 	/** Goes on from a stop that is none for the user; V8 takes it for the pause that was asked for. */
 	async #onward(): Promise<void> {
 		await this.inspector.post("Debugger.resume");
-		if (this.#pausing) await this.inspector.post("Debugger.pause");
-	}
-
-	/** Why a stop is one for the user; or how the thread goes on when it is none. */
-	async #why(stop: Stop, reasons: readonly PausedReason[]): Promise<string> {
-		const step = this.#stepIn;
-		if ((stop.event.hitBreakpoints ?? []).length > 0 && stop.top(this.sources) === "user") return "breakpoint";
-		if (reasons.some(({ reason }) => reason === "exception" || reason === "promiseRejection")) {
-			return stop.hasUserFrame && (await stop.escapes(this.sources, this.#filters.all)) ? "exception" : "onward";
-		}
-		const top = stop.top(this.sources);
-		if (top !== "user") {
-			this.#detours = step || this.#pausing ? this.#detours + 1 : maxDetours;
-			if (this.#detours >= maxDetours || (top === "library" && !stop.hasUserFrame)) return "onward";
-			return top === "library" ? "out" : "over";
-		}
-		if (this.#pausing) return "pause";
-		if (!step) return "breakpoint";
-		return step.execution === this.#execution() ? "step" : "onward";
+		if (this.#steps.pausing) await this.inspector.post("Debugger.pause");
 	}
 
 	async #arrived(scriptId: string, url: string): Promise<void> {

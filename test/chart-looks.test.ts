@@ -119,13 +119,15 @@ test("differences to the control stand with the verdict that their intervals giv
 	];
 	const { chart: figure, rows, name } = figures.overRandom(points);
 	assert.deepEqual([name, rows.length], ["over-random", 5]);
-	const drawn = lines(figure).map(({ name: verdict, y }) => [verdict, (y as [string[], string[]])[1]]);
+	const [order, ...verdicts] = lines(figure);
+	assert.deepEqual((order!.y as unknown as string[][])[1], ["good", "bad", "so-so", "edge", "good"]);
+	const drawn = verdicts.map(({ name: verdict, y }) => [verdict, (y as [string[], string[]])[1]]);
 	assert.deepEqual(drawn, [
 		["better than chance", ["good"]],
 		["no difference shown", ["so-so", "edge", "good"]],
 		["worse than chance", ["bad"]],
 	]);
-	const bars = lines(figure)[0] as unknown as { x: number[]; error_x: { array: number[]; arrayminus: number[] } };
+	const bars = verdicts[0] as unknown as { x: number[]; error_x: { array: number[]; arrayminus: number[] } };
 	assert.deepEqual([bars.x, bars.error_x.array, bars.error_x.arrayminus], [[0.2], [0.1], [0.1]]);
 	for (const none of [[], [point("full", null, null)], undefined]) {
 		assert.throws(() => figures.overRandom(none as never), { code: "ERR_OCTAVO_OPTION", message: /random control/ });

@@ -62,6 +62,23 @@ test("a needle inside the protected ends is always found, and streaming-llm find
 	for (const { name } of figures.contenders) assert.deepEqual([found(name)[0], found(name)[4]], [1, 1], name);
 });
 
+test("over random at half: all policies on three tasks, the same points as in the figures of accuracy", async () => {
+	const progress: number[] = [];
+	const onProgress = (done: number, total: number) => progress.push(done / total);
+	const { name, rows } = await figures.overRandomAtHalf(model, { numPrompts: 6, onProgress });
+	assert.deepEqual([name, rows.length], ["over-random", 3 * figures.contenders.length]); // no control, but an oracle
+	const places = rows.map(({ task, budget }) => `${task} ${budget}`);
+	assert.deepEqual([...new Set(places)], ["recall 64", "needle 64", "lookup 40"]);
+	assert.ok(rows.find(({ task, policy }) => task === "recall" && policy === "key-diff")!.over_random_low! > 0.2);
+	assert.deepEqual([progress.at(-1), [...progress].sort((a, b) => a - b)], [1, progress]);
+	const { rows: points } = await figures.accuracyByBudget(model, { task: "lookup", budgets: [40], numPrompts: 6 });
+	const drawn = rows.filter(({ task }) => task === "lookup");
+	assert.deepEqual(
+		drawn,
+		points.filter(({ policy }) => !["full", "random"].includes(policy)),
+	);
+});
+
 test("block size: a point a policy and size, budgets that do not fit are refused", async () => {
 	const { rows } = await figures.accuracyByBlockSize(model, { numPrompts: 2 });
 	assert.deepEqual([...new Set(rows.map((row) => row.block_size))], [8, 16, 32]);
@@ -153,10 +170,11 @@ test("octavo figures paged-eviction writes every figure", async (t) => {
 		});
 	const { status, stdout, stderr } = run("--prompts", "1", "--output", output);
 	assert.equal(status, 0, stderr);
-	assert.match(stdout, /^14 figures/);
+	assert.match(stdout, /^15 figures/);
 	const files = readdirSync(output);
 	for (const ending of ["arrow", "html", "json"])
-		assert.equal(files.filter((file) => file.endsWith(`.${ending}`)).length, 14);
+		assert.equal(files.filter((file) => file.endsWith(`.${ending}`)).length, 15);
+	assert.ok(files.includes("over-random.arrow"));
 	assert.equal(readFileSync(join(output, "accuracy-recall.arrow")).subarray(0, 6).toString(), "ARROW1");
 	assert.match(run("--prompts", "none").stderr, /whole number/);
 });

@@ -73,7 +73,7 @@ export function accuracy(rows: readonly AccuracyRow[], options: AccuracyOptions 
 	return finish(data, {
 		title,
 		caption:
-			`${caption} Mean over ${number} a point; bars and bands: ${round(100 * confidence)} % bootstrap interval over prompts.`.trim(),
+			`${caption} Mean over ${number} a point; bars and bands: ${round(100 * confidence)} % bootstrap interval over prompts.${numLines > 1 ? " Points of one budget stand side by side." : ""}`.trim(),
 		plotHeight: 340,
 		layout: {
 			xaxis: {

@@ -87,7 +87,8 @@ export function scopes(model: Model, options: VariantOptions = {}): Promise<Pape
 		call: "scopes",
 		name: "scopes",
 		title: "Each layer for itself, or all alike",
-		caption: "Shared: all layers drop the same tokens, as where one block spans all layers.",
+		caption:
+			"Shared: all layers drop the same tokens, as where one block spans all layers. The control has no scores to share: its draw is layer 0's in all three.",
 	});
 }
 

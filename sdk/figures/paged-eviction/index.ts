@@ -9,7 +9,7 @@ import { accuracyByBlockSize } from "./block-size.js";
 import { needleByDepth } from "./depth.js";
 import type { ExperimentOptions } from "./evaluate.js";
 import { memoryOverTime } from "./memory-over-time.js";
-import { overRandom } from "./over-random.js";
+import { overRandom, overRandomAtHalf } from "./over-random.js";
 import { evictionOverhead } from "./overhead.js";
 import { scoreCorrelation } from "./score-correlation.js";
 import { zeroedOrEvicted } from "./zeroed.js";
@@ -33,6 +33,7 @@ export {
 	memoryOverTime,
 	needleByDepth,
 	overRandom,
+	overRandomAtHalf,
 	prefillAttention,
 	questionAwareness,
 	scopes,
@@ -53,13 +54,14 @@ export type Experiment = (model: Model, options?: ExperimentOptions) => Promise<
  * const model = await loadModel();
  * const { table, chart } = await figures.accuracyByBudget(model, { task: "needle", budgets: [64], numPrompts: 4 });
  * console.log(chart.title, table.numRows);   // Accuracy by budget: needle 10
- * console.log(figures.pagedEviction.length);   // 14
+ * console.log(figures.pagedEviction.length);   // 15
  * ```
  */
 export const pagedEviction: readonly Experiment[] = [
 	(model, options) => accuracyByBudget(model, { ...options, task: "recall" }),
 	(model, options) => accuracyByBudget(model, { ...options, task: "needle" }),
 	(model, options) => accuracyByBudget(model, { ...options, task: "lookup" }),
+	overRandomAtHalf,
 	needleByDepth,
 	accuracyByBlockSize,
 	(model, { numPrompts: _, ...options } = {}) => memoryOverTime(model, options),

@@ -4,8 +4,12 @@
 import { errorBars } from "../../chart/error-bars.js";
 import { colors, escapeText, finish, grey, round } from "../../chart/theme.js";
 import { OctavoError, received } from "../../errors.js";
+import type { Model } from "../../load-model.js";
 import type { PaperFigure } from "../result.js";
+import { accuracyByBudget, type TaskName } from "./accuracy.js";
 import { randomControl } from "./contenders.js";
+import type { ExperimentOptions } from "./evaluate.js";
+import { checkExperiment, measuredOn, sharedChecks } from "./options.js";
 import { type Point, pointFigure } from "./points.js";
 
 /** A point with a control at its side. */
@@ -45,6 +49,10 @@ const groupOf = ({ task, setting, budget }: Point): string =>
  * @throws {OctavoError} ERR_OCTAVO_OPTION when none of the points has a control
  */
 export function overRandom(points: readonly Point[]): PaperFigure<Point> {
+	return drawOverRandom(points, "");
+}
+
+function drawOverRandom(points: readonly Point[], source: string): PaperFigure<Point> {
 	const drawn = (Array.isArray(points) ? points : []).filter(
 		(point: Point): point is Paired => point?.policy !== randomControl && typeof point?.over_random === "number",
 	);
@@ -53,6 +61,16 @@ export function overRandom(points: readonly Point[]): PaperFigure<Point> {
 		throw new OctavoError("ERR_OCTAVO_OPTION", `Expected ${expected} but received ${received(points)}`);
 	}
 	const groups = [...new Set(drawn.map(groupOf))];
+	// Unseen and in the order of the points, which plotly would take from the first verdict otherwise.
+	const order = {
+		type: "scatter",
+		mode: "markers",
+		showlegend: false,
+		hoverinfo: "skip",
+		y: [drawn.map((point) => escapeText(groupOf(point))), drawn.map((point) => escapeText(point.policy))],
+		x: drawn.map((point) => round(point.over_random)),
+		marker: { opacity: 0 },
+	};
 	const data = verdicts.map(({ name, color, symbol, holds }) => {
 		const own = drawn.filter(holds);
 		return {
@@ -70,9 +88,10 @@ export function overRandom(points: readonly Point[]): PaperFigure<Point> {
 	});
 	const counts = [...new Set(drawn.map((point) => point.num_prompts))].sort((a, b) => a - b);
 	const prompts = counts.length === 1 ? `${counts[0]} prompts` : `${counts[0]} to ${counts.at(-1)} prompts`;
-	const chart = finish(data, {
+	const chart = finish([order, ...data], {
 		title: "Better than chance? Difference to the random control",
-		caption: `Score minus that of the random control on the same prompt: mean over ${prompts}, and its paired 95 % bootstrap interval. One that holds 0 has shown nothing. With ${drawn.length} intervals, expect one in twenty to miss its true value.`,
+		caption:
+			`Score minus that of the random control on the same prompt: mean over ${prompts}, and its paired 95 % bootstrap interval. One that holds 0 has shown nothing. With ${drawn.length} intervals, expect one in twenty to miss its true value. ${source}`.trim(),
 		plotHeight: 22 * drawn.length + 14 * groups.length,
 		layout: {
 			xaxis: {
@@ -90,4 +109,32 @@ export function overRandom(points: readonly Point[]): PaperFigure<Point> {
 		},
 	});
 	return pointFigure("over-random", drawn, chart);
+}
+
+// Budgets at which about half of each task's prompt is kept.
+const halfKept: readonly (readonly [TaskName, number])[] = [
+	["recall", 64],
+	["needle", 64],
+	["lookup", 40],
+];
+
+/**
+ * Measures all policies on the three tasks with about half of each prompt kept, and draws their differences to the random
+ * control.
+ *
+ * @returns a point a task and policy, with paired 95 % bootstrap intervals over prompts (default 24)
+ * @throws {OctavoError} ERR_OCTAVO_OPTION
+ */
+export async function overRandomAtHalf(model: Model, options: ExperimentOptions = {}): Promise<PaperFigure<Point>> {
+	const { onProgress, ...rest } = checkExperiment("overRandomAtHalf", model, options, sharedChecks(24));
+	const points: Point[] = [];
+	for (const [i, [task, budget]] of halfKept.entries()) {
+		const progress = (done: number, total: number) => onProgress?.(i * total + done, halfKept.length * total);
+		const { rows } = await accuracyByBudget(model, {
+			...{ task, budgets: [budget], onProgress: progress, numPrompts: rest.numPrompts, firstSeed: rest.firstSeed },
+			...(rest.signal ? { signal: rest.signal } : {}),
+		});
+		points.push(...rows);
+	}
+	return drawOverRandom(points, `Questions after eviction. ${measuredOn(model)}`);
 }

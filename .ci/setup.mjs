@@ -99,8 +99,8 @@ function compile() {
 	say("compiling TypeScript");
 	rmSync(stamp, { force: true });
 	run([process.execPath, join("node_modules", "typescript", "bin", "tsc"), "-p", "."], "TypeScript did not compile");
-	run([process.execPath, join("kernel", "display", "build-plotly.mjs")], "plotly.js was not packed");
 	removeOrphans("dist");
+	run([process.execPath, join("kernel", "cell", "build-compiler.mjs")], "the compiler of cells was not minified");
 	run([process.execPath, join("kernel", "display", "build-plotly.mjs")], "plotly.js was not minified");
 	writeFileSync(stamp, wanted);
 	say(`TypeScript: ${seconds(started)}`);

@@ -101,6 +101,25 @@ test("inspection gives signature and documentation", async () => {
 	assert.match(data["text/markdown"], /left the one/);
 });
 
+test("libraries are documented: functions, members, what members inherit, packages", async () => {
+	await kernel.execute(
+		"import fs from 'node:fs'; import { Readable } from 'node:stream'; import * as arrow from 'apache-arrow';" +
+			"const source = Readable.from([1]); class Cache extends Map<string, number> { override get(key: string) { return 1; } }" +
+			"const cache = new Cache();",
+	);
+	const documented = {
+		"fs.readFileSync": /Returns the contents of the `path`/,
+		"[1].flatMap": /Calls a defined callback function on each element/,
+		"cache.get": /Returns a specified element from the Map object/,
+		"source.on": /Adds the `listener` function to the end/,
+		"arrow.tableFromArrays": /Creates a new Table from an object of typed arrays/,
+	};
+	for (const [code, expected] of Object.entries(documented)) {
+		const { data } = await kernel.ask("inspect_request", { code, cursor_pos: code.length, detail_level: 0 });
+		assert.match(data["text/plain"], expected, code);
+	}
+});
+
 test("inspection works behind a name, and finds nothing where nothing is", async () => {
 	assert.equal((await kernel.ask("inspect_request", { code: "addUp", cursor_pos: 5 })).found, true);
 	assert.equal((await kernel.ask("inspect_request", { code: "addUp(", cursor_pos: 6 })).found, true);

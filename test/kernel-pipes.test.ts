@@ -145,7 +145,7 @@ test("a snapshot that cannot be written leaves nothing behind, and one that cann
 			remove(path, ...rest);
 		}) as typeof fs.rmSync;
 		syncBuiltinESMExports();
-		await snapshot.make({ libraries: [], target: 9 });
+		await snapshot.make({ libraries: [], ownTypes: "", target: 9 });
 		assert.deepEqual(readdirSync(join(home, "octavo")), []);
 		snapshot.refuse();
 		assert.deepEqual(snapshot.startFlags, []);

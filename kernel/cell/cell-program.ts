@@ -4,6 +4,7 @@
 
 import { isBuiltin } from "node:module";
 import type TypeScript from "typescript";
+import { libraryOptions, type SourceOptions } from "./documentation.js";
 import { importsOf, resolutionOf, sourceDependencies } from "./source-imports.js";
 
 type Ts = typeof TypeScript;
@@ -138,22 +139,21 @@ export class CellProgram {
 		});
 	}
 
-	#source(name: string, target: unknown): TypeScript.SourceFile | undefined {
+	#source(name: string, target: SourceOptions): TypeScript.SourceFile | undefined {
 		const current = this.#current[name];
 		if (current) return current;
-		let file = this.#sources.get(name);
-		if (!file) {
-			file = this.#parse(name, target);
-			if (!file) return undefined;
-			this.#sources.set(name, file);
-		}
+		const known = this.#sources.get(name);
+		if (known) return known;
+		const file = this.#parse(name, target);
+		if (file) this.#sources.set(name, file);
 		return file;
 	}
 
-	#parse(name: string, target: unknown = this.#options.target): Source | undefined {
+	#parse(name: string, target: SourceOptions = this.#options.target!): Source | undefined {
 		const text = this.#host.readFile(name);
 		if (text === undefined) return undefined;
-		return this.#ts.createSourceFile(name, text, target as TypeScript.ScriptTarget) as Source;
+		const isLibrary = !isLocal(name) && name !== this.#files.declarations;
+		return this.#ts.createSourceFile(name, text, isLibrary ? libraryOptions(this.#ts, target) : target) as Source;
 	}
 
 	#bind(file: Source): void {

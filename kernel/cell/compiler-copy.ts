@@ -3,6 +3,7 @@
 
 import { createRequire, Module } from "node:module";
 import type TypeScript from "typescript";
+import { Documentation } from "./documentation.js";
 import { tslabTypescriptPath, typescriptPath } from "./packages.js";
 import type { Snapshot } from "./snapshot.js";
 
@@ -59,6 +60,7 @@ function place(path: string, exports: Loose): void {
 
 /** What the language service tells of the name at a position, without the service around it. */
 function quickInfo(inner: Internal) {
+	const documentation = new Documentation(inner as unknown as Ts);
 	return (
 		file: TypeScript.SourceFile,
 		checker: TypeScript.TypeChecker,
@@ -73,6 +75,7 @@ function quickInfo(inner: Internal) {
 		const symbol: TypeScript.Symbol | undefined = checker.getSymbolAtLocation(asked);
 		const textSpan = inner.createTextSpanFromNode(asked, file);
 		const container = inner.getContainerNode(asked);
+		documentation.add([symbol, checker.getTypeAtLocation(asked).symbol], checker);
 		if (!symbol || checker.isUnknownSymbol(symbol)) {
 			if (!inner.isExpression(asked) || inner.isLabelName(asked)) return undefined;
 			const type = checker.getTypeAtLocation(asked);

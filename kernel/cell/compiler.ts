@@ -16,6 +16,7 @@ import { describeDiagnostic, parseErrors } from "./diagnostics.js";
 import type { Diagnostic } from "./errors.js";
 import { ImportSnippets } from "./import-snippets.js";
 import { isComplete, type Verdict } from "./is-complete.js";
+import { librarySources } from "./library-sources.js";
 import { compileLocal, isCompiled, type LocalModule } from "./local-modules.js";
 import { PackageView, packageRoot, typescriptPath } from "./packages.js";
 import type { StringAt } from "./paths.js";
@@ -115,10 +116,8 @@ export function tuneCompiler(folder: string): Compiler {
 			resolve: (name, from) => ts.resolveModuleName(name, from, tuned, host).resolvedModule?.resolvedFileName,
 			read: (path) => host.readFile(path),
 		});
-		for (const [name, file] of snapshot?.sources ?? []) {
-			// Octavo's own declarations are those of its last build, which the snapshot may be older than.
-			if (!name.startsWith(ownTypes) || host.readFile(name) === file.text) program.addSource(name, file);
-		}
+		const libraries = librarySources(snapshot?.sources ?? new Map(), ownTypes, (path) => host.readFile(path));
+		for (const [name, file] of libraries) program.addSource(name, file);
 		return { roots, sys };
 	};
 
@@ -228,7 +227,7 @@ export function tuneCompiler(folder: string): Compiler {
 		snapshotParts() {
 			const own = [dirname(typescriptPath), typesRoot, join(dirname(typesRoot), "undici-types"), ownTypes];
 			const libraries = program.sourceNames.filter((name) => own.some((home) => name.startsWith(join(home, "/"))));
-			return { libraries, target: program.target };
+			return { libraries, ownTypes, target: program.target };
 		},
 		expectConversion() {
 			view.refresh();

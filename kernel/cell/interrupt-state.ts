@@ -9,6 +9,9 @@ export const activity = { none: 0, cell: 1, loading: 2 } as const;
 /** What the interrupt thread says: please interrupt what awaits; what ran has been terminated; a request has come. */
 export type InterruptMessage = "ask" | "terminated" | "request";
 
+/** What the main thread asks for: that held text be written soon; that memory which nothing holds be given back. */
+export type MainMessage = "held" | "collect";
+
 /** Whether no interrupt waits: all have been handled, or the newest was meant for a request that is over. */
 export function isSettled(shared: Int32Array): boolean {
 	return (

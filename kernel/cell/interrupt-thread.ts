@@ -1,14 +1,14 @@
 // The worker's second thread: waits for interrupts from the front process, and terminates a cell that does not yield,
 // through the inspector. It also ends the process when the front process is gone, whatever the cell is doing. It reads the
 // requests too: nothing terminates this thread, while a terminated callback of the main thread would lose what it had read.
-// And it writes the text that the cell has left held.
+// And it writes the text that the cell has left held, and has memory collected.
 
 import { Session } from "node:inspector";
 import { Socket } from "node:net";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { DebugRelay } from "./debug-relay.js";
 import { HeldFrames, heldMs } from "./frame-writer.js";
-import { activity, codeState, type InterruptMessage, isSettled, slot } from "./interrupt-state.js";
+import { activity, codeState, type InterruptMessage, isSettled, type MainMessage, slot } from "./interrupt-state.js";
 import { onLines } from "./lines.js";
 import { debugDescriptor, interruptDescriptor, requestDescriptor } from "./protocol.js";
 
@@ -44,7 +44,11 @@ readLines(requestDescriptor, (line) => {
 });
 
 const frames = new HeldFrames(held);
-parentPort!.on("message", writeHeld);
+parentPort!.on("message", (message: MainMessage) => {
+	if (message === "held") writeHeld();
+	// Unlike V8's own `gc`, this also shrinks the space for new objects.
+	else session.post("HeapProfiler.collectGarbage");
+});
 
 let relay: DebugRelay | undefined;
 const debugPipe = new Socket({ fd: debugDescriptor, readable: true, writable: true });

@@ -20,6 +20,11 @@ export const typescriptVersion: string = JSON.parse(
 	readFileSync(join(dirname(typescriptPath), "..", "package.json"), "utf8"),
 ).version;
 
+const minifiedPath = join(packageRoot, "dist", "kernel", "cell", `typescript-${typescriptVersion}.cjs`);
+
+/** File with the text of which snapshots are made: the compiler as build-compiler.mjs left it, where that is as new. */
+export const snapshotSourcePath = existsSync(minifiedPath) ? minifiedPath : typescriptPath;
+
 /** File of the older compiler that tslab asks for, and is given ours instead. */
 export const tslabTypescriptPath = createRequire(requireHere.resolve("tslab")).resolve("@tslab/typescript-for-tslab");
 

@@ -98,6 +98,8 @@ export interface IsCompleteResult {
 export interface SnapshotParts {
 	/** File names of the libraries that every cell sees. */
 	libraries: string[];
+	/** Folder of those whose text is kept, since they may be rewritten. */
+	ownTypes: string;
 	/** TypeScript's number of the language version. */
 	target: number;
 }

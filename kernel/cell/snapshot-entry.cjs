@@ -5,13 +5,21 @@
 const { readFileSync } = require("node:fs");
 const { dirname } = require("node:path");
 
-const { typescript, libraries, target } = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const { typescript, source, libraries, ownTypes, target } = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const loaded = { exports: {} };
-const load = new Function("exports", "require", "module", "__filename", "__dirname", readFileSync(typescript, "utf8"));
+const load = new Function("exports", "require", "module", "__filename", "__dirname", readFileSync(source, "utf8"));
 load(loaded.exports, require, loaded, typescript, dirname(typescript));
 const ts = loaded.exports;
 const sources = new Map();
-for (const name of libraries) sources.set(name, ts.createSourceFile(name, readFileSync(name, "utf8"), target));
+const { substring } = String.prototype;
+// V8 makes a part of 13 characters or more a view of the whole, which would keep the text of each library.
+String.prototype.substring = function (...range) {
+	const part = substring.apply(this, range);
+	return part.length < 13 ? part : Buffer.from(part).toString();
+};
+const options = { languageVersion: target, jsDocParsingMode: ts.JSDocParsingMode.ParseNone };
+for (const name of libraries) sources.set(name, ts.createSourceFile(name, readFileSync(name, "utf8"), options));
+String.prototype.substring = substring;
 
 const cell = ts.createSourceFile(
 	"/cell.ts",
@@ -39,4 +47,6 @@ const program = ts.createProgram({
 });
 program.getSemanticDiagnostics(cell);
 program.emit(cell, () => {});
+// Read again where it is asked for, by library-sources.ts.
+for (const [name, file] of sources) if (!name.startsWith(ownTypes)) file.text = "";
 Object.assign(globalThis, { octavoSnapshot: { typescript: ts, copy: { ...ts }, sources, Console: console.Console } });

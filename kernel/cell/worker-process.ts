@@ -25,6 +25,7 @@ import {
 } from "./protocol.js";
 import { SnapshotFile } from "./snapshot.js";
 import { howItEnded, howItSpoiled, WorkerDied } from "./worker-died.js";
+import { workerEnv } from "./worker-env.js";
 
 /** What came of a cell. */
 export type ExecuteOutcome = Omit<ExecuteResult, "content"> & { content?: MessageContent };
@@ -169,6 +170,7 @@ export class WorkerProcess {
 		this.#trying = fromSnapshot.length > 0;
 		const child = spawn(process.execPath, [...workerFlags, ...fromSnapshot, workerPath], {
 			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", toWorker, toFront, "pipe", contents],
+			env: workerEnv(),
 			// A group of its own: Ctrl-C in a terminal reaches the front process alone, which interrupts in its own way.
 			detached: true,
 		});

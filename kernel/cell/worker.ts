@@ -17,18 +17,20 @@ import { installGlobals } from "./globals.js";
 import { IdleMemory } from "./idle-memory.js";
 import { Inputs } from "./input.js";
 import { makeInstall } from "./install.js";
-import { slot } from "./interrupt-state.js";
+import { type MainMessage, slot } from "./interrupt-state.js";
 import type { InterruptThreadData } from "./interrupt-thread.js";
 import { Interrupted, Interrupts } from "./interrupts.js";
 import { captureStreams, Outbox, plainConsole } from "./outbox.js";
 import { makeProgress } from "./progress.js";
 import { type ExecuteResult, laneDescriptors, type WorkerRequest } from "./protocol.js";
+import { restoreEnv } from "./worker-env.js";
 
 /** Conversions made while nothing is asked, after which the compiler runs at its full speed; 10 ms each at first. */
 const warmRounds = 20;
 /** Pause between them, in milliseconds. */
 const warmPauseMs = 15;
 
+restoreEnv();
 const startedFromSnapshot = "octavoSnapshot" in globalThis;
 // A process from a snapshot begins without this, and then no error has a stack.
 Error.stackTraceLimit ??= 10;
@@ -41,7 +43,7 @@ const display = createDisplay((error) => {
 /** Requests of the front process, as the interrupt thread has read them; taken out one by one, never listened to. */
 const { port1: requests, port2: requestsIn } = new MessageChannel();
 const { interrupts, thread } = startInterrupts();
-const outbox = new Outbox(new FrameWriter(held, interrupts, () => thread.postMessage(null)));
+const outbox = new Outbox(new FrameWriter(held, interrupts, () => tell("held")));
 const evaluator = new Evaluator(process.cwd(), interrupts, () => outbox.flushed());
 const toWorker = new LaneReader(laneDescriptors.toWorker);
 const comms = new CommRegistry({
@@ -49,7 +51,7 @@ const comms = new CommRegistry({
 	toFront: new LaneWriter(laneDescriptors.toFront, true),
 	toWorker,
 });
-const memory = new IdleMemory(interrupts);
+const memory = new IdleMemory(() => tell("collect"));
 const delivery = new CommDelivery(comms, interrupts, outbox, showFailure("Error in a comm handler"));
 const inputs = new Inputs(
 	(event) => (event.sync ? outbox.urgent(event) : outbox.event(event)),
@@ -75,6 +77,7 @@ Object.defineProperty(globalThis, Symbol.for("octavo.notebook"), { value: { disp
 interrupts.leave();
 outbox.event(startedFromSnapshot ? { type: "ready" } : { type: "ready", snapshot: evaluator.snapshotParts });
 warmInBackground(warmRounds);
+memory.touch();
 
 function startInterrupts(): { interrupts: Interrupts; thread: Worker } {
 	const shared = new Int32Array(new SharedArrayBuffer(4 * Object.keys(slot).length));
@@ -89,6 +92,10 @@ function startInterrupts(): { interrupts: Interrupts; thread: Worker } {
 		interrupts: new Interrupts(shared, port1, { takeRequests, interrupted: () => outbox.abandon() }),
 		thread,
 	};
+}
+
+function tell(message: MainMessage): void {
+	thread.postMessage(message);
 }
 
 /** Keeps user code from ending the process by accident, and shows errors that nobody caught. */

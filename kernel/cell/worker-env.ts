@@ -1,0 +1,17 @@
+// The environment that the worker starts with. glibc keeps a heap for each thread, and what one has freed another cannot
+// use: of a worker's threads all but the first share one, which saves 11 MiB. Cells, and what they start, do not see it.
+
+const variable = "MALLOC_ARENA_MAX";
+/** Set beside it, so that one which the user has set is left alone. */
+const mark = "OCTAVO_FEW_ARENAS";
+
+/** Gives the environment to start a worker with. */
+export function workerEnv(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+	return env[variable] === undefined ? { ...env, [variable]: "2", [mark]: "1" } : env;
+}
+
+/** Takes out of the worker's own environment what {@link workerEnv} has added: glibc has read it by now. */
+export function restoreEnv(env: NodeJS.ProcessEnv = process.env): void {
+	if (env[mark] !== undefined) delete env[variable];
+	delete env[mark];
+}

@@ -20,7 +20,8 @@ interface Measured {
 	htmlToIdle: number;
 	linesToIdle: number;
 	linesArrived: number;
-	memoryMiB: number;
+	residentMiB: number;
+	proportionalMiB: number;
 }
 
 const rounds = 3;
@@ -47,11 +48,16 @@ interface Contender {
 	lines: string;
 }
 
-/** Resident memory of a process and of what it started; Linux only. */
-function residentMiB(pid: number): number {
-	const resident = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
+/**
+ * Memory of a process and of what it started; Linux only.
+ *
+ * @param field `Rss`: all that is resident, what processes share counted for each; `Pss`: that divided among them
+ */
+function memoryMiB(pid: number, field: "Rss" | "Pss"): number {
+	const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+	const own = Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(rollup)?.[1]) / 1024;
 	const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
-	return children.reduce((sum, child) => sum + residentMiB(Number(child)), resident);
+	return children.reduce((sum, child) => sum + memoryMiB(Number(child), field), own);
 }
 
 /** Where both kernels run: a folder in which both find apache-arrow. */
@@ -94,7 +100,9 @@ async function measure({ argv, line, complete, importing, html, lines }: Contend
 			cellAfterImportMedian = quantile(await repeat(15, runLine), 0.5);
 		}
 		await new Promise((resolve) => setTimeout(resolve, idleMs));
-		const memoryMiB = residentMiB(kernel.process.pid!);
+		const [residentMiB, proportionalMiB] = (["Rss", "Pss"] as const).map((field) =>
+			memoryMiB(kernel.process.pid!, field),
+		) as [number, number];
 		const toIdle = (code: string) =>
 			kernel.exchange(kernel.send("execute_request", content(code)), giveUpMs).catch(() => undefined);
 		const htmlToIdle = await time(() => toIdle(html));
@@ -116,7 +124,8 @@ async function measure({ argv, line, complete, importing, html, lines }: Contend
 			htmlToIdle,
 			linesToIdle,
 			linesArrived: arrived.split("\n").length - 1,
-			memoryMiB,
+			residentMiB,
+			proportionalMiB,
 		};
 	} finally {
 		await kernel.stop();
@@ -133,7 +142,8 @@ const labels: Record<keyof Measured, string> = {
 	htmlToIdle: "5 MiB of HTML → idle, ms (5 s: idle never came)",
 	linesToIdle: `${numLines} lines → idle, ms (5 s: idle never came)`,
 	linesArrived: `of ${numLines} lines arrived`,
-	memoryMiB: "resident memory, idle for 2 s after those, all processes, MiB",
+	residentMiB: "resident memory (RSS), idle for 2 s after the cells, all processes, MiB",
+	proportionalMiB: "the same, with pages that processes share divided among them (PSS), MiB",
 };
 
 const tslabHome = dirname(createRequire(import.meta.url).resolve("tslab/package.json"));

@@ -3,7 +3,8 @@
 
 import type { SnapshotParts } from "./protocol.js";
 import { SnapshotFile } from "./snapshot.js";
-import { WorkerProcess, workerFlags } from "./worker-process.js";
+import { workerFlags } from "./worker-env.js";
+import { WorkerProcess } from "./worker-process.js";
 
 /** Longest wait for the worker's list, in milliseconds. */
 const partsMs = 60_000;

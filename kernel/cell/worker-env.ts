@@ -1,5 +1,12 @@
-// The environment that the worker starts with. glibc keeps a heap for each thread, and what one has freed another cannot
-// use: of a worker's threads all but the first share one, which saves 11 MiB. Cells, and what they start, do not see it.
+// The flags and the environment that the worker starts with. glibc keeps a heap for each thread, and what one has freed
+// another cannot use: of a worker's threads all but the first share one, which saves 11 MiB. Cells, and what they start,
+// do not see the variable.
+
+/**
+ * The worker's flags of Node.js: without the first Node 20 aborts when the inspector terminates a callback, the second
+ * silences require(esm).
+ */
+export const workerFlags = ["--no-force-async-hooks-checks", "--disable-warning=ExperimentalWarning"];
 
 const variable = "MALLOC_ARENA_MAX";
 /** Set beside it, so that one which the user has set is left alone. */

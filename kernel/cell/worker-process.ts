@@ -25,17 +25,12 @@ import {
 } from "./protocol.js";
 import { SnapshotFile } from "./snapshot.js";
 import { howItEnded, howItSpoiled, WorkerDied } from "./worker-died.js";
-import { workerEnv } from "./worker-env.js";
+import { workerEnv, workerFlags } from "./worker-env.js";
 
 /** What came of a cell. */
 export type ExecuteOutcome = Omit<ExecuteResult, "content"> & { content?: MessageContent };
 
 const workerPath = fileURLToPath(new URL("./worker.js", import.meta.url));
-/**
- * The worker's flags of Node.js: without the first Node 20 aborts when the inspector terminates a callback, the second
- * silences require(esm).
- */
-export const workerFlags = ["--no-force-async-hooks-checks", "--disable-warning=ExperimentalWarning"];
 /** Longest wait for the marks on descriptors 1 and 2, in milliseconds: a cell may have closed or replaced them. */
 const markMs = 500;
 /** Longest wait for the last output of a worker that ended, in milliseconds. */

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "core/check.h"
 #include "core/half.h"
@@ -34,18 +35,36 @@ int64_t checked_block_elements(const KvCacheShape& shape) {
   return elements;
 }
 
+Tensor keys_or_values(const KvCacheShape& shape) {
+  checked_block_elements(shape);
+  return Tensor::zeros(shape.dtype, {shape.num_blocks, shape.num_kv_heads, shape.block_size, shape.head_dim});
+}
+
 }  // namespace
 
 KvArena::KvArena(const KvCacheShape& shape)
-    : shape(shape), block_elements(checked_block_elements(shape)), pool(shape.num_blocks, shape.block_size) {
-  const std::vector<int64_t> arena = {shape.num_blocks, shape.num_kv_heads, shape.block_size, shape.head_dim};
-  keys = Tensor::zeros(shape.dtype, arena);
-  values = Tensor::zeros(shape.dtype, arena);
+    : KvArena(shape, keys_or_values(shape), keys_or_values(shape),
+              std::make_shared<Pool>(shape.num_blocks, shape.block_size)) {}
+
+KvArena::KvArena(const KvCacheShape& shape, Tensor keys, Tensor values, std::shared_ptr<Pool> pool)
+    : shape(shape),
+      block_elements(checked_block_elements(shape)),
+      keys(std::move(keys)),
+      values(std::move(values)),
+      pool_(std::move(pool)),
+      mutex(pool_->mutex),
+      pool(pool_->pool) {
   positions = Tensor::zeros(DType::kI32,
                             shape.per_head
                                 ? std::vector<int64_t>{shape.num_blocks, shape.num_kv_heads, shape.block_size}
                                 : std::vector<int64_t>{shape.num_blocks, shape.block_size});
   std::memset(positions.data, 0xff, positions.size_bytes());  // every byte 0xff is -1
+}
+
+std::shared_ptr<KvArena> KvArena::with_positions_by_head(const KvArena& arena) {
+  KvCacheShape shape = arena.shape;
+  shape.per_head = true;
+  return std::shared_ptr<KvArena>(new KvArena(shape, arena.keys, arena.values, arena.pool_));
 }
 
 int32_t* KvArena::block_positions(int block_id) const {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 
 #include "cache/block_pool.h"
@@ -24,6 +25,9 @@ struct KvCacheShape {
 struct KvArena {
   // Throws ERR_OCTAVO_ARGUMENT when a tensor would reach 4 GiB, the most that one JavaScript buffer can show.
   explicit KvArena(const KvCacheShape& shape);
+  // The same blocks out of the same pool, with positions of each KV head: for tables whose heads hold tokens
+  // of their own, beside others.
+  static std::shared_ptr<KvArena> with_positions_by_head(const KvArena& arena);
 
   // Keys or values of a block: [num_kv_heads, block_size, head_dim] of the shape's dtype.
   std::byte* block_keys(int block_id) const {
@@ -56,8 +60,20 @@ struct KvArena {
   Tensor values;     // the same
   Tensor positions;  // i32 [num_blocks, block_size], or [num_blocks, num_kv_heads, block_size] where heads
                      // differ; -1 where never filled
-  std::mutex mutex;  // guards pool
-  BlockPool pool;
+
+ private:
+  struct Pool {
+    Pool(int num_blocks, int block_size) : pool(num_blocks, block_size) {}
+    std::mutex mutex;
+    BlockPool pool;
+  };
+  KvArena(const KvCacheShape& shape, Tensor keys, Tensor values, std::shared_ptr<Pool> pool);
+
+  std::shared_ptr<Pool> pool_;
+
+ public:
+  std::mutex& mutex;  // guards pool
+  BlockPool& pool;
 
  private:
   size_t block_offset(int block_id) const {

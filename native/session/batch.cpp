@@ -50,6 +50,19 @@ Batch::Batch(std::shared_ptr<const LlamaModel> model, const BatchConfig& config)
   }
 }
 
+// From any thread: only sessions that were made of them look at them.
+void Batch::make_arenas_by_head() {
+  std::call_once(made_arenas_by_head_, [&] {
+    std::vector<std::shared_ptr<KvArena>> made;
+    for (const auto& arena : arenas_) made.push_back(KvArena::with_positions_by_head(*arena));
+    arenas_by_head_ = std::move(made);
+  });
+}
+
+const std::vector<std::shared_ptr<KvArena>>& Batch::arenas_of(const Session& session) const {
+  return session.layer_cache(0).shape().per_head ? arenas_by_head_ : arenas_;
+}
+
 Batch::Added Batch::add(BatchRequest request) {
   const SessionConfig config{.block_size = config_.block_size,
                              .num_blocks = config_.num_blocks,
@@ -60,7 +73,9 @@ Batch::Added Batch::add(BatchRequest request) {
                              .record_logits = request.record_logits,
                              .history = request.history};
   auto sequence = std::make_shared<Sequence>();
-  sequence->session = std::make_shared<Session>(model_, config, arenas_);
+  const bool by_head = request.policy.heads == Heads::kPerHead;
+  if (by_head) make_arenas_by_head();
+  sequence->session = std::make_shared<Session>(model_, config, by_head ? arenas_by_head_ : arenas_);
   const auto num_prompt_tokens = static_cast<int64_t>(request.prompt.size());
   if (request.max_tokens < 0 || request.max_tokens > model_config().max_positions - num_prompt_tokens) {
     throw Error("ERR_OCTAVO_POSITION", "Expected a prompt and maxTokens of at most maxPositions (" +
@@ -190,10 +205,10 @@ bool Batch::fits() const {
 bool Batch::relieve_pools() {
   const std::lock_guard lock(inbox_mutex_);
   for (const SequencePointer& sequence : all_) {
-    if (sequence->session->shorten_history(arenas_)) return true;
+    if (sequence->session->shorten_history(arenas_of(*sequence->session))) return true;
   }
   for (const SequencePointer& sequence : all_) {
-    const double bytes = sequence->session->move_checkpoints_out(arenas_);
+    const double bytes = sequence->session->move_checkpoints_out(arenas_of(*sequence->session));
     step_->row.swapped_bytes += bytes;
     if (bytes > 0) return true;
   }
@@ -231,8 +246,9 @@ double Batch::move_to_room_of_its_own(Session& session) const {
   std::vector<std::shared_ptr<KvArena>> room;
   double bytes = 0;
   for (size_t layer = 0; layer < arenas_.size(); ++layer) {
-    KvCacheShape shape = arenas_[layer]->shape;
-    shape.num_blocks = std::max(1, session.layer_cache(static_cast<int64_t>(layer)).table().num_blocks());
+    const KvCache& cache = session.layer_cache(static_cast<int64_t>(layer));
+    KvCacheShape shape = cache.shape();
+    shape.num_blocks = std::max(1, cache.table().num_blocks());
     room.push_back(std::make_shared<KvArena>(shape));
     bytes += room.back()->size_bytes();
   }
@@ -285,7 +301,7 @@ void Batch::swap_in() {
     if (!has_room_for(*sequence->session, alone ? 0 : 1, alone ? 0 : config_.watermark)) return;
     const Stopwatch stopwatch(step_->row.swap_us);
     step_->row.swapped_bytes += bytes_held(*sequence->session);
-    sequence->session->move_to(arenas_);
+    sequence->session->move_to(arenas_of(*sequence->session));
     swapped_.pop_front();
     join_running(sequence);
     ++step_->row.num_resumed;

@@ -94,6 +94,8 @@ class Batch {
   bool relieve_pools();
   void make_room();
   void swap_out(const SequencePointer& sequence);
+  void make_arenas_by_head();
+  const std::vector<std::shared_ptr<KvArena>>& arenas_of(const Session& session) const;
   double move_to_room_of_its_own(Session& session) const;
   void join_running(const SequencePointer& sequence);
   void join_swapped(const SequencePointer& sequence);
@@ -127,6 +129,9 @@ class Batch {
   std::shared_ptr<const LlamaModel> model_;
   BatchConfig config_;
   std::vector<std::shared_ptr<KvArena>> arenas_;  // [num_layers]
+  // The same blocks for sessions whose heads choose for themselves; none before the first such one is added.
+  std::vector<std::shared_ptr<KvArena>> arenas_by_head_;
+  std::once_flag made_arenas_by_head_;
   std::optional<std::chrono::steady_clock::time_point> clock_start_;
 
   std::mutex inbox_mutex_;  // guards the three that follow

@@ -73,7 +73,7 @@ void Batch::go_on_from_there(const SequencePointer& sequence) {
 
 void Batch::let_in(const SequencePointer& sequence) {
   Session& session = *sequence->session;
-  if (!session.is_in(arenas_)) return join_swapped(sequence);
+  if (!session.is_in(arenas_of(session))) return join_swapped(sequence);
   if (running_.size() < static_cast<size_t>(config_.max_sequences)) return join_running(sequence);
   move_to_room_of_its_own(session);
   join_swapped(sequence);

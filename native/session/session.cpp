@@ -45,10 +45,6 @@ Session::Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& c
                            .head_dim = model_config.head_dim,
                            .per_head = policy_->heads() == Heads::kPerHead,
                            .dtype = config.kv_dtype};
-  if (!arenas.empty() && arenas.front()->shape.per_head != shape.per_head) {
-    throw Error("ERR_OCTAVO_ARGUMENT",
-                "Expected heads shared for the policy of a sequence beside others but received per-head");
-  }
   layers_.reserve(static_cast<size_t>(model_config.num_layers));
   for (int layer = 0; layer < model_config.num_layers; ++layer) {
     layers_.emplace_back(arenas.empty() ? KvCache(shape) : KvCache(arenas[static_cast<size_t>(layer)]));

@@ -367,3 +367,34 @@ TEST("any order of adding, stepping, stopping, snapshots, rewinds and forks keep
               num_preemptions);
   REQUIRE(num_forks > 50 && num_rewinds > 50 && num_stops > 50 && num_preemptions > 50);
 }
+
+TEST(
+    "heads that choose for themselves do so in a batch as alone, beside others, swapped out and going back") {
+  const auto model = TinyLlama(14).open();
+  int64_t num_preempted = 0;
+  for (const int num_blocks : {18, 24, 200}) {
+    Batch batch(model, {.block_size = kBlockSize, .num_blocks = num_blocks, .max_sequences = 64});
+    std::vector<Pair> pairs;
+    unsigned seed = 20;
+    for (const std::string policy : {"h2o", "key-diff", "full", "paged-eviction", "random"})
+      for (const EvictionUnit unit : {EvictionUnit::kToken, EvictionUnit::kBlock}) {
+        BatchRequest request = batch_request(policy, 16, some_tokens(4 + seed % 3 * 9, seed), 40, seed % 2);
+        if (policy != "full" && policy != "paged-eviction") request.policy.unit = unit;
+        const bool shares = policy == "full" || seed++ % 4 == 3;  // others have their heads share beside it
+        if (!shares) request.policy.heads = Heads::kPerHead;
+        pairs.push_back(add(model, batch, request));
+        advance(batch, 2);
+        Pair& pair = pairs[seed / 2 % pairs.size()];
+        if (state_of(batch, pair.id) != SequenceState::kRunning) continue;
+        take_snapshot(batch, pair);
+        advance(batch, 3);
+        rewind(batch, pair, pair.snapshots.size() - 1);
+      }
+    run_to_end(batch);
+    for (const Pair& pair : pairs) {
+      pair.require_equal();
+    }
+    for (const int32_t count : batch.requests().num_preemptions) num_preempted += count;
+  }
+  REQUIRE(num_preempted > 5);
+}

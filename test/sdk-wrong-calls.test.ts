@@ -35,6 +35,43 @@ const cases: Case[] = [
 		() => model.session({ policy: wrong(policies.keyDiff) }),
 	],
 	[
+		"a planner's option in another spelling",
+		"OPTION",
+		/updateStrides; did you mean updateStride\?/,
+		() => schedules.deepOptimizerStates(plan.configuration, wrong({ updateStrides: 2 })),
+	],
+	[
+		"a planner with no options",
+		"CONFIGURATION",
+		/updateStride/,
+		() => schedules.deepOptimizerStates(plan.configuration, wrong(undefined)),
+	],
+	[
+		"a planner's ratio in another spelling",
+		"OPTION",
+		/ratio; did you mean|options offloadRatio/,
+		() => schedules.twinflow(plan.configuration, wrong({ ratio: 0.5 })),
+	],
+	[
+		"our schedule's choice",
+		"OPTION",
+		/numSlots/,
+		() => schedules.octavo(plan.configuration, wrong({ numResident: 0, numOnDevice: 0, numSlots: 3 })),
+	],
+	[
+		"a change of a published run that it does not have",
+		"OPTION",
+		/microBatchsize; did you mean microBatchSize\?/,
+		() => schedules.publishedConfiguration("7B", wrong({ microBatchsize: 4 })),
+	],
+	[
+		"a share above 1",
+		"OPTION",
+		/from 0 to 1 for deviceShare/,
+		() => hardware.searchOctavo(plan.configuration, hardware.profileByName("h100-4x"), { deviceShare: 90 }),
+	],
+	["a count that is none", "OPTION", /for k of topTokens/, () => session.topTokens(wrong("five"))],
+	[
 		"an option in another spelling",
 		"OPTION",
 		/block_size; did you mean blockSize\?/,

@@ -4,6 +4,7 @@ import type { NativeSession } from "../../native/addon.js";
 import { native, OctavoError } from "../errors.js";
 import { StepText } from "../model/step-text.js";
 import type { Tokenizer } from "../model/tokenizer.js";
+import { integer } from "../options.js";
 import { Tensor } from "../tensor.js";
 import type { TraceMetadata } from "../trace/arrow-schema.js";
 import type { Trace } from "../trace/trace.js";
@@ -92,10 +93,12 @@ export abstract class SessionView {
 	/**
 	 * The likeliest next tokens.
 	 *
-	 * @param k how many. Default 5
+	 * @param k how many, from 1. Default 5
+	 * @throws {OctavoError} ERR_OCTAVO_OPTION
 	 */
-	topTokens(k = 5): TokenCandidate[] {
-		return topTokens(this.logits.toFloat32(), k, this.name);
+	topTokens(k?: number): TokenCandidate[] {
+		const count = integer(1, 2 ** 31 - 1, 5)(k, "k of topTokens()");
+		return topTokens(this.logits.toFloat32(), count, this.name);
 	}
 
 	/** Text of tokens. Default: of the whole sequence. */

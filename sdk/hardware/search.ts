@@ -2,6 +2,7 @@
 // the checker accepts and the memory allows, and says what it costs beside what it gains.
 
 import { OctavoError } from "../errors.js";
+import { checkOptions, integer, number, optional } from "../options.js";
 import { checkSchedule } from "../train/schedule/checker.js";
 import { checkConfiguration, ranksPerNode, type TrainingConfiguration } from "../train/schedule/configuration.js";
 import { type OctavoChoice, octavo } from "../train/schedule/octavo.js";
@@ -56,13 +57,18 @@ export function scheduleCost(simulation: Simulation): ScheduleCost {
 /**
  * Searches our schedule's choices. Deterministic.
  *
- * @throws {OctavoError} ERR_OCTAVO_MEMORY when not even the smallest choice fits; ERR_OCTAVO_CONFIGURATION
+ * @throws {OctavoError} ERR_OCTAVO_MEMORY when not even the smallest choice fits; ERR_OCTAVO_CONFIGURATION;
+ * ERR_OCTAVO_OPTION
  */
 export function searchOctavo(
 	configuration: TrainingConfiguration,
 	profile: Profile,
-	{ deviceShare = 0.9, maxResident }: SearchOptions = {},
+	options: SearchOptions = {},
 ): SearchResult {
+	const { deviceShare, maxResident } = checkOptions("hardware.searchOctavo()", options, {
+		deviceShare: number(0, 1, 0.9),
+		maxResident: optional(integer(0, 2 ** 31 - 1, 0)),
+	});
 	checkConfiguration(configuration);
 	const n = configuration.subgroupNumels.length;
 	const own = n - Math.floor(configuration.offloadRatio * n);

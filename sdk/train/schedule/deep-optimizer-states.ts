@@ -4,6 +4,7 @@
 import { OctavoError, received } from "../../errors.js";
 import { optimalStride } from "../../hardware/closed-form.js";
 import type { Profile } from "../../hardware/profile.js";
+import { anything, checkOptions } from "../../options.js";
 import { checkConfiguration, numOffloaded, ranksPerNode, type TrainingConfiguration } from "./configuration.js";
 import { planInterleaved } from "./interleaved.js";
 import type { Schedule } from "./task.js";
@@ -22,13 +23,15 @@ export interface DeepOptimizerStatesOptions {
  *
  * Source: arXiv:2410.21316. Differs: the stride ignores resident subgroups; the last device update is written back too.
  *
- * @throws {OctavoError} ERR_OCTAVO_CONFIGURATION
+ * @throws {OctavoError} ERR_OCTAVO_CONFIGURATION; ERR_OCTAVO_OPTION for an unknown option
  */
 export function deepOptimizerStates(
 	configuration: TrainingConfiguration,
-	{ updateStride, profile }: DeepOptimizerStatesOptions,
+	options: DeepOptimizerStatesOptions,
 ): Schedule {
 	checkConfiguration(configuration);
+	checkOptions("schedules.deepOptimizerStates()", options, { updateStride: anything, profile: anything });
+	const { updateStride, profile } = (options ?? {}) as DeepOptimizerStatesOptions;
 	if (updateStride === "auto" && !profile) {
 		throw new OctavoError("ERR_OCTAVO_CONFIGURATION", "Expected a profile for updateStride auto but received none");
 	}

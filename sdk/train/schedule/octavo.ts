@@ -2,6 +2,7 @@
 // residency from free memory. Which share and how many is a choice that `searchOctavo` makes by simulation.
 
 import { OctavoError, received } from "../../errors.js";
+import { anything, checkOptions } from "../../options.js";
 import { checkConfiguration, type TrainingConfiguration } from "./configuration.js";
 import { planInterleaved } from "./interleaved.js";
 import type { Schedule } from "./task.js";
@@ -21,10 +22,12 @@ export interface OctavoChoice {
 /**
  * Plans our schedule.
  *
- * @throws {OctavoError} ERR_OCTAVO_CONFIGURATION
+ * @throws {OctavoError} ERR_OCTAVO_CONFIGURATION; ERR_OCTAVO_OPTION for an unknown name in the choice
  */
 export function octavo(configuration: TrainingConfiguration, choice: OctavoChoice): Schedule {
 	checkConfiguration(configuration);
+	const names = { numResident: anything, numOnDevice: anything, deviceSlots: anything, hostSlots: anything };
+	checkOptions("schedules.octavo()", choice, names);
 	const n = configuration.subgroupNumels.length;
 	const { numResident, numOnDevice, deviceSlots = 2, hostSlots = 2 } = (choice ?? {}) as OctavoChoice;
 	const check = (name: keyof OctavoChoice, value: number, min: number, max: number): void => {

@@ -2,6 +2,7 @@
 // attention and a small vocabulary; everything here counts real parameters.
 
 import { OctavoError, received } from "../../errors.js";
+import { anything, checkOptions } from "../../options.js";
 import {
 	defaultBucketElements,
 	defaultVocabularySize,
@@ -32,17 +33,23 @@ export interface PublishedChanges extends Partial<Omit<TrainingConfiguration, "m
 	readonly subgroupSize?: number;
 }
 
+const changeable = {
+	...{ subgroupSize: anything, numNodes: anything, dataParallel: anything, tensorParallel: anything },
+	...{ microBatchSize: anything, gradientAccumulation: anything, offloadRatio: anything, bucketElements: anything },
+} satisfies Record<keyof PublishedChanges, unknown>;
+
 /**
  * A published run: 4 ranks of one node, micro-batch 1, sequences of 2048 tokens, everything offloaded.
  *
  * @param size nominal: `7B`, `8.3B`, `10B`, `13B` or `20B`
- * @throws {OctavoError} ERR_OCTAVO_CONFIGURATION for another size
+ * @throws {OctavoError} ERR_OCTAVO_CONFIGURATION for another size; ERR_OCTAVO_OPTION for a change that has no such name
  */
 export function publishedConfiguration(size: PublishedSize, changes: PublishedChanges = {}): TrainingConfiguration {
 	if (!Object.hasOwn(shapes, size)) {
 		const message = `Expected one of ${publishedSizes.join(", ")} but received ${received(size)}`;
 		throw new OctavoError("ERR_OCTAVO_CONFIGURATION", message);
 	}
+	checkOptions("schedules.publishedConfiguration()", changes, changeable);
 	const [numLayers, hiddenSize, ffnSize, numHeads] = shapes[size];
 	const model: ModelShape = {
 		numLayers,

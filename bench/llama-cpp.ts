@@ -1,5 +1,6 @@
-// How fast are prefill and decode beside llama.cpp, on the same weights and threads? The engines take turns, round after
-// round, and the read bandwidth is measured between them, so that a machine whose speed drifts is fair to all; medians.
+// How fast are prefill and decode beside llama.cpp, on the same weights and threads? The engines take turns at each cell of
+// the table, round after round, and the read bandwidth is measured before each, so that a machine whose speed drifts is fair
+// to all; medians.
 // Prints Markdown; `--output FILE` also writes it, anew after every turn, so that a run that is stopped keeps its rows.
 // `--cache FOLDER` (or OCTAVO_BENCH_CACHE) keeps llama.cpp's builds; `--types f32,f16,bf16` of weights, `--kv f32,f16` of
 // octavo's keys and values, `--rounds N`, `--large N` (so many rounds of a shape of one billion, bf16), `--threads N`.
@@ -9,9 +10,10 @@ import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { engineInfo, type LlamaSpec } from "octavo";
-import { type Engine, llamaBench, nodeLlamaCpp, octavo, type Speed, type Workload } from "./helpers/engines.js";
+import { type ComparedModel, comparisonTable, type Run } from "./helpers/comparison-table.js";
+import { type Cell, type Engine, llamaBench, nodeLlamaCpp, octavo, type Workload } from "./helpers/engines.js";
 import { prepareLlamaCpp } from "./helpers/llama-cpp-builds.js";
-import { type ModelFiles, type WeightType, writeRandomModel } from "./helpers/random-model.js";
+import { type WeightType, writeRandomModel } from "./helpers/random-model.js";
 import { measureReadBandwidth } from "./memory-bandwidth.js";
 
 const shared = { rmsNormEps: 1e-5, ropeTheta: 10_000, maxPositions: 8192, headDim: 64, vocabSize: 32_000 };
@@ -23,7 +25,11 @@ const largeShape: LlamaSpec = {
 	...{ numLayers: 16, hiddenSize: 2048, intermediateSize: 8192, numQueryHeads: 32, numKvHeads: 8 },
 	...{ tieWordEmbeddings: true, ...shared },
 };
-const contexts = [128, 1024, 4096] as const;
+const cells: readonly Cell[] = [
+	{ phase: "prefill", context: 512 },
+	...[128, 1024, 4096].map((context): Cell => ({ phase: "decode", context })),
+	{ phase: "evicting", context: 4096 },
+];
 const budget = 256;
 
 const { values: options } = parseArgs({
@@ -33,29 +39,20 @@ const { values: options } = parseArgs({
 		types: { type: "string", default: "f32,f16,bf16" },
 		kv: { type: "string", default: "f32,f16" },
 		large: { type: "string", default: "0" },
-		rounds: { type: "string", default: "5" },
+		rounds: { type: "string", default: "3" },
 		threads: { type: "string", default: String(Math.min(2, availableParallelism())) },
 	},
 });
 const numThreads = Number(options.threads);
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
-function median(values: readonly number[]): number {
-	const sorted = [...values].sort((a, b) => a - b);
-	return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
-}
-
-/** Everything measured on one model so far. */
-interface Comparison {
+/** Everything measured on one model so far: a run of each cell by each engine, round after round. */
+interface Comparison extends ComparedModel {
 	title: string;
-	spec: LlamaSpec;
-	files: ModelFiles;
-	/** Bytes per second, one before each engine's turn. */
-	bandwidths: number[];
-	engines: { name: string; kvBytes: number; evicts: boolean; speeds: Speed[] }[];
+	runs: Run[];
 }
 
-/** Adds a comparison that grows turn by turn, and calls `save` after each. */
+/** Adds a comparison that grows run by run, and calls `save` after each cell. */
 async function compare(
 	title: string,
 	spec: LlamaSpec,
@@ -71,19 +68,21 @@ async function compare(
 	try {
 		say(`${title}: writing the model`);
 		const files = writeRandomModel(join(folder, "model"), spec, type);
-		const workload: Workload = { files, numThreads, numTokens: spec === largeShape ? 12 : 32, contexts };
-		const results = engines.map(({ name, kvBytes }) => {
-			return { name, kvBytes, evicts: name.startsWith("octavo"), speeds: [] as Speed[] };
-		});
-		const comparison: Comparison = { title, spec, files, bandwidths: [], engines: results };
+		const workload: Workload = { files, numThreads, numTokens: spec === largeShape ? 16 : 96 };
+		const comparison: Comparison = { title, spec, weightBytes: files.sizeBytes, runs: [] };
 		comparisons.push(comparison);
 		for (let round = 0; round < numRounds; round++) {
-			for (const [index, engine] of engines.entries()) {
-				comparison.bandwidths.push(await measureReadBandwidth(numThreads));
-				const speed = await engine.measure(workload);
-				results[index]!.speeds.push(speed);
-				const decode = contexts.map((context) => speed.decode[context]!.toFixed(1)).join(" / ");
-				say(`${title}, round ${round + 1}: ${engine.name}: prefill ${speed.prefill.toFixed(0)}, decode ${decode}`);
+			for (const cell of cells) {
+				// Who comes first changes from round to round: the first run after a pause is not always the same engine's.
+				for (let turn = 0; turn < engines.length; turn++) {
+					const engine = engines[(turn + round) % engines.length]!;
+					if (cell.phase === "evicting" && !engine.isOwn) continue;
+					const bandwidth = await measureReadBandwidth(numThreads);
+					const measured = await engine.measure(workload, cell);
+					comparison.runs.push({ engine, cell, round, bandwidth, ...measured });
+					const speed = `${measured.tokensPerSecond.toFixed(1)} tokens/s at ${(bandwidth / 1e9).toFixed(1)} GB/s`;
+					say(`${title}, round ${round + 1}: ${cell.phase} ${cell.context}: ${engine.name}: ${speed}`);
+				}
 				save();
 			}
 		}
@@ -93,73 +92,6 @@ async function compare(
 	}
 }
 
-const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
-
-/** Bytes of keys and values that one decode step must read. */
-function cacheBytes({ numLayers, numKvHeads, headDim }: LlamaSpec, kvBytes: number, kvLen: number): number {
-	return 2 * kvBytes * numLayers * numKvHeads * headDim * kvLen;
-}
-
-function table({ title, spec, files, bandwidths, engines: all }: Comparison): string {
-	const engines = all.filter(({ speeds }) => speeds.length > 0);
-	const bandwidth = median(bandwidths);
-	const of = (name: string, value: (speed: Speed) => number) =>
-		median(engines.find((engine) => engine.name === name)!.speeds.map(value));
-	const columns: {
-		header: string;
-		value: (speed: Speed) => number;
-		limit?: (kvBytes: number) => number;
-		digits: number;
-	}[] = [
-		{ header: "prefill 512", value: (speed) => speed.prefill, digits: 0 },
-		...contexts.map((context) => ({
-			header: `decode at ${context}`,
-			value: (speed: Speed) => speed.decode[context]!,
-			limit: (kvBytes: number) => bandwidth / (files.sizeBytes + cacheBytes(spec, kvBytes, context)),
-			digits: 1,
-		})),
-	];
-	const row = (name: string, cells: readonly string[]) => `| ${[name, ...cells].join(" | ")} |`;
-	const others = engines.filter(({ evicts }) => !evicts);
-	const own = engines.filter(({ evicts }) => evicts);
-	const best = (value: (speed: Speed) => number) => Math.max(...others.map(({ name }) => of(name, value)));
-	const ratios = (name: string) =>
-		row(`**${name} ÷ the faster llama.cpp**`, [
-			...columns.map(({ value }) => `**${(of(name, value) / best(value)).toFixed(2)}**`),
-			"–",
-		]);
-	const evictions = own.map(({ name }) => {
-		const evicting = of(name, (speed) => speed.evicting!);
-		const full = of(name, (speed) => speed.decode[contexts.at(-1)!]!);
-		return `${name}: ${evicting.toFixed(1)} tokens/s, ${(evicting / full).toFixed(2)} times its full cache`;
-	});
-	const peak = (name: string) => `${(of(name, (speed) => speed.peakBytes) / 2 ** 20).toFixed(0)} MiB`;
-	return [
-		`## ${title}`,
-		"",
-		`Weights ${(files.sizeBytes / 2 ** 20).toFixed(0)} MiB; read bandwidth between the runs ${gigabytes(bandwidth)} (${gigabytes(Math.min(...bandwidths))}–${gigabytes(Math.max(...bandwidths))}) GB/s; rounds: ${engines[0]!.speeds.length}.`,
-		"",
-		row("tokens/s", [...columns.map(({ header }) => header), "peak memory"]),
-		`|${"---|".repeat(columns.length + 2)}`,
-		...engines.map(({ name }) =>
-			row(name, [...columns.map(({ value, digits }) => of(name, value).toFixed(digits)), peak(name)]),
-		),
-		...own.flatMap(({ name, kvBytes }) => [
-			...(others.length > 0 ? [ratios(name)] : []),
-			row(`${name} ÷ its limit of reading once`, [
-				...columns.map(({ value, limit }) =>
-					limit === undefined
-						? "–"
-						: `${(of(name, value) / limit(kvBytes)).toFixed(2)} of ${limit(kvBytes).toFixed(1)}`,
-				),
-				"–",
-			]),
-		]),
-		"",
-		`With paged-eviction at budget ${budget} after a prompt of ${contexts.at(-1)}: ${evictions.join("; ")}.`,
-	].join("\n");
-}
-
 function report(comparisons: readonly Comparison[], version: string, loadBefore: number): string {
 	const { simd, gemm } = engineInfo();
 	return [
@@ -167,11 +99,14 @@ function report(comparisons: readonly Comparison[], version: string, loadBefore:
 		"",
 		`${cpus()[0]?.model.trim() ?? "unknown processor"}, ${cpus().length} cores, ${numThreads} threads, ${new Date().toISOString().slice(0, 10)}; octavo: ${simd}, GEMM ${gemm}; ${version}.`,
 		`Load average ${loadBefore.toFixed(1)} before and ${loadavg()[0]!.toFixed(1)} after: near 0 and ${numThreads} on an idle machine; above, other programs`,
-		"took their share from every engine. The engines take turns; medians of the rounds. Random weights, the same numbers for",
-		"all; llama.cpp's cache is its default. The limit is the median bandwidth measured between the runs (a search for a byte,",
-		"all threads) over the bytes of weights and of the cache.",
+		"took their share from every engine. The engines take turns within each cell; medians (least–most) of the rounds, ratios of",
+		"runs of one round. Random weights, the same numbers for all; llama.cpp's cache is its default. The limit is the bandwidth measured",
+		"right before each run of the cell (a search for a byte, all threads), its median, over the bytes of weights and of the",
+		"cache that a token reads.",
 		"",
-		comparisons.map(table).join("\n\n"),
+		...comparisons.map(({ title, runs, ...model }) =>
+			[`## ${title}`, "", comparisonTable(model, runs, cells, budget)].join("\n"),
+		),
 	].join("\n");
 }
 

@@ -74,6 +74,8 @@ void paged_key_distinctness_cpu(const PagedAttentionShape& shape, const void* ke
     for (int64_t first = 0; first < kv_len; first += shape.block_size) {
       const int64_t count = std::min<int64_t>(shape.block_size, kv_len - first);
       const float* key = rows.of(block_table[first / shape.block_size], first_head + head, count);
+      if (first + shape.block_size < kv_len)
+        rows.prefetch(block_table[first / shape.block_size + 1], first_head + head);
       keys.clear();
       for (int64_t slot = first; slot < first + count; ++slot, key += shape.head_dim) {
         if (is_live(slot)) keys.push_back(key);

@@ -25,6 +25,8 @@ class BlockRows {
   BlockRows(const PagedAttentionShape& shape, const void* cache) : shape_(shape), cache_(cache) {}
   // The first `count` slots' rows, [count, head_dim]; valid until the next call.
   const float* of(int64_t block_id, int64_t kv_head, int64_t count);
+  // Fetches a head's rows that are read after the next ones.
+  void prefetch(int64_t block_id, int64_t kv_head) const;
 
  private:
   PagedAttentionShape shape_;

@@ -30,6 +30,14 @@ void copy_widened(const void* array, DType dtype, int64_t first, int64_t count, 
   widen(static_cast<const uint16_t*>(array) + first, count, to);
 }
 
+void BlockRows::prefetch(int64_t block_id, int64_t kv_head) const {
+  const auto bytes =
+      static_cast<int64_t>(dtype_size_bytes(shape_.kv_dtype)) * shape_.block_size * shape_.head_dim;
+  const char* const rows =
+      static_cast<const char*>(cache_) + (block_id * shape_.num_kv_heads + kv_head) * bytes;
+  for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(rows + at, 0, 3);
+}
+
 const float* BlockRows::of(int64_t block_id, int64_t kv_head, int64_t count) {
   const int64_t first = (block_id * shape_.num_kv_heads + kv_head) * shape_.block_size * shape_.head_dim;
   if (shape_.kv_dtype == DType::kF32) return static_cast<const float*>(cache_) + first;

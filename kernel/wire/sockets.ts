@@ -26,6 +26,8 @@ export class KernelSockets {
 	readonly #codec: FrameCodec;
 	readonly #queues: Record<RequestChannel | "stdin" | "iopub", SendQueue>;
 	readonly #connection: ConnectionInfo;
+	/** Messages for iopub that are not encoded yet. */
+	readonly #broadcasts: OutgoingMessage[] = [];
 
 	constructor(connection: ConnectionInfo) {
 		this.#connection = connection;
@@ -56,13 +58,18 @@ export class KernelSockets {
 		for (const channel of ["shell", "control", "stdin"] as const) void this.#listen(channel, listener);
 	}
 
-	/** Sends a message on a channel, after everything sent there before. */
+	/**
+	 * Sends a message on a channel, after everything sent there before. What is broadcast is encoded once this turn has
+	 * asked the worker and replied, for which somebody waits: the worker runs while this process encodes.
+	 */
 	send(channel: RequestChannel | "stdin" | "iopub", message: OutgoingMessage): void {
-		this.#queues[channel].send(this.#codec.encode(message));
+		if (channel !== "iopub") this.#queues[channel].send(this.#codec.encode(message));
+		else if (this.#broadcasts.push(message) === 1) process.nextTick(() => this.#broadcast());
 	}
 
 	/** Settles when every queued message has been handed to ZeroMQ. */
 	async flush(): Promise<void> {
+		this.#broadcast();
 		await Promise.all(Object.values(this.#queues).map((queue) => queue.flushed()));
 	}
 
@@ -71,6 +78,10 @@ export class KernelSockets {
 		await this.flush();
 		for (const socket of [...Object.values(this.#routers), this.#iopub]) socket.close();
 		await this.#heartbeat.close();
+	}
+
+	#broadcast(): void {
+		for (const message of this.#broadcasts.splice(0)) this.#queues.iopub.send(this.#codec.encode(message));
 	}
 
 	async #watchSubscriptions(subscribed: (topic: string) => void): Promise<void> {

@@ -174,3 +174,21 @@ test("what cannot be read is told once, at a place within the cell, as its autho
 	assert.deepEqual(await errorsOf("const text = `open\n"), ["Unterminated template literal. 2:1"]);
 	assert.deepEqual(await errorsOf("let x = 5 5;\nlet y: string = x;"), ["',' expected. 1:11"]);
 });
+
+test("namespaces and what cells add to the globals stay for every later cell, until they are replaced", async () => {
+	await run("namespace Units { export const metre = 1; export type Name = string; }");
+	await run("declare global { interface Array<T> { last(): T }\n\tvar shared: number; }");
+	await run("Array.prototype.last = function () { return this[this.length - 1]; };\nglobalThis.shared = 3;");
+	assert.equal((await run("const { length } = [shared, { shared }.shared, new Array(2)]; shared + length")).value, "6");
+	for (let time = 0; time < 2; time++) {
+		assert.equal((await run("const name: Units.Name = 'm'; name.length + Units.metre + [1, 2].last()")).value, "4");
+		assert.match((await kernel.execute("globalThis.shared = 'text';")).reply.evalue, /'string' is not assignable/);
+	}
+	await run("namespace Units { export const foot = 3; }");
+	await run("declare global { var other: boolean; }");
+	assert.match((await kernel.execute("globalThis.shared = 'text';")).reply.evalue, /not assignable/, "beside it");
+	await run("declare global { interface Array<T> { last(): number }\n\tvar shared: string; }");
+	assert.equal((await run("['a'].last().toFixed; Units.foot")).value, "3");
+	assert.match((await kernel.execute("Units.metre")).reply.evalue, /'metre' does not exist/);
+	assert.equal((await run("globalThis.shared = 'text'")).value, "'text'");
+});

@@ -4,6 +4,7 @@
 
 import type TypeScript from "typescript";
 import { type AwaitNotes, awaitGuard } from "./await-guards.js";
+import { isInAddition } from "./kept-namespaces.js";
 
 type Ts = typeof TypeScript;
 
@@ -54,12 +55,26 @@ export function cellModule(ts: Ts, context: CellModuleContext): TypeScript.Trans
 				? checker.getShorthandAssignmentValueSymbol(original.parent)
 				: checker.getSymbolAtLocation(original);
 			const declared = symbol?.declarations?.[0];
-			if (short && declarations && declared?.getSourceFile() === declarations) return exported(node.text);
+			if (short && declared && isEarlier(declared)) return exported(node.text);
 			if (!found || !declared || !isImport(ts, declared)) return undefined;
 			return ts.setTextRange(member(found.module, found.name), node);
 		};
 
+		/** Whether an earlier cell declared something for later ones, rather than for the globals. */
+		const isEarlier = (declaration: TypeScript.Declaration) =>
+			declarations !== undefined && declaration.getSourceFile() === declarations && !isInAddition(ts, declaration);
+
+		/** What tslab took for an earlier cell's, though that cell only added to a global. */
+		const globalOf = (node: TypeScript.Node): TypeScript.Expression | undefined => {
+			if (!ts.isPropertyAccessExpression(node) || node.pos >= 0 || !ts.isIdentifier(node.name)) return undefined;
+			if (!ts.isIdentifier(node.expression) || node.expression.text !== "exports") return undefined;
+			const symbol = checker.getSymbolAtLocation(ts.getOriginalNode(node.name));
+			return symbol?.declarations?.some(isEarlier) === false ? node.name : undefined;
+		};
+
 		const visit = (node: TypeScript.Node, top: boolean): TypeScript.Node => {
+			const global = globalOf(node);
+			if (global) return global;
 			if (ts.isIdentifier(node)) return meaning(node) ?? node;
 			if (ts.isShorthandPropertyAssignment(node)) {
 				const value = meaning(node.name);

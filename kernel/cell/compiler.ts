@@ -16,6 +16,7 @@ import { describeDiagnostic, parseErrors } from "./diagnostics.js";
 import type { Diagnostic } from "./errors.js";
 import { ImportSnippets } from "./import-snippets.js";
 import { isComplete, type Verdict } from "./is-complete.js";
+import { dropUnexportable, keptNamespaces } from "./kept-namespaces.js";
 import { librarySources } from "./library-sources.js";
 import { compileLocal, isCompiled, type LocalModule } from "./local-modules.js";
 import { PackageView, packageRoot, typescriptPath } from "./packages.js";
@@ -24,6 +25,7 @@ import type { CompleteResult, IsCompleteResult, SnapshotParts } from "./protocol
 import { takeSnapshot } from "./snapshot.js";
 import { sourceDependencies } from "./source-imports.js";
 import { stringAt } from "./string-at.js";
+import { tryRanges } from "./try-ranges.js";
 
 type Loose = Record<string, unknown>;
 
@@ -33,6 +35,8 @@ export interface Compilation extends AwaitNotes {
 	sourceToOutput?: string;
 	/** Files beside the notebook that were compiled with the cell. */
 	modules: LocalModule[];
+	/** Declarations of earlier cells that tslab leaves out of its own. */
+	kept: string[];
 	/** Type errors of a cell that runs all the same. */
 	tolerated?: Diagnostic[];
 }
@@ -151,18 +155,21 @@ export function tuneCompiler(folder: string): Compiler {
 		if (namesOnly) {
 			namesOnly = false;
 			const file = program.parseCell();
+			dropUnexportable(file);
 			// Nothing declared: tslab goes on with this very program, so it has to be a real one.
 			if ((file as unknown as { locals?: Map<string, unknown> }).locals?.size) {
 				return { getSourceFile: (name: string) => (name === sourceFile ? file : undefined) } as Builder;
 			}
 		}
 		const builder = program.update();
+		dropUnexportable(builder.getSourceFile(sourceFile));
 		const { emit } = builder;
 		builder.emit = (file, writeFile, token, only, transformers) => {
 			if (file?.fileName !== sourceFile) return emit(file, writeFile, token, only, transformers);
 			const checker = builder.getProgram().getTypeChecker();
 			compileImported(builder.getProgram(), file);
 			const declarations = file.parent as TypeScript.Node as TypeScript.SourceFile;
+			current.kept = keptNamespaces(ts, declarations, file);
 			const last = cellModule(ts, { checker, declarations, notes: current });
 			const all = {
 				before: [topLevelUsing(ts)],
@@ -215,15 +222,7 @@ export function tuneCompiler(folder: string): Compiler {
 		withoutExports: (code) => withoutExports(ts, code),
 		importSnippets: (code, position) => snippets.complete(code, position),
 		stringAt: (code, position) => stringAt(ts, code, position),
-		tryRanges(code) {
-			const ranges: [number, number][] = [];
-			const visit = (node: TypeScript.Node): void => {
-				if (ts.isTryStatement(node) && node.catchClause) ranges.push([node.tryBlock.pos, node.tryBlock.end]);
-				ts.forEachChild(node, visit);
-			};
-			visit(ts.createSourceFile("script.js", code, ts.ScriptTarget.ES2022));
-			return ranges;
-		},
+		tryRanges: (code) => tryRanges(ts, code),
 		snapshotParts() {
 			const own = [dirname(typescriptPath), typesRoot, join(dirname(typesRoot), "undici-types"), ownTypes];
 			const libraries = program.sourceNames.filter((name) => own.some((home) => name.startsWith(join(home, "/"))));
@@ -238,7 +237,7 @@ export function tuneCompiler(folder: string): Compiler {
 }
 
 function nothing(): Compilation {
-	return { awaits: false, imports: [], modules: [] };
+	return { awaits: false, imports: [], modules: [], kept: [] };
 }
 
 function withoutMapUrl(text: string): string {

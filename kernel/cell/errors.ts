@@ -2,9 +2,11 @@
 // library frames folded into a count.
 
 import { SourceMap } from "node:module";
-import { inspect } from "node:util";
 import type { ErrorContent } from "../protocol/messages.js";
+import { cyan, dim, frame, red } from "./code-frame.js";
+import { hintFor, packageHint } from "./hints.js";
 import { type LocalModule, wrapperLength } from "./local-modules.js";
+import { causeOf, errorsOf, isError, nameOf, safeText, textOfThrown } from "./thrown.js";
 
 /** A TypeScript diagnostic; line and character count from 0. */
 export interface Diagnostic {
@@ -47,10 +49,12 @@ interface Place {
 	column: number;
 }
 
-const red = (text: string) => `\u001b[31m${text}\u001b[39m`;
-const cyan = (text: string) => `\u001b[36m${text}\u001b[39m`;
-const dim = (text: string) => `\u001b[2m${text}\u001b[22m`;
-const contextLines = 2;
+/** What the names of cells' scripts begin with; a number follows. */
+export const scriptPrefix = "octavo-cell-";
+/** A frame of the kernel's own. */
+const ownFrame = /[\\/](?:kernel[\\/]cell[\\/][\w-]+|tslab[\\/]dist[\\/]executor)\.js:\d+:\d+\)?$/;
+/** Errors that are told at most of one that carries others along. */
+const maxTold = 12;
 
 /** Thrown inside to leave with an error that is already explained. */
 export class Explained extends Error {
@@ -105,24 +109,44 @@ export class ErrorExplainer {
 
 	/** Explains a thrown value. */
 	explain(thrown: unknown): ErrorContent {
-		if (!(thrown instanceof Error) && !isErrorLike(thrown)) {
-			const text = inspect(thrown, { depth: 2 });
+		if (!isError(thrown)) {
+			const text = textOfThrown(thrown);
 			return { ename: "Thrown", evalue: text, traceback: [red(`Thrown: ${text}`)] };
 		}
-		const ename = safeText(thrown, "name") || "Error";
 		const message = safeText(thrown, "message");
 		const code = safeText(thrown, "code");
-		const title = /^ERR_/.test(code) ? `${ename} [${code}]` : ename;
-		const traceback = [`${red(title)}: ${message}`, ...this.#stack(safeText(thrown, "stack"))];
-		const cause = (thrown as Error).cause;
-		if (cause instanceof Error)
-			traceback.push(dim(`Caused by ${safeText(cause, "name")}: ${safeText(cause, "message")}`));
-		return { ename, evalue: /^ERR_/.test(code) ? `[${code}] ${message}` : message, traceback };
+		const evalue = /^ERR_/.test(code) ? `[${code}] ${message}` : message;
+		return { ename: nameOf(thrown), evalue, traceback: this.#traceback(thrown, new Set()) };
+	}
+
+	/** A text with stacks in it, such as a printed error: frames of cells in place, without the kernel's own behind them. */
+	mapped(text: string): string {
+		if (!text.includes(scriptPrefix)) return text;
+		const out: string[] = [];
+		let behindCell = false;
+		for (const line of text.split("\n")) {
+			// Node.js leaves out those that an error and its cause have in common: the kernel's are always among them.
+			if (/^\s+\.\.\. \d+ lines matching cause stack trace \.\.\.$/.test(line)) continue;
+			const [, indent, rest = "", tail = ""] = /^(\s+)(at .*?)((?: \{)?)$/.exec(line) ?? [];
+			if (indent === undefined) {
+				behindCell = false;
+				out.push(line);
+				continue;
+			}
+			const place = this.#place(` ${rest}`);
+			behindCell ||= !place && (rest.includes(scriptPrefix) || ownFrame.test(rest));
+			if (!behindCell) out.push(place ? `${indent}at ${shownPlace(rest, place)}${tail}` : line);
+			else if (tail !== "" && out.length > 0) out[out.length - 1] += tail;
+		}
+		return out.join("\n");
 	}
 
 	/** Explains why a cell did not compile. */
 	explainDiagnostics(code: string, label: string, diagnostics: readonly Diagnostic[]): ErrorContent {
 		const lines = code.split("\n");
+		const hint =
+			hintFor(lines[diagnostics[0]!.start.line] ?? "") ??
+			diagnostics.map(({ messageText }) => packageHint(messageText)).find((found) => found !== undefined);
 		const syntax = diagnostics.every((diagnostic) => diagnostic.code < 2000);
 		const ename = syntax ? "SyntaxError" : "TypeScriptError";
 		const first = diagnostics[0]!;
@@ -134,7 +158,27 @@ export class ErrorExplainer {
 				? frame(lines, diagnostic.start.line + 1, diagnostic.start.character + 1, underlined(diagnostic))
 				: []),
 		]);
+		if (hint !== undefined) traceback.push(dim(`Hint: ${hint}.`));
 		return { ename, evalue: `${place(first)} - ${first.messageText}`, traceback };
+	}
+
+	/** Everything about an error: its stack, what brought it about and what it stands for. @param seen those told already */
+	#traceback(error: Error, seen: Set<unknown>): string[] {
+		seen.add(error);
+		const code = safeText(error, "code");
+		const title = /^ERR_/.test(code) ? `${nameOf(error)} [${code}]` : nameOf(error);
+		const out = [`${red(title)}: ${safeText(error, "message")}`, ...this.#stack(safeText(error, "stack"))];
+		const tell = (lead: string, value: unknown) => {
+			if (seen.has(value) || seen.size >= maxTold) return;
+			const [first, ...rest] = isError(value) ? this.#traceback(value, seen) : [textOfThrown(value)];
+			out.push(`${dim(lead)} ${first}`, ...rest);
+		};
+		const { errors, more } = errorsOf(error);
+		for (const [index, one] of errors.entries()) tell(`[${index + 1}]`, one);
+		if (more > 0) out.push(dim(`… ${more} more`));
+		const caused = causeOf(error);
+		if (caused) tell("Caused by", caused.cause);
+		return out;
 	}
 
 	/** The stack's frames; those of cells in place, the others folded, and the code around the innermost cell frame. */
@@ -152,9 +196,7 @@ export class ErrorExplainer {
 			if (folded > 0) out.push(dim(`    … ${folded} library frame${folded > 1 ? "s" : ""}`));
 			folded = 0;
 			innermost ??= place;
-			const name = /^\s+at (?:async )?(?:Proxy\.|Object\.)?([^\s(]+) \(/.exec(line)?.[1];
-			const where = `${place.cell.label}:${place.line}:${place.column}`;
-			const shown = `    at ${name && !/^(?:eval|<anonymous>)$/.test(name) ? `${name} (${cyan(where)})` : cyan(where)}`;
+			const shown = `    at ${shownPlace(line.trim(), place, cyan)}`;
 			if (shown !== last) out.push(shown);
 			last = shown;
 		}
@@ -189,34 +231,9 @@ function underlined({ start, end }: Diagnostic): number {
 	return start.line === end.line ? Math.max(1, end.character - start.character) : 1;
 }
 
-/** Lines of code around a place, the place marked. */
-function frame(lines: readonly string[], line: number, column: number, length: number): string[] {
-	const first = Math.max(1, line - contextLines);
-	const last = Math.min(lines.length, line + contextLines);
-	const width = String(last).length;
-	const out = [""];
-	for (let number = first; number <= last; number++) {
-		const text = (lines[number - 1] ?? "").slice(0, 160);
-		out.push(`${number === line ? red(">") : " "} ${dim(`${String(number).padStart(width)} |`)} ${text}`);
-		if (number !== line) continue;
-		const indent = text.slice(0, column - 1).replace(/[^\t]/g, " ");
-		out.push(`  ${" ".repeat(width)} ${dim("|")} ${indent}${red("^".repeat(Math.min(length, 120)))}`);
-	}
-	return out;
-}
-
-function isErrorLike(value: unknown): value is Error {
-	return (
-		typeof value === "object" && value !== null && safeText(value, "stack") !== "" && safeText(value, "message") !== ""
-	);
-}
-
-/** A property as text; what a hostile getter does is not worth losing the error for. */
-function safeText(value: object, key: string): string {
-	try {
-		const text = (value as Record<string, unknown>)[key];
-		return typeof text === "string" ? text : "";
-	} catch {
-		return "";
-	}
+/** A frame's function and place. @param frameLine from `at` on */
+function shownPlace(frameLine: string, { cell, line, column }: Place, paint = (text: string) => text): string {
+	const name = /^at (?:async )?(?:Proxy\.|Object\.)?([^\s(]+) \(/.exec(frameLine)?.[1];
+	const where = paint(`${cell.label}:${line}:${column}`);
+	return name && !/^(?:eval|<anonymous>)$/.test(name) ? `${name} (${where})` : where;
 }

@@ -10,13 +10,14 @@ import { type Compilation, type Compiler, tuneCompiler } from "./compiler.js";
 import { loadConverter } from "./compiler-copy.js";
 import { DebugTools } from "./debug-tools.js";
 import { CellResources } from "./disposables.js";
-import { ErrorExplainer, Explained } from "./errors.js";
+import { ErrorExplainer, Explained, scriptPrefix } from "./errors.js";
 import { Imports } from "./imports.js";
 import { Interrupted, type Interrupts } from "./interrupts.js";
 import type { Verdict } from "./is-complete.js";
 import { describeCompletions, describeInfo } from "./language.js";
 import { completePath } from "./paths.js";
 import type { Bundle, CompleteResult, InspectResult, IsCompleteResult, SnapshotParts } from "./protocol.js";
+import { isInstance } from "./thrown.js";
 import type { Converted, Converter } from "./tslab-types.js";
 import { Variables } from "./variables.js";
 
@@ -132,7 +133,7 @@ export class Evaluator {
 				}
 				lastName = converted.lastExpressionVar;
 				const name = this.#note(converted, compilation, code, label);
-				this.#declarations = converted.declOutput ?? "";
+				this.#declarations = [converted.declOutput ?? "", ...compilation.kept].join("\n");
 				begins();
 				await this.#runner.run(name, converted);
 				const value = lastName === undefined ? undefined : this.#variables.values[lastName];
@@ -143,10 +144,11 @@ export class Evaluator {
 			return bundle === undefined ? {} : { bundle };
 		} catch (error) {
 			this.#variables.restore();
-			if (error instanceof Interrupted) this.#imports.interrupted();
-			const last = await this.#release({ error }).then(
-				() => error,
-				(another) => another,
+			if (isInstance(error, Interrupted)) this.#imports.interrupted();
+			// In an object: what is thrown may have a `then`.
+			const { last } = await this.#release({ error }).then(
+				() => ({ last: error }),
+				(another) => ({ last: another }),
 			);
 			return { error: await this.#explain(last) };
 		} finally {
@@ -189,10 +191,10 @@ export class Evaluator {
 
 	/** As part of the cell: what is thrown may have code of its own that shows it. */
 	async #explain(error: unknown): Promise<ErrorContent> {
-		if (error instanceof Explained) return error.content;
+		if (isInstance(error, Explained)) return error.content;
 		let content: ErrorContent | undefined;
 		try {
-			if (error instanceof Interrupted) throw error;
+			if (isInstance(error, Interrupted)) throw error;
 			await this.#interrupts.run(async ({ begins }) => {
 				begins();
 				content = this.explainer.explain(error);
@@ -224,7 +226,7 @@ export class Evaluator {
 
 	/** Names the script, so that its frames can be told from others, and notes what it is made of. */
 	#note(converted: Converted, { sourceToOutput }: Compilation, code: string, label: string): string {
-		const name = `octavo-cell-${++this.#scripts}`;
+		const name = `${scriptPrefix}${++this.#scripts}`;
 		const wrapper = converted.hasToplevelAwait
 			? "(async function(exports, require) { "
 			: "(function(exports, require) { ";

@@ -104,8 +104,12 @@ export class Outbox {
 	}
 }
 
-/** Sends what is written to `process.stdout` and `process.stderr` through the outbox. */
-export function captureStreams(outbox: Outbox): void {
+/**
+ * Sends what is written to `process.stdout` and `process.stderr` through the outbox.
+ *
+ * @param mapped puts the frames of stacks in place, as of an error that is printed
+ */
+export function captureStreams(outbox: Outbox, mapped: (text: string) => string): void {
 	for (const name of ["stdout", "stderr"] as const) {
 		// Bytes of one character may come in several writes.
 		const decoder = new StringDecoder("utf8");
@@ -118,7 +122,7 @@ export function captureStreams(outbox: Outbox): void {
 			const isText = typeof chunk === "string" && (typeof encoding !== "string" || /^utf-?8$/i.test(encoding));
 			const bytes = () => Buffer.from(chunk as string, typeof encoding === "string" ? encoding : "utf8");
 			const text = isText ? decoder.end() + chunk : decoder.write(bytes());
-			outbox.text(frameKind[name], text);
+			outbox.text(frameKind[name], mapped(text));
 			if (callback) process.nextTick(callback);
 			return true;
 		};

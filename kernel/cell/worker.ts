@@ -24,6 +24,7 @@ import { Interrupted, Interrupts } from "./interrupts.js";
 import { captureStreams, Outbox, plainConsole } from "./outbox.js";
 import { makeProgress } from "./progress.js";
 import { type ExecuteResult, laneDescriptors, type WorkerRequest } from "./protocol.js";
+import { isInstance } from "./thrown.js";
 import { restoreEnv } from "./worker-env.js";
 
 /** Conversions made while nothing is asked, after which the compiler runs at its full speed; 10 ms each at first. */
@@ -38,10 +39,10 @@ const startedFromSnapshot = "octavoSnapshot" in globalThis;
 Error.stackTraceLimit ??= 10;
 let numRequests = 0;
 const held = new HeldFrames();
-const display = createDisplay((error) => {
-	const { traceback } = evaluator.explainer.explain(error);
-	return stripVTControlCharacters(traceback.join("\n"));
-});
+const display = createDisplay(
+	(error) => stripVTControlCharacters(evaluator.explainer.explain(error).traceback.join("\n")),
+	(text) => evaluator.explainer.mapped(text),
+);
 /** Requests of the front process, as the interrupt thread has read them; taken out one by one, never listened to. */
 const { port1: requests, port2: requestsIn } = new MessageChannel();
 const { interrupts, thread } = startInterrupts();
@@ -60,7 +61,7 @@ const inputs = new Inputs(
 	toWorker,
 	(promise) => interrupts.wait(promise),
 );
-captureStreams(outbox);
+captureStreams(outbox, (text) => evaluator.explainer.mapped(text));
 plainConsole();
 guardProcess();
 const contents = new LaneWriter(laneDescriptors.contents, true);
@@ -111,7 +112,7 @@ function guardProcess(): void {
 
 function showFailure(what: string): (error: unknown) => void {
 	return (error) => {
-		if (error instanceof Interrupted) return;
+		if (isInstance(error, Interrupted)) return;
 		const { traceback } = evaluator.explainer.explain(error);
 		process.stderr.write(`${what}: ${traceback.join("\n")}\n`);
 	};

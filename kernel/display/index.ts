@@ -27,8 +27,12 @@ export interface Display {
  * Makes the display of a kernel session. A restarted kernel needs a new one.
  *
  * @param explain tells of an error that is a value, in place of its stack; default as Node.js does
+ * @param mapped puts the frames of stacks within a value's text in place; default leaves them
  */
-export function createDisplay(explain?: (error: Error) => string): Display {
+export function createDisplay(
+	explain?: (error: Error) => string,
+	mapped: (text: string) => string = (text) => text,
+): Display {
 	let cell = "";
 	let carrier: string | undefined;
 	return {
@@ -38,7 +42,9 @@ export function createDisplay(explain?: (error: Error) => string): Display {
 		},
 		async toMimeBundle(value) {
 			const bundle = await bundleOf(value);
+			const text = bundle.data["text/plain"];
 			if (explain && isPlainError(value)) bundle.data["text/plain"] = explain(value);
+			else if (typeof text === "string") bundle.data["text/plain"] = mapped(text);
 			if (await addPlotlyTwin(bundle, carrier === undefined)) carrier = cell;
 			return bundle;
 		},

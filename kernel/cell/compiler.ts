@@ -16,7 +16,7 @@ import { describeDiagnostic, parseErrors } from "./diagnostics.js";
 import type { Diagnostic } from "./errors.js";
 import { ImportSnippets } from "./import-snippets.js";
 import { isComplete, type Verdict } from "./is-complete.js";
-import { dropUnexportable, keptNamespaces } from "./kept-namespaces.js";
+import { dropUnexportable, keptNamespaces, withoutReplaced } from "./kept-namespaces.js";
 import { librarySources } from "./library-sources.js";
 import { compileLocal, isCompiled, type LocalModule } from "./local-modules.js";
 import { PackageView, packageRoot, typescriptPath } from "./packages.js";
@@ -53,6 +53,8 @@ export interface Compiler {
 	importSnippets(code: string, position: number): CompleteResult | undefined;
 	/** The string literal around a position. */
 	stringAt(code: string, position: number): StringAt | undefined;
+	/** Declarations of earlier cells that go with a cell. */
+	declarationsFor(code: string, declarations: string): string;
 	/** Blanks out what only exports. */
 	withoutExports(code: string): string;
 	/** Whether type errors are tolerated: collected in {@link Compilation.tolerated} instead of refused. */
@@ -219,6 +221,7 @@ export function tuneCompiler(folder: string): Compiler {
 			return taken;
 		},
 		isComplete: (code, verdict) => isComplete(ts, code, verdict),
+		declarationsFor: (code, declarations) => withoutReplaced(ts, declarations, code),
 		withoutExports: (code) => withoutExports(ts, code),
 		importSnippets: (code, position) => snippets.complete(code, position),
 		stringAt: (code, position) => stringAt(ts, code, position),

@@ -218,7 +218,8 @@ export class Evaluator {
 	#convert(code: string): [Converted, Compilation] {
 		this.#compiler.take();
 		this.#compiler.expectConversion();
-		const converted = this.#converter.convert(this.#declarations, this.#compiler.withoutExports(code));
+		const declarations = this.#compiler.declarationsFor(code, this.#declarations);
+		const converted = this.#converter.convert(declarations, this.#compiler.withoutExports(code));
 		const compilation = this.#compiler.take();
 		converted.hasToplevelAwait = compilation.awaits;
 		return [converted, compilation];

@@ -4,29 +4,39 @@ import type TypeScript from "typescript";
 
 type Ts = typeof TypeScript;
 
-/**
- * The texts of earlier cells' namespaces and additions that a cell does not replace.
- *
- * @param declarations of the earlier cells
- */
+/** The texts of earlier cells' namespaces that a cell does not declare anew, and of what they add. */
 export function keptNamespaces(
 	ts: Ts,
 	declarations: TypeScript.SourceFile,
 	cell: TypeScript.SourceFile & { locals?: Map<string, unknown> },
 ): string[] {
-	const added = new Set<string>();
-	for (const statement of cell.statements) if (isAddition(ts, statement)) addNames(ts, statement, added);
 	return declarations.statements.flatMap((statement) => {
 		if (!ts.isModuleDeclaration(statement)) return [];
-		const names = new Set<string>();
-		const isAdded = isAddition(ts, statement);
-		if (isAdded) addNames(ts, statement, names);
-		const { text } = (statement as TypeScript.ModuleDeclaration).name;
-		const isReplaced = isAdded
-			? names.size > 0 && [...names].every((name) => added.has(name))
-			: cell.locals?.has(text) === true;
+		const isReplaced = !isAddition(ts, statement) && cell.locals?.has(statement.name.text) === true;
 		return isReplaced ? [] : [statement.getText(declarations)];
 	});
+}
+
+/**
+ * Declarations of earlier cells without the additions that a cell replaces, since it adds all of their names itself: run
+ * again with another type, it would contradict itself.
+ */
+export function withoutReplaced(ts: Ts, declarations: string, code: string): string {
+	const isThere = (text: string) => /\bdeclare\s+(?:global|module)\b/.test(text);
+	if (!isThere(code) || !isThere(declarations)) return declarations;
+	const parse = (text: string) => ts.createSourceFile("cell.ts", text, ts.ScriptTarget.ESNext, true);
+	const added = new Set<string>();
+	for (const statement of parse(code).statements) if (isAddition(ts, statement)) addNames(ts, statement, added);
+	const file = parse(declarations);
+	const replaced = file.statements.filter((statement) => {
+		const names = new Set<string>();
+		if (isAddition(ts, statement)) addNames(ts, statement, names);
+		return names.size > 0 && [...names].every((name) => added.has(name));
+	});
+	return replaced.reduceRight(
+		(text, statement) => text.slice(0, statement.getStart(file)) + text.slice(statement.end),
+		declarations,
+	);
 }
 
 /** Takes out of a file's names those that an `export` cannot name: what it adds to the globals or to modules. */
@@ -43,13 +53,14 @@ export function isInAddition(ts: Ts, declaration: TypeScript.Node): boolean {
 	return false;
 }
 
-function isAddition(ts: Ts, statement: TypeScript.Statement): statement is TypeScript.ModuleDeclaration {
+function isAddition(ts: Ts, statement: TypeScript.Statement): boolean {
 	if (!ts.isModuleDeclaration(statement)) return false;
 	return ts.isStringLiteral(statement.name) || (statement.flags & ts.NodeFlags.GlobalAugmentation) !== 0;
 }
 
 /** Adds the names that an addition declares, those of an interface's members one by one. */
-function addNames(ts: Ts, { name, body }: TypeScript.ModuleDeclaration, into: Set<string>): void {
+function addNames(ts: Ts, addition: TypeScript.Statement, into: Set<string>): void {
+	const { name, body } = addition as TypeScript.ModuleDeclaration;
 	const add = (...parts: string[]) => into.add([name.text, ...parts].join("\n"));
 	for (const statement of body && ts.isModuleBlock(body) ? body.statements : []) {
 		const { name: own, members } = statement as Partial<TypeScript.InterfaceDeclaration>;

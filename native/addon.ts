@@ -21,27 +21,43 @@ export interface EngineInfo {
 	cuda: { compiled: boolean; numDevices: number };
 }
 
+/** RoPE scaling of type `llama3`. */
 export interface RopeScalingSpec {
+	/** By which long wavelengths grow; above 0. */
 	factor: number;
+	/** Wavelengths above `originalMaxPositions` over this one grow whole. */
 	lowFreqFactor: number;
+	/** Wavelengths below `originalMaxPositions` over this one stay; above `lowFreqFactor`. */
 	highFreqFactor: number;
+	/** Positions of the model before it was stretched; from 1. */
 	originalMaxPositions: number;
 }
 
 /** Shape of a Llama-architecture decoder. */
 export interface LlamaSpec {
+	/** From 1. */
 	numLayers: number;
+	/** Numbers in a token's hidden state; from 1. */
 	hiddenSize: number;
+	/** Numbers inside a layer's feed-forward part; from 1. */
 	intermediateSize: number;
+	/** From 1; a multiple of `numKvHeads`. */
 	numQueryHeads: number;
+	/** Heads whose keys and values are cached; from 1. */
 	numKvHeads: number;
+	/** Numbers in a head's query, key or value; from 2, even. */
 	headDim: number;
+	/** Tokens of the vocabulary; from 1. */
 	vocabSize: number;
-	/** Positions the model was made for; a session refuses to go beyond. */
+	/** Positions the model was made for, from 1; a session refuses to go beyond. */
 	maxPositions: number;
+	/** Added to the mean square before its root; above 0, as 1e-5. */
 	rmsNormEps: number;
+	/** Base of the rotation's wavelengths; above 0, as 10,000. */
 	ropeTheta: number;
+	/** Stretches long wavelengths, as in Llama 3.1. Absent: none. */
 	ropeScaling?: RopeScalingSpec;
+	/** Logits come of the embedding's own weights. */
 	tieWordEmbeddings: boolean;
 }
 

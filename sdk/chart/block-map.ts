@@ -14,7 +14,7 @@ export interface BlockMapOptions {
 	layer?: number | readonly number[];
 	/** Show the state after this step in place of the whole run. */
 	step?: number;
-	/** KV head, where each keeps tokens of its own. Default 0. */
+	/** KV head, from 0, where each keeps tokens of its own. Default 0. */
 	head?: number;
 }
 

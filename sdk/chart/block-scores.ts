@@ -9,9 +9,9 @@ import { colors, describeRun, finish, formatPositions, formatScore, round } from
 
 /** Options of `chart.blockScores`. */
 export interface BlockScoresOptions {
-	/** Step of the trace. */
+	/** Index of a step of the trace, from 0. */
 	step: number;
-	/** Layer. Default 0. */
+	/** Layer, from 0. Default 0. */
 	layer?: number;
 }
 

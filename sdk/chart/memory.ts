@@ -9,7 +9,7 @@ import { colors, describeRun, finish, round, wholeTicks } from "./theme.js";
 
 /** Options of `chart.memory`. */
 export interface MemoryOptions {
-	/** One layer. Default: the mean over layers. */
+	/** One layer, from 0. Default: the mean over layers. */
 	layer?: number;
 }
 

@@ -36,7 +36,7 @@ export interface EvictionRow {
 export interface RowFilter {
 	layers?: readonly number[];
 	step?: number;
-	/** KV head, where each keeps tokens of its own. Default 0. */
+	/** KV head, from 0, where each keeps tokens of its own. Default 0. */
 	head?: number;
 }
 

@@ -14,7 +14,7 @@ export interface SurvivalOptions {
 	layer?: number | readonly number[];
 	/** Positions to point out, such as the records of a prompt. */
 	mark?: readonly PositionMark[];
-	/** KV head, where each keeps tokens of its own. Default 0. */
+	/** KV head, from 0, where each keeps tokens of its own. Default 0. */
 	head?: number;
 }
 

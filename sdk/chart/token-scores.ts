@@ -10,7 +10,7 @@ import { colors, describeRun, finish, round, wholeTicks } from "./theme.js";
 
 /** Options of `chart.tokenScores`. */
 export interface TokenScoresOptions {
-	/** Layer. Default: the first that dropped tokens. */
+	/** Layer, from 0. Default: the first that dropped tokens. */
 	layer?: number;
 	/** Positions to point out, such as the records of a prompt. */
 	mark?: readonly PositionMark[];

@@ -10,7 +10,7 @@ import { showTable } from "../trace/table-view.js";
 
 /** What `pattern` shows. */
 export interface PatternOptions {
-	/** One query head. Default: all. */
+	/** One query head, from 0. Default: all. */
 	head?: number;
 }
 
@@ -43,7 +43,19 @@ export interface BlockView {
 	values: Tensor;
 }
 
-/** One layer's cache. */
+/**
+ * One layer's cache.
+ *
+ * @example
+ * ```ts
+ * import { loadModel, policies, tasks } from "octavo";
+ * const model = await loadModel();
+ * using session = model.session({ blockSize: 8, policy: policies.keyDiff({ budget: 64 }) });
+ * await session.prefill(tasks.recall({ seed: 1 }).context);
+ * const layer = session.layer(3);
+ * console.log(layer.kvLen, layer.numBlocks, layer.block(7).keys.shape.join());   // 64 8 2,8,32
+ * ```
+ */
 export class LayerView {
 	/** Index of the layer. */
 	readonly index: number;

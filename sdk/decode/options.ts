@@ -14,7 +14,7 @@ import { checkSampling, type SamplingOptions } from "./sampling.js";
 export interface SessionOptions {
 	/** Slots per block, from 1 to 256. Default 16. */
 	blockSize?: number;
-	/** Physical blocks in each layer's pool. Default: what the policy, `history` and `forks` can need. */
+	/** Physical blocks in each layer's pool; from 1. Default: what the policy, `history` and `forks` can need. */
 	numBlocks?: number;
 	/**
 	 * What keys and values are stored as: 16-bit ones take half the memory and, in a long context, much of the time, and are
@@ -36,7 +36,7 @@ export interface SessionOptions {
 	 * Default 0: only snapshots can be gone back to.
 	 */
 	history?: number;
-	/** Room in the default `numBlocks` for so many forks beside this session, which share its pools. Default 0. */
+	/** Room in the default `numBlocks` for so many forks beside this session, which share its pools; from 0. Default 0. */
 	forks?: number;
 }
 

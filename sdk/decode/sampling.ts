@@ -5,9 +5,9 @@ import { checkOptions, integer, number, positive } from "../options.js";
 
 /** How tokens are sampled. Default: greedy. */
 export interface SamplingOptions {
-	/** Divides the logits; 0 takes the most likely token (ties: the lowest id). Default 0. */
+	/** Divides the logits; from 0, which takes the most likely token (ties: the lowest id). Default 0. */
 	temperature?: number;
-	/** Samples among the k most likely tokens; 0 among all. Default 0. */
+	/** Samples among the k most likely tokens; from 0, which is among all. Default 0. */
 	topK?: number;
 	/** Samples among the fewest tokens with this much probability, above 0; 1 among all. Default 1. */
 	topP?: number;

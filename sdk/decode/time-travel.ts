@@ -9,8 +9,20 @@ import { customScoreOf } from "./policies/custom.js";
 import type { Policy } from "./policies/policy.js";
 
 /**
- * A completed step of a session or of a batch's sequence, kept. It holds its blocks, which stay in the pool though they be evicted; no keys or
- * values are copied.
+ * A completed step of a session or of a batch's sequence, kept. It holds its blocks, which stay in the pool though they be
+ * evicted; no keys or values are copied.
+ *
+ * @example
+ * ```ts
+ * import { loadModel, tasks } from "octavo";
+ * const model = await loadModel();
+ * using session = model.session({ blockSize: 8 });
+ * await session.prefill(tasks.recall({ seed: 1 }).context);
+ * using snapshot = session.snapshot();
+ * await session.run({ maxTokens: 8, endTokens: [] });
+ * session.rewind(snapshot);
+ * console.log(session.numTokens, snapshot.numTokens);   // 128 128
+ * ```
  */
 export class Snapshot {
 	/** Tokens seen. */

@@ -16,7 +16,7 @@ export interface CalibrateOptions {
 	 * (a factor of 2.7) for constants that are not in it.
 	 */
 	readonly priorSpread?: Readonly<Partial<Record<ConstantName, number>>>;
-	/** Greatest number of steps. Default 30. */
+	/** Greatest number of steps, from 0. Default 30. */
 	readonly maxSteps?: number;
 }
 

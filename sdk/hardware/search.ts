@@ -13,9 +13,9 @@ import { type Simulation, simulate } from "./simulate.js";
 
 /** How to search. */
 export interface SearchOptions {
-	/** Share of device memory that may be used, for what a schedule does not plan (fragments, libraries). Default 0.9. */
+	/** Share of device memory that a schedule may plan with, from 0 to 1; fragments and libraries have the rest. Default 0.9. */
 	readonly deviceShare?: number;
-	/** Most subgroups that may be made resident; default all. 0 keeps the configuration's own residency. */
+	/** Most subgroups that may be made resident, from 0; default all. 0 keeps the configuration's own residency. */
 	readonly maxResident?: number;
 }
 

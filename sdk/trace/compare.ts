@@ -44,7 +44,21 @@ export interface Divergence {
 	referenceToken: number | undefined;
 }
 
-/** A comparison of runs with the first of them. */
+/**
+ * A comparison of runs with the first of them.
+ *
+ * @example
+ * ```ts
+ * import { compare, loadModel, policies, tasks } from "octavo";
+ * const model = await loadModel();
+ * using session = model.session({ blockSize: 8, recordLogits: true, forks: 1 });
+ * await session.prefill(tasks.recall({ seed: 1 }).context);
+ * using fork = session.fork({ policy: policies.keyDiff({ budget: 64 }) });
+ * for (const each of [session, fork]) await each.run({ maxTokens: 8, endTokens: [] });
+ * const { reference, runs, table } = compare([session, fork]);
+ * console.log(reference, runs[0], table.numRows);   // full key-diff 9
+ * ```
+ */
 export class Comparison {
 	/** Name of the reference. */
 	readonly reference: string;

@@ -4,6 +4,7 @@
 
 import { randomUUID } from "node:crypto";
 import { DataType, RecordBatch, Schema, Table, tableToIPC, Vector } from "apache-arrow";
+import { anything, checkOptions } from "../options.js";
 import { schemaToText, vectorToText } from "./arrow-text.js";
 import { formatNumber } from "./number-format.js";
 import { type PageCell, pageScript, tableClass } from "./table-page.js";
@@ -21,7 +22,7 @@ const displaySymbol = Symbol.for("Jupyter.display");
 
 /** What part of a table is shown. */
 export interface TableViewOptions {
-	/** First row shown. Default 0. */
+	/** First row shown, from 0. Default 0. */
 	offset?: number;
 	/** Rows shown; from 1. Default 20. */
 	numRows?: number;
@@ -65,7 +66,9 @@ function escapeHtml(text: string): string {
 	return text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
 }
 
-function shownRows(table: Table, { offset = 0, numRows = 20, maxListItems = 8 }: TableViewOptions) {
+function shownRows(table: Table, options: TableViewOptions) {
+	checkOptions("a table's view", options, { offset: anything, numRows: anything, maxListItems: anything });
+	const { offset = 0, numRows = 20, maxListItems = 8 } = options;
 	const begin = Math.max(0, Math.min(Math.trunc(offset), table.numRows));
 	const end = Math.min(table.numRows, begin + Math.max(1, Math.trunc(numRows)));
 	const rows: Cell[][] = [];

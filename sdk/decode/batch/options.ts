@@ -14,7 +14,7 @@ import type { BatchProgress } from "./progress.js";
 export interface BatchOptions {
 	/** Slots per block, from 1 to 256. Default 16. */
 	blockSize?: number;
-	/** Physical blocks in each layer's pool, which all sequences share. Default: those of one full sequence. */
+	/** Physical blocks in each layer's pool, which all sequences share; from 1. Default: those of one full sequence. */
 	numBlocks?: number;
 	/** What keys and values are stored as, of all sequences; see `SessionOptions`. Default f32. */
 	kvDtype?: "f32" | "bf16" | "f16";
@@ -30,7 +30,7 @@ export interface BatchOptions {
 	recordBlocks?: boolean;
 	/** Records each sequence's table `logits`. Default false. */
 	recordLogits?: boolean;
-	/** Completed steps that each sequence's `rewind` can go back by without a snapshot; makes way when blocks run out. Default 0. */
+	/** Completed steps that each sequence's `rewind` can go back by without a snapshot; makes way when blocks run out. From 0; default 0. */
 	history?: number;
 }
 
@@ -38,21 +38,21 @@ export interface BatchOptions {
 export interface AddOptions extends Pick<RunOptions, "maxTokens" | "endTokens" | "sampling"> {
 	/** Default: the batch's. */
 	policy?: Policy;
-	/** Key of its random choices: a session with this seed makes the same ones. Default: the batch's and its number. */
+	/** Key of its random choices: a session with this seed makes the same ones. From 0. Default: the batch's and its number. */
 	seed?: number;
-	/** When it comes, in milliseconds on the batch's clock, which starts with its first call. Default: when it is added. */
+	/** When it comes, in milliseconds from 0 on the batch's clock, which starts with its first call. Default: when it is added. */
 	arrival?: number;
 	/** Default: as the batch's. */
 	recordBlocks?: boolean;
 	/** Default: as the batch's. */
 	recordLogits?: boolean;
-	/** Completed steps that its `rewind` can go back by without a snapshot. Default: as the batch's. */
+	/** Completed steps that its `rewind` can go back by without a snapshot; from 0. Default: as the batch's. */
 	history?: number;
 }
 
 /** Options of a sequence's `fork`. What is given to none is as the parent has it. */
 export interface SequenceForkOptions extends ForkOptions, Pick<RunOptions, "endTokens" | "sampling"> {
-	/** Tokens decoded since the prompt after which it ends, those before the fork among them; more than these. */
+	/** Tokens decoded since the prompt after which it ends, those before the fork among them; more than these. Default: the parent's. */
 	maxTokens?: number;
 }
 
@@ -62,7 +62,7 @@ export interface BatchRunOptions {
 	signal?: AbortSignal;
 	/** Called about ten times a second with where the batch stands, and at the end. */
 	onProgress?: (progress: BatchProgress) => void;
-	/** Steps to take, at most. Default: until no sequence is left. */
+	/** Steps to take, at most; from 0. Default: until no sequence is left. */
 	maxSteps?: number;
 }
 

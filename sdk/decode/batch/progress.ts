@@ -1,6 +1,19 @@
 // Where a batch stands, for those who wait for it.
 
-/** A moment of a batch's run; it shows itself as a line of text. */
+/**
+ * A moment of a batch's run; it shows itself as a line of text.
+ *
+ * @example
+ * ```ts
+ * import { loadModel } from "octavo";
+ * const model = await loadModel();
+ * using batch = model.batch({ numBlocks: 40 });
+ * for (let i = 0; i < 3; i++) batch.add([1, 2, 3], { maxTokens: 5, endTokens: [] });
+ * await batch.run({ maxSteps: 2 });
+ * const { numRunning, numEnded, numOutputTokens } = batch.progress;
+ * console.log(numRunning, numEnded, numOutputTokens);   // 3 0 6
+ * ```
+ */
 export class BatchProgress {
 	/** Sequences added so far. */
 	readonly numSequences: number;

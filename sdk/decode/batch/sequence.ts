@@ -31,7 +31,23 @@ export interface WaitOptions {
 	signal?: AbortSignal;
 }
 
-/** A sequence of a batch, made by `batch.add`. Everything that a session shows can be looked at, between two steps of the batch or at a breakpoint. */
+/**
+ * A sequence of a batch, made by `batch.add` or `fork`. Everything that a session shows can be looked at, between two steps
+ * of the batch or at a breakpoint.
+ *
+ * @example
+ * ```ts
+ * import { loadModel, policies, tasks } from "octavo";
+ * const model = await loadModel();
+ * using batch = model.batch({ blockSize: 8, numBlocks: 64 });
+ * const sequence = batch.add(tasks.recall({ seed: 1 }).context, { maxTokens: 12, endTokens: [] });
+ * await batch.run({ maxSteps: 4 });
+ * const fork = sequence.fork({ policy: policies.keyDiff({ budget: 64 }) });
+ * await batch.run();
+ * const { state, tokens } = await fork.result();
+ * console.log(state, tokens.length, fork.layer(0).numBlocks);   // finished 12 0
+ * ```
+ */
 export class BatchSequence extends SessionView implements RecordedSequence {
 	/** Its number in the batch, from 0. */
 	readonly id: number;

@@ -16,7 +16,7 @@ export interface SnapKvOptions extends HeadsOptions, ScopeOptions {
 	 * Default 32, or half the budget where that is less.
 	 */
 	window?: number;
-	/** Neighbouring tokens whose scores are pooled, the token in the middle; odd. Default 5; 1 pools nothing. */
+	/** Neighbouring tokens whose scores are pooled, the token in the middle; odd, from 1. Default 5; 1 pools nothing. */
 	poolingWidth?: number;
 	/** `avg`: the mean over neighbours, with zeros beyond the ends, so that edges shrink; `max`: the largest. Default `avg`. */
 	pooling?: "avg" | "max";

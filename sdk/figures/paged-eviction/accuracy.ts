@@ -47,7 +47,7 @@ export interface AccuracyByBudgetOptions extends ExperimentOptions {
 	task?: TaskName;
 	/** Default: five or six below the task's length. */
 	budgets?: readonly number[];
-	/** Slots a block. Default 8. */
+	/** Slots a block, from 1 to 256. Default 8. */
 	blockSize?: number;
 	/** Policies beside the full cache. Default: an oracle, all that evict, and the random control. */
 	policies?: readonly Contender[];

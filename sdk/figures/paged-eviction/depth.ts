@@ -13,9 +13,9 @@ import { sampleOf } from "./sample.js";
 
 /** Options of `needleByDepth`. */
 export interface NeedleByDepthOptions extends ExperimentOptions {
-	/** KV tokens kept a layer, of 128. Default 64. */
+	/** KV tokens kept a layer, of 128: a multiple of `blockSize`, at least three blocks. Default 64. */
 	budget?: number;
-	/** Slots a block. Default 8. */
+	/** Slots a block, from 1 to 256. Default 8. */
 	blockSize?: number;
 	/** Depths, evenly spaced from 0 to 1; from 2. Default 9. */
 	numDepths?: number;

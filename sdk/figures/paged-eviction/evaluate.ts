@@ -12,9 +12,9 @@ const turnMs = 20;
 
 /** What all experiments take. */
 export interface ExperimentOptions {
-	/** Prompts of each point. */
+	/** Prompts of each point, from 1. Default: each experiment's own. */
 	numPrompts?: number;
-	/** Seed of the first prompt; later ones count up. Default 1000. */
+	/** Seed of the first prompt; later ones count up. From 0; default 1000. */
 	firstSeed?: number;
 	/** Called with how much is done, in runs. */
 	onProgress?: (done: number, total: number) => void;

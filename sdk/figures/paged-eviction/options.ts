@@ -87,7 +87,7 @@ export function promptSeeds({ numPrompts, firstSeed }: { numPrompts: number; fir
 export interface SequenceOptions extends Omit<ExperimentOptions, "numPrompts"> {
 	/** KV tokens kept a layer. Default 64. */
 	budget?: number;
-	/** Slots a block. Default 8. */
+	/** Slots a block, from 1 to 256. Default 8. */
 	blockSize?: number;
 	/** Tokens decoded after a prompt of 128. Default 256. */
 	numTokens?: number;

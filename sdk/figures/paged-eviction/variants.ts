@@ -22,9 +22,9 @@ export interface Variant extends Contender, Asking {
 
 /** Options of experiments with variants. */
 export interface VariantOptions extends ExperimentOptions {
-	/** KV tokens kept a layer, of 128. Default 64. */
+	/** KV tokens kept a layer, of 128: a multiple of `blockSize`, at least three blocks. Default 64. */
 	budget?: number;
-	/** Slots a block. Default 8. */
+	/** Slots a block, from 1 to 256. Default 8. */
 	blockSize?: number;
 }
 

@@ -18,7 +18,7 @@ import { scoreInterval } from "./points.js";
 export interface ZeroedOptions extends ExperimentOptions {
 	/** KV tokens kept a layer, from three blocks to below the prompt's 128. Default 96. */
 	budget?: number;
-	/** Slots a block. Default 8. */
+	/** Slots a block, from 1 to 256. Default 8. */
 	blockSize?: number;
 }
 

@@ -11,7 +11,7 @@ export interface NeedleOptions {
 	seed?: number;
 	/** Tokens of context, BOS and the record among them; from 5. Default 128, the longest the model was trained on. */
 	contextLength?: number;
-	/** Where the record is: 0 right after BOS, 1 at the end. Default 0.5. */
+	/** Where the record is, from 0 (right after BOS) to 1 (at the end). Default 0.5. */
 	depth?: number;
 	/** Default `uniform`. */
 	filler?: FillerKind;

@@ -10,7 +10,7 @@ import { SeededRandom } from "./random.js";
 export interface RecallOptions {
 	/** Key of every random choice, from 0 to 2^53 - 1. Default 0. */
 	seed?: number;
-	/** Tokens of context, BOS and records among them. Default 128, the longest the model was trained on. */
+	/** Tokens of context, BOS and records among them; from 1 + 4 a record. Default 128, the longest the model was trained on. */
 	contextLength?: number;
 	/** Records in the context, each 4 tokens; from 1 to 42, as no symbol is in two places. Default 6. */
 	numRecords?: number;

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <limits>
 #include <string>
-#include <utility>
 
 #include "core/check.h"
 #include "core/half.h"
@@ -36,22 +35,20 @@ int64_t checked_block_elements(const KvCacheShape& shape) {
 }
 
 Tensor keys_or_values(const KvCacheShape& shape) {
-  checked_block_elements(shape);
-  return Tensor::zeros(shape.dtype, {shape.num_blocks, shape.num_kv_heads, shape.block_size, shape.head_dim});
+  return Tensor::zeros(shape.dtype, {shape.num_blocks, shape.num_kv_heads, shape.block_size, shape.head_dim},
+                       HugePages::kAsFilled);
 }
 
 }  // namespace
 
-KvArena::KvArena(const KvCacheShape& shape)
-    : KvArena(shape, keys_or_values(shape), keys_or_values(shape),
-              std::make_shared<Pool>(shape.num_blocks, shape.block_size)) {}
+KvArena::KvArena(const KvCacheShape& shape) : KvArena(shape, nullptr) {}
 
-KvArena::KvArena(const KvCacheShape& shape, Tensor keys, Tensor values, std::shared_ptr<Pool> pool)
+KvArena::KvArena(const KvCacheShape& shape, const KvArena* of)
     : shape(shape),
       block_elements(checked_block_elements(shape)),
-      keys(std::move(keys)),
-      values(std::move(values)),
-      pool_(std::move(pool)),
+      keys(of ? of->keys : keys_or_values(shape)),
+      values(of ? of->values : keys_or_values(shape)),
+      pool_(of ? of->pool_ : std::make_shared<Pool>(shape.num_blocks, shape.block_size)),
       mutex(pool_->mutex),
       pool(pool_->pool) {
   positions = Tensor::zeros(DType::kI32,
@@ -64,7 +61,17 @@ KvArena::KvArena(const KvCacheShape& shape, Tensor keys, Tensor values, std::sha
 std::shared_ptr<KvArena> KvArena::with_positions_by_head(const KvArena& arena) {
   KvCacheShape shape = arena.shape;
   shape.per_head = true;
-  return std::shared_ptr<KvArena>(new KvArena(shape, arena.keys, arena.values, arena.pool_));
+  return std::shared_ptr<KvArena>(new KvArena(shape, &arena));
+}
+
+// The pool gives the lowest free block, so those below the highest in use have been filled.
+int KvArena::allocate(int covered) {
+  const int block_id = pool.allocate(covered);
+  if (block_id <= pool_->highest) return block_id;
+  for (const Tensor* tensor : {&keys, &values})
+    tensor->use_huge_pages(block_offset(pool_->highest), block_offset(block_id));
+  pool_->highest = block_id;
+  return block_id;
 }
 
 int32_t* KvArena::block_positions(int block_id) const {

@@ -50,6 +50,9 @@ struct KvArena {
   // Of keys and values.
   double size_bytes() const { return static_cast<double>(keys.size_bytes() + values.size_bytes()); }
   int32_t* block_positions(int block_id) const;  // [num_position_rows, block_size]
+  // A block of the pool, as BlockPool::allocate; with the lock held. Memory that blocks have filled so far
+  // is backed by huge pages.
+  int allocate(int covered = 0);
   // Copies the first num_slots slots of a block, of this arena or of another one of the same shape of blocks.
   void copy_block(int from, int to, int num_slots) const { copy_block(*this, from, to, num_slots); }
   void copy_block(const KvArena& source, int from, int to, int num_slots) const;
@@ -66,8 +69,10 @@ struct KvArena {
     Pool(int num_blocks, int block_size) : pool(num_blocks, block_size) {}
     std::mutex mutex;
     BlockPool pool;
+    int highest = 0;  // block that was ever in use
   };
-  KvArena(const KvCacheShape& shape, Tensor keys, Tensor values, std::shared_ptr<Pool> pool);
+  // of: whose blocks; null: blocks of its own.
+  KvArena(const KvCacheShape& shape, const KvArena* of);
 
   std::shared_ptr<Pool> pool_;
 

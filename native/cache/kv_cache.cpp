@@ -155,7 +155,7 @@ void KvCache::roll_back() {
 // With the lock held.
 void KvCache::copy_block_at(int logical_index) {
   const int filled = table_.filled(logical_index);
-  const int copy = arena_->pool.allocate(filled);
+  const int copy = arena_->allocate(filled);
   const int32_t original = table_.replace_block(logical_index, copy);
   arena_->copy_block(original, copy, filled);
   undo_.push_back({.change = Change::kCopy,
@@ -187,7 +187,7 @@ void KvCache::append_per_head(const float* const* keys, const float* const* valu
       throw Error("ERR_OCTAVO_BLOCK", "Expected no append after a slot was given up in the same step");
     }
     if (table_.is_full()) {
-      table_.append_block(arena_->pool.allocate());
+      table_.append_block(arena_->allocate());
       undo_.push_back({.change = Change::kBlock, .block_id = table_.block_ids().back()});
     } else if (must_copy_newest()) {
       copy_block_at(table_.num_blocks() - 1);
@@ -328,7 +328,7 @@ HeldTable KvCache::hold() const {
       const int filled = table.filled(static_cast<int>(found - ids.begin()));
       try {
         const std::lock_guard lock(arena_->mutex);
-        copies.push_back({undo->block_id, arena_->pool.allocate(filled), filled});
+        copies.push_back({undo->block_id, arena_->allocate(filled), filled});
       } catch (...) {
         release_copies();
         throw;
@@ -369,7 +369,7 @@ void KvCache::move_to(std::shared_ptr<KvArena> arena) {
     }
     for (int index = 0; index < moved.num_blocks(); ++index) {
       const int filled = moved.filled(index);
-      const int block_id = arena->pool.allocate(filled);
+      const int block_id = arena->allocate(filled);
       arena->copy_block(*arena_, moved.replace_block(index, block_id), block_id, filled);
     }
   }

@@ -1,10 +1,13 @@
 // Tensors, mapped files, 16-bit numbers, instruction sets and the counter-based generator.
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
 
 #include "core/cpu_info.h"
@@ -41,6 +44,26 @@ TEST("a tensor is zero-filled, aligned to 64 bytes, and costs nothing until touc
   static_cast<uint16_t*>(arena.data)[(int64_t{1} << 35) - 1] = 7;
   REQUIRE_EQUAL(int{static_cast<uint16_t*>(arena.data)[(int64_t{1} << 35) - 1]}, 7);
   REQUIRE(Tensor::zeros(DType::kF32, {0, 4}).data != nullptr);
+}
+
+TEST("memory that takes huge pages as it fills costs what is touched, and keeps its contents") {
+  constexpr size_t kBytes = size_t{16} << 20, kPage = 4096, kFilled = size_t{7} << 20;
+  const Tensor tensor = Tensor::zeros(DType::kI32, {kBytes / 4}, HugePages::kAsFilled);
+  std::ifstream setting("/sys/kernel/mm/transparent_hugepage/enabled");
+  const std::string enabled((std::istreambuf_iterator<char>(setting)), std::istreambuf_iterator<char>());
+  const auto num_resident = [&] {
+    std::vector<unsigned char> pages(kBytes / kPage);
+    REQUIRE(mincore(tensor.data, kBytes, pages.data()) == 0);
+    return std::count_if(pages.begin(), pages.end(), [](unsigned char page) { return page & 1; });
+  };
+  for (size_t i = 0; i < kFilled / 4; ++i) {
+    tensor.i32()[i] = static_cast<int32_t>(i * 7 + 1);
+    if (i == 0 && enabled.find("[always]") == std::string::npos) REQUIRE(num_resident() <= 1);
+    if (i % 65536 == 0) tensor.use_huge_pages(i < 65536 ? 0 : 4 * (i - 65536), 4 * i);
+  }
+  tensor.use_huge_pages(0, 0);
+  for (size_t i = 0; i < kBytes / 4; ++i)
+    REQUIRE_EQUAL(tensor.i32()[i], i < kFilled / 4 ? static_cast<int32_t>(i * 7 + 1) : 0);
 }
 
 TEST("absurd tensor shapes are refused") {

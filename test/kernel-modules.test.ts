@@ -168,3 +168,35 @@ test("a cell that is a module: its errors name its own lines", async () => {
 	assert.match(await shown("import './wrong';"), /at wrong\.ts:2:14/);
 	assert.equal(await outcome("/** @browser */\n40 + 2"), "42", "tags that mean nothing here change nothing");
 });
+
+test("JSON and CommonJS files that changed are read anew, with or without attributes, and by import()", async () => {
+	const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
+	write("changing.json", '{ "k": 1 }');
+	write("changing.cjs", "exports.k = 1;\n");
+	write("changing.mjs", "export const k = 1;\n");
+	assert.equal(await outcome("import a from './changing.json' with { type: 'json' }; a.k"), "1");
+	assert.equal(await outcome("import { k } from './changing.cjs'; k"), "1");
+	const dynamic = (name: string, more = "") => outcome(`(await import('./changing.${name}' as string${more})).k`);
+	const all = async () => [
+		await dynamic("json"),
+		await dynamic("json", ", { with: { type: 'json' } }"),
+		await dynamic("mjs"),
+	];
+	assert.deepEqual(await all(), ["1", "1", "1"]);
+	await new Promise((resolve) => setTimeout(resolve, 20));
+	write("changing.json", '{ "k": 2 }');
+	write("changing.cjs", "exports.k = 2;\n");
+	write("changing.mjs", "export const k = 2;\n");
+	assert.deepEqual(await all(), ["2", "2", "2"]);
+	assert.equal(
+		await outcome("import b from './changing.json'; import c from './changing.json'; [b.k, b === c, a.k]"),
+		"[ 2, true, 1 ]",
+	);
+	assert.equal(await outcome("import { k as k2 } from './changing.cjs'; [k2, k]"), "[ 2, 1 ]");
+});
+
+test("what cannot be imported is told in the notebook's words", async () => {
+	assert.match((await outcome("await import('no-such-package' as string)"))!, new RegExp(`imported from ${folder}`));
+	writeFileSync(join(folder, "awaits.ts"), "export const late: number = await Promise.resolve(1);\n");
+	assert.match((await outcome("import { late } from './awaits'; late"))!, /ERR_OCTAVO_IMPORT.*awaits\.ts/);
+});

@@ -80,6 +80,19 @@ test("a cell that closes the lanes loses the messages that need them, and is tol
 	assert.equal((await kernel.execute("1 + 1")).reply.status, "ok");
 });
 
+test("a stream that ends process.stdout or process.stderr ends nothing: what comes after still arrives", async () => {
+	const ends = [
+		"import { Readable } from 'node:stream'; import { pipeline } from 'node:stream/promises';",
+		"await pipeline(Readable.from(['a', 'b']), process.stdout); await pipeline(Readable.from(['c']), process.stderr);",
+		"await new Promise<void>((done) => process.stdout.end('last', done));",
+	].join("\n");
+	const ended = await kernel.execute(ends);
+	assert.deepEqual([ended.reply.status, ended.stdout, ended.stderr], ["ok", "ablast", "c"]);
+	const native =
+		"import { execSync } from 'node:child_process'; console.log('own'); execSync('echo native', { stdio: 'inherit' }); 1";
+	assert.equal((await kernel.execute(native)).stdout, "own\nnative\n");
+});
+
 test("frames come out whole however they are cut", () => {
 	const frame = (kind: number, text: string) => {
 		const payload = Buffer.from(text);

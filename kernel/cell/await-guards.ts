@@ -42,7 +42,9 @@ export function awaitGuard(
 			return factory.updateForOfStatement(node, awaitModifier, initializer, helper("iterate", expression), statement);
 		}
 		if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword && node.arguments[0]) {
-			return ts.setTextRange(helper("import", node.arguments[0], ...place), node);
+			const [specifier, options] = node.arguments;
+			const rest = options ? [place[0] ?? factory.createVoidZero(), options] : place;
+			return ts.setTextRange(helper("import", specifier, ...rest), node);
 		}
 		if (ts.isMetaProperty(node) && node.keywordToken === ts.SyntaxKind.ImportKeyword) {
 			return ts.setTextRange(helper("meta", ...place), node);

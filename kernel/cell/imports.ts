@@ -1,6 +1,7 @@
 // Loads what cells import. A real import() comes first, so that a cell and octavo's own code share one copy of a package
 // that has both module kinds; CommonJS packages are then taken through require, which gives all of their names.
 
+import { statSync } from "node:fs";
 import { createRequire, isBuiltin } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -21,7 +22,9 @@ export class Imports {
 	readonly #require: NodeJS.Require;
 	readonly #tslabRequire: (id: string) => Module;
 	readonly #modules = new LocalModules((specifier) => this.require(specifier));
-	readonly #importHere: (specifier: string) => Promise<Module>;
+	readonly #importHere: (specifier: string, options?: ImportCallOptions) => Promise<Module>;
+	/** When files had been changed, by path, at their first and their last import. */
+	readonly #changedAt = new Map<string, { first: number; last: number }>();
 	readonly #loaded = new Map<string, Module>();
 	/** Packages that are being loaded; those whose load an interrupt ended stay. */
 	readonly #loading = new Set<string>();
@@ -38,7 +41,7 @@ export class Imports {
 		this.#folder = folder;
 		this.#tslabRequire = tslabRequire;
 		this.#require = createRequire(join(folder, "cell.js"));
-		this.#importHere = new Script("(specifier) => import(specifier)", {
+		this.#importHere = new Script("(specifier, options) => import(specifier, options)", {
 			filename: join(folder, "cell.js"),
 			importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
 		}).runInThisContext();
@@ -66,6 +69,8 @@ export class Imports {
 	require(specifier: string): Module {
 		const loaded = isFile(specifier) ? this.#modules.require(specifier, this.#folder) : this.#loaded.get(specifier);
 		if (loaded) return loaded;
+		if (isFile(specifier) && /\.(?:json|cjs)$/.test(specifier))
+			return this.#requireFile(resolve(this.#folder, specifier));
 		try {
 			return this.#tslabRequire(specifier);
 		} catch (error) {
@@ -78,22 +83,25 @@ export class Imports {
 	 * The `import()` that converted cells call.
 	 *
 	 * @param path file in which it is written; default: a cell
+	 * @param options attributes, such as the type of what is imported
 	 */
-	async import(specifier: unknown, path?: string): Promise<Module> {
+	async import(specifier: unknown, path?: string, options?: ImportCallOptions): Promise<Module> {
 		const folder = path === undefined ? this.#folder : dirname(path);
 		const text = String(specifier);
-		if (isBuiltin(text) || /^(?:file|data|node):/.test(text)) return this.#importHere(text);
-		if (!isFile(text)) return this.#package(text, false);
-		if (/\.m?js$|\.cjs$|\.json$/.test(text)) {
-			return this.#importHere(pathToFileURL(resolve(folder, text)).href);
+		if (isBuiltin(text) || /^(?:file|data|node):/.test(text)) return this.#importHere(text, options);
+		if (!isFile(text)) return this.#package(text, false, options);
+		const file = resolve(folder, text);
+		if (text.endsWith(".json")) return namespaceOf(this.#requireFile(file));
+		if (/\.m?js$|\.cjs$/.test(text)) {
+			return this.#importHere(pathToFileURL(file).href + this.#look(file).query, options);
 		}
 		const exports = this.#modules.require(text, folder) ?? this.#tslabRequire(resolve(folder, text));
 		return (exports as { __esModule?: boolean }).__esModule ? exports : { ...exports, default: exports };
 	}
 
 	/** @param legacy give what CommonJS code generated from a static import expects: `__esModule` on ES modules */
-	async #package(specifier: string, legacy: boolean): Promise<Module> {
-		const module = await this.#importPackage(specifier);
+	async #package(specifier: string, legacy: boolean, options?: ImportCallOptions): Promise<Module> {
+		const module = await this.#importPackage(specifier, options);
 		if (!legacy) return module;
 		try {
 			const path = this.#require.resolve(specifier);
@@ -107,24 +115,41 @@ export class Imports {
 		});
 	}
 
-	async #importPackage(specifier: string): Promise<Module> {
+	async #importPackage(specifier: string, options?: ImportCallOptions): Promise<Module> {
 		if (specifier === "octavo") return import(pathToFileURL(join(packageRoot, "dist", "sdk", "index.js")).href);
 		const again = this.#again.get(specifier);
 		if (again) return again;
 		if (this.#ended.has(specifier) && this.#loading.has(specifier)) return this.#importAgain(specifier);
 		this.#loading.add(specifier);
 		try {
-			return await this.#importHere(specifier);
+			return await this.#importHere(specifier, options);
 		} catch (error) {
 			// What Node.js says of a CommonJS package whose first load was terminated.
 			if (error === null) return await this.#importAgain(specifier);
 			const { code, message } = error as NodeJS.ErrnoException;
 			const missing = code === "ERR_MODULE_NOT_FOUND" && message.includes(`'${specifier.split("/")[0]}`);
 			if (!missing) throw error;
+			return await import(specifier).catch((own) => {
+				// In the words of the notebook's folder.
+				throw own.code === "ERR_MODULE_NOT_FOUND" ? error : own;
+			});
 		} finally {
 			this.#loading.delete(specifier);
 		}
-		return import(specifier);
+	}
+
+	/** Requires a JSON or CommonJS file, anew where it has changed. */
+	#requireFile(path: string): Module {
+		if (this.#look(path).isChanged) delete this.#require.cache[path];
+		return this.#require(path);
+	}
+
+	/** Looks at a file: whether it has changed since the last look, and the query that makes an address of its form. */
+	#look(path: string): { isChanged: boolean; query: string } {
+		const { mtimeMs: now = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
+		const { first, last } = this.#changedAt.get(path) ?? { first: now, last: now };
+		this.#changedAt.set(path, { first, last: now });
+		return { isChanged: now !== last, query: now === first ? "" : `?changed=${now}` };
 	}
 
 	/**

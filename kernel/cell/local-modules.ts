@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import vm from "node:vm";
 import type TypeScript from "typescript";
+import { OctavoError } from "../../sdk/errors.js";
 import { type AwaitNotes, awaitGuard } from "./await-guards.js";
 
 /** A compiled file. */
@@ -133,13 +134,25 @@ export class LocalModules {
 		// The debugger is told of a script before it runs if it names a source map; which one does not matter.
 		const text = `${wrapper}${output}\n})\n//# sourceMappingURL=octavo:module`;
 		try {
-			const call = vm.runInThisContext(text, { filename: path });
+			const call = compiled(text, path);
 			call.call(module.exports, module.exports, Object.assign(require, native), module, path, folder);
 			module.loaded = true;
 		} finally {
 			if (!module.loaded) this.#running.delete(path);
 		}
 		return module.exports;
+	}
+}
+
+function compiled(text: string, path: string): (...scope: unknown[]) => void {
+	try {
+		return vm.runInThisContext(text, { filename: path });
+	} catch (error) {
+		if (!/^await is only valid/.test((error as Error).message)) throw error;
+		throw new OctavoError(
+			"ERR_OCTAVO_IMPORT",
+			`Expected every await in ${path} within an async function but one is at the top level, which cells alone may have`,
+		);
 	}
 }
 

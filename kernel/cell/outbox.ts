@@ -126,6 +126,18 @@ export function captureStreams(outbox: Outbox, mapped: (text: string) => string)
 			if (callback) process.nextTick(callback);
 			return true;
 		};
+		// What pipes into it and then ends it is told that it has ended, while what others print still comes.
+		const end = (...given: unknown[]) => {
+			const done = given.findIndex((one) => typeof one === "function");
+			const [chunk, encoding] = done < 0 ? given : given.slice(0, done);
+			if (chunk !== undefined && chunk !== null) process[name].write(chunk as string, encoding as BufferEncoding);
+			process.nextTick(() => {
+				process[name].emit("finish");
+				(given[done] as (() => void) | undefined)?.();
+			});
+			return process[name];
+		};
+		Object.assign(process[name], { end });
 	}
 }
 

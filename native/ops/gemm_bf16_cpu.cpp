@@ -22,7 +22,7 @@ namespace octavo {
 
 namespace {
 
-constexpr int64_t kColumnsPerTask = 256;
+constexpr int64_t kColumnsPerTask = 128;  // few enough that the narrow products of attention busy two threads
 constexpr int64_t kRowsPerTask = 512;
 constexpr size_t kMaxProducts = 64;
 
@@ -122,24 +122,21 @@ void gemm_bf16_cpu(const float* input, const Tensor& weight, int64_t num_rows, f
   const int64_t num_column_tasks = (out + kColumnsPerTask - 1) / kColumnsPerTask;
   const int64_t num_row_tasks = (num_rows + kRowsPerTask - 1) / kRowsPerTask;
   const double cost = static_cast<double>(num_rows) * out * in;
-  parallel_for_worthwhile(num_column_tasks * num_row_tasks, cost, [&](int64_t begin, int64_t end, int) {
+  parallel_for_chunks(num_column_tasks * num_row_tasks, cost, [&](int64_t task) {
     omp_set_num_threads(1);  // of this thread's calls only
     const SignalBlock no_signals;
     thread_local ThreadProducts products;
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t column = task / num_row_tasks * kColumnsPerTask,
-                    row = task % num_row_tasks * kRowsPerTask;
-      const SliceShape shape = {.rows = std::min(kRowsPerTask, num_rows - row),
-                                .columns = std::min(kColumnsPerTask, out - column),
-                                .in = in,
-                                .out = out};
-      try {
-        products.multiply(shape, rounded + row * in, weights + column * in, output + row * out + column);
-      } catch (const dnnl::error& error) {
-        throw Error("ERR_OCTAVO_GEMM", "oneDNN refused a bf16 product of " + std::to_string(shape.rows) +
-                                           " x " + std::to_string(shape.columns) + " x " +
-                                           std::to_string(in) + ": " + error.what());
-      }
+    const int64_t column = task / num_row_tasks * kColumnsPerTask, row = task % num_row_tasks * kRowsPerTask;
+    const SliceShape shape = {.rows = std::min(kRowsPerTask, num_rows - row),
+                              .columns = std::min(kColumnsPerTask, out - column),
+                              .in = in,
+                              .out = out};
+    try {
+      products.multiply(shape, rounded + row * in, weights + column * in, output + row * out + column);
+    } catch (const dnnl::error& error) {
+      throw Error("ERR_OCTAVO_GEMM", "oneDNN refused a bf16 product of " + std::to_string(shape.rows) +
+                                         " x " + std::to_string(shape.columns) + " x " + std::to_string(in) +
+                                         ": " + error.what());
     }
   });
 }

@@ -32,23 +32,20 @@ void gemm_onednn(const float* input, const Tensor& weight, int64_t num_rows, flo
   const int64_t num_column_tasks = (out + kColumnsPerTask - 1) / kColumnsPerTask;
   const int64_t num_row_tasks = (num_rows + kRowsPerTask - 1) / kRowsPerTask;
   const double cost = static_cast<double>(num_rows) * out * in;
-  parallel_for_worthwhile(num_column_tasks * num_row_tasks, cost, [&](int64_t begin, int64_t end, int) {
+  parallel_for_chunks(num_column_tasks * num_row_tasks, cost, [&](int64_t task) {
     thread_local std::vector<float> widened;
     omp_set_num_threads(1);  // of this thread's calls only
     const SignalBlock no_signals;
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t column = task / num_row_tasks * kColumnsPerTask,
-                    row = task % num_row_tasks * kRowsPerTask;
-      const int64_t columns = std::min(kColumnsPerTask, out - column),
-                    rows = std::min(kRowsPerTask, num_rows - row);
-      const dnnl_status_t status = dnnl_sgemm('N', 'T', rows, columns, in, 1.0f, input + row * in, in,
-                                              widened_rows(weight, column, columns, widened), in, 0.0f,
-                                              output + row * out + column, out);
-      if (status != dnnl_success)
-        throw Error("ERR_OCTAVO_GEMM", "oneDNN refused a product of " + std::to_string(rows) + " x " +
-                                           std::to_string(columns) + " x " + std::to_string(in) +
-                                           " (status " + std::to_string(static_cast<int>(status)) + ")");
-    }
+    const int64_t column = task / num_row_tasks * kColumnsPerTask, row = task % num_row_tasks * kRowsPerTask;
+    const int64_t columns = std::min(kColumnsPerTask, out - column),
+                  rows = std::min(kRowsPerTask, num_rows - row);
+    const dnnl_status_t status = dnnl_sgemm('N', 'T', rows, columns, in, 1.0f, input + row * in, in,
+                                            widened_rows(weight, column, columns, widened), in, 0.0f,
+                                            output + row * out + column, out);
+    if (status != dnnl_success)
+      throw Error("ERR_OCTAVO_GEMM", "oneDNN refused a product of " + std::to_string(rows) + " x " +
+                                         std::to_string(columns) + " x " + std::to_string(in) + " (status " +
+                                         std::to_string(static_cast<int>(status)) + ")");
   });
 }
 

@@ -6,6 +6,9 @@
 namespace octavo::OCTAVO_SIMD {
 namespace {
 
+// Numbers that are added in fp32 before they join the sum of the row in fp64.
+constexpr int64_t kRun = 128;
+
 float renew(float* logits, int64_t count, float scale, float maximum, double* sum_of_row) {
   int64_t i = 0;
   Vec largest = splat(maximum);
@@ -19,22 +22,27 @@ float renew(float* logits, int64_t count, float scale, float maximum, double* su
     logits[rest] *= scale;
     new_maximum = logits[rest] > new_maximum ? logits[rest] : new_maximum;
   }
-  DoubleVec total{};
-  for (i = 0; i + kLanes <= count; i += kLanes) {
-    store(logits + i, exponential_of_negative(load(logits + i) - new_maximum));
-    total += load_widened(logits + i) + load_widened(logits + i + kDoubleLanes);
+  double total = 0;
+  for (i = 0; i + kLanes <= count;) {
+    Vec run{};
+    const int64_t left = count - i, run_end = i + (left < kRun ? left : kRun);
+    for (; i + kLanes <= run_end; i += kLanes) {
+      const Vec numerators = exponential_of_negative(load(logits + i) - new_maximum);
+      store(logits + i, numerators);
+      run += numerators;
+    }
+    total += sum(run);
   }
-  double rest_total = 0;
   if (i < count) {
     Vec last = splat(-__builtin_inff());
     for (int64_t lane = 0; i + lane < count; ++lane) last[lane] = logits[i + lane];
     last = exponential_of_negative(last - new_maximum);
     for (int64_t lane = 0; i + lane < count; ++lane) {
       logits[i + lane] = last[lane];
-      rest_total += last[lane];
+      total += last[lane];
     }
   }
-  *sum_of_row = sum(total) + rest_total;
+  *sum_of_row = total;
   return new_maximum;
 }
 

@@ -1,6 +1,6 @@
 // How fast is a cell? Drives this kernel, and tslab's and ipykernel beside it, over raw ZeroMQ: start, one-line cells,
-// completion, 10,000 printed lines, 5 MiB of HTML, memory. All run in the same minutes on the same machine, so that their
-// ratios mean something.
+// completion, 10,000 printed lines, 5 MiB of HTML, 64 MiB over a comm, memory. All run in the same minutes on the same
+// machine, so that their ratios mean something.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,6 +8,7 @@ import { createRequire } from "node:module";
 import { cpus, loadavg } from "node:os";
 import { dirname, join } from "node:path";
 import { KernelClient } from "../test/helpers/kernel-client.js";
+import { echoBytes, echoCells, echoMegabytesPerSecond } from "./helpers/comm-echo.js";
 
 interface Measured {
 	/** Milliseconds each, but for the two counts. */
@@ -20,6 +21,8 @@ interface Measured {
 	htmlToIdle: number;
 	linesToIdle: number;
 	linesArrived: number;
+	/** Megabytes a second. */
+	echo: number;
 	residentMiB: number;
 	proportionalMiB: number;
 }
@@ -46,6 +49,8 @@ interface Contender {
 	importing?: string;
 	html: string;
 	lines: string;
+	/** Sends back what comes over a comm; undefined where there are none. */
+	echo?: string;
 }
 
 /**
@@ -78,7 +83,7 @@ async function repeat(count: number, run: (index: number) => Promise<unknown>): 
 	return times;
 }
 
-async function measure({ argv, line, complete, importing, html, lines }: Contender): Promise<Measured> {
+async function measure({ argv, line, complete, importing, html, lines, echo }: Contender): Promise<Measured> {
 	const start = performance.now();
 	const kernel = await KernelClient.start(argv === undefined ? { folder } : { folder, argv, isPeer: true });
 	try {
@@ -106,7 +111,7 @@ async function measure({ argv, line, complete, importing, html, lines }: Contend
 		const toIdle = (code: string) =>
 			kernel.exchange(kernel.send("execute_request", content(code)), giveUpMs).catch(() => undefined);
 		const htmlToIdle = await time(() => toIdle(html));
-		// Last: tslab does not recover from it.
+		// Last, but for comms, which it lacks: tslab does not recover from it.
 		let arrived = "";
 		const linesToIdle = await time(async () => {
 			const id = kernel.send("execute_request", content(lines));
@@ -124,6 +129,7 @@ async function measure({ argv, line, complete, importing, html, lines }: Contend
 			htmlToIdle,
 			linesToIdle,
 			linesArrived: arrived.split("\n").length - 1,
+			echo: echo === undefined ? Number.NaN : await echoMegabytesPerSecond(kernel, echo),
 			residentMiB,
 			proportionalMiB,
 		};
@@ -142,6 +148,7 @@ const labels: Record<keyof Measured, string> = {
 	htmlToIdle: "5 MiB of HTML → idle, ms (5 s: idle never came)",
 	linesToIdle: `${numLines} lines → idle, ms (5 s: idle never came)`,
 	linesArrived: `of ${numLines} lines arrived`,
+	echo: `${echoBytes / 2 ** 20} MiB over a comm and back, 128 MiB counted, MB/s (more is better)`,
 	residentMiB: "resident memory (RSS), idle for 2 s after the cells, all processes, MiB",
 	proportionalMiB: "the same, with pages that processes share divided among them (PSS), MiB",
 };
@@ -155,7 +162,7 @@ const typescript = {
 };
 const python = "/usr/bin/python3";
 const contenders: Contender[] = [
-	{ name: "octavo", ...typescript, html: `display.html("x".repeat(${htmlBytes}))` },
+	{ name: "octavo", ...typescript, html: `display.html("x".repeat(${htmlBytes}))`, echo: echoCells.typescript },
 	{
 		name: "tslab",
 		...typescript,
@@ -169,6 +176,7 @@ const contenders: Contender[] = [
 		complete: "value1.bit_l",
 		html: `from IPython.display import HTML, display; display(HTML("x" * ${htmlBytes}))`,
 		lines: `for i in range(${numLines}): print("line", i)`,
+		echo: echoCells.python,
 	},
 ];
 const hasPython = spawnSync(python, ["-c", "import ipykernel"]).status === 0;

@@ -28,6 +28,8 @@ export interface BatchRequestSpec {
 	endTokens?: Int32Array;
 	/** Not let in before, in whole microseconds of the batch's clock. Default: when it is added. */
 	arrivalUs?: number;
+	/** Lower ones are let in and come back first, and give way last. Default 0. */
+	priority?: number;
 	/** Default false, as that of `recordLogits`. */
 	recordBlocks?: boolean;
 	recordLogits?: boolean;

@@ -20,7 +20,7 @@ const columns: BatchColumns = {
 		...{ budget: [null, 48, null], arrival_us: [0, 500, 0], admitted_us: [0, 1000, null] },
 		...{ first_token_us: [1000, 3000, null], finished_us: [6000, 10_000, null], ttft_us: [1000, 2500, null] },
 		...{ tpot_us: [2500, 7000, null], num_prompt_tokens: [20, 30, 40], num_output_tokens: [3, 2, 0] },
-		...{ parent_id: [null, null, null], num_decoded_tokens: [3, 2, 0] },
+		...{ priority: [0, 0, 0], parent_id: [null, null, null], num_decoded_tokens: [3, 2, 0] },
 		...{ num_preemptions: [0, 1, 0], num_blocks_peak: [2, 3, 0], error: [null, null, null] },
 	},
 	throughput: {

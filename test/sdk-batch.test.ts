@@ -239,6 +239,7 @@ test("bad input is named at once, and queues nothing", async () => {
 	code("ERR_OCTAVO_POSITION", () => batch.add([1, 2], { maxTokens: 1e6 }));
 	code("ERR_OCTAVO_BUDGET", () => batch.add([1, 2], { policy: pagedEviction({ budget: 20 }) }));
 	code("ERR_OCTAVO_OPTION", () => batch.add([1, 2], { arrival: -1 }));
+	code("ERR_OCTAVO_OPTION", () => batch.add([1, 2], { priority: 0.5 }));
 	code("ERR_OCTAVO_OPTION", () => batch.add([1, 2], { maxToken: 3 } as never));
 	await assert.rejects(batch.run({ onProgress: 3 as never }), { code: "ERR_OCTAVO_OPTION" });
 	assert.deepEqual(await batch.run(), { reason: "done", numSteps: 0 });
@@ -252,6 +253,16 @@ test("bad input is named at once, and queues nothing", async () => {
 	assert.equal(batch.requests.numRows, 1);
 	code("ERR_OCTAVO_CLOSED", () => batch.add([1]));
 	await assert.rejects(batch.run(), { code: "ERR_OCTAVO_CLOSED" });
+});
+
+test("a lower priority is let in first", async () => {
+	using batch = model.batch({ blockSize, numBlocks: 100, maxSequences: 1 });
+	for (const priority of [0, 5, -5, 0]) batch.add(prompt(1), { priority, maxTokens: 2, endTokens: [] });
+	await batch.run();
+	const admitted = Array.from(batch.requests.getChild("admitted_us")!) as number[];
+	const order = [0, 1, 2, 3].sort((a, b) => admitted[a]! - admitted[b]!);
+	assert.deepEqual(order, [2, 0, 3, 1]);
+	assert.deepEqual(batch.requests.getChild("priority")!.toArray(), Int32Array.of(0, 5, -5, 0));
 });
 
 test("a sequence waits for its arrival, and a batch that waits can be interrupted", async () => {

@@ -215,6 +215,8 @@ BatchRequest to_batch_request(const Napi::Value& value) {
   if (fields.has("endTokens")) request.end_tokens = fields.int32s("endTokens");
   if (fields.has("arrivalUs"))
     request.arrival_us = static_cast<double>(fields.integer("arrivalUs", 0, kMaxSafeInteger));
+  if (fields.has("priority"))
+    request.priority = static_cast<int32_t>(fields.integer("priority", -kMaxInt32, kMaxInt32));
   request.record_blocks = fields.boolean("recordBlocks", false);
   request.record_logits = fields.boolean("recordLogits", false);
   if (fields.has("history")) request.history = fields.integer("history", 0, kMaxInt32);

@@ -1,6 +1,6 @@
 // Who runs: arrival, admission, preemption by swap, the end. A sequence is let in when the pools can take its
 // prompt and a token more beside what the running ones need for theirs; those swapped out come back before
-// anyone new is let in.
+// anyone new of their priority is let in.
 #include "session/batch.h"
 
 #include <algorithm>
@@ -27,6 +27,13 @@ double bytes_held(const Session& session) {
     bytes += of_block * std::max(1, cache.table().num_blocks());
   }
   return bytes;
+}
+
+// Who gives way before a sequence, and comes back after it.
+auto goes_on_after(const auto& sequence) {
+  return [place = std::pair(sequence->request.priority, sequence->admitted_us)](const auto& other) {
+    return std::pair(other->request.priority, other->admitted_us) > place;
+  };
 }
 
 }  // namespace
@@ -144,7 +151,10 @@ BatchResult Batch::advance(const BatchAdvance& request, const std::atomic<bool>&
           result.reason = BatchReason::kDone;
           return result;
         }
-        result.wait_us = waiting_.front()->request.arrival_us - now_us();
+        const auto next = std::min_element(
+            waiting_.begin(), waiting_.end(),
+            [](const auto& a, const auto& b) { return a->request.arrival_us < b->request.arrival_us; });
+        result.wait_us = (*next)->request.arrival_us - now_us();
         if (result.wait_us > 0) {
           result.reason = BatchReason::kIdle;
           return result;
@@ -179,10 +189,11 @@ void Batch::take_inbox() {
     to_cancel_.clear();
   }
   for (SequencePointer& sequence : added) {
-    const auto later = std::upper_bound(waiting_.begin(), waiting_.end(), sequence,
-                                        [](const SequencePointer& a, const SequencePointer& b) {
-                                          return a->request.arrival_us < b->request.arrival_us;
-                                        });
+    const auto later =
+        std::upper_bound(waiting_.begin(), waiting_.end(), sequence, [](const auto& a, const auto& b) {
+          return std::pair(a->request.priority, a->request.arrival_us) <
+                 std::pair(b->request.priority, b->request.arrival_us);
+        });
     waiting_.insert(later, std::move(sequence));
   }
   for (const SequencePointer& sequence : cancelled) {
@@ -215,8 +226,8 @@ bool Batch::relieve_pools() {
   return false;
 }
 
-// Snapshots make way, then the newest sequences. One that has the pools for itself and still lacks blocks
-// fails as its step begins.
+// Snapshots make way, then the newest sequences of the lowest priority. One that has the pools for itself and
+// still lacks blocks fails as its step begins.
 void Batch::make_room() {
   while (!fits()) {
     if (relieve_pools()) continue;
@@ -256,20 +267,14 @@ double Batch::move_to_room_of_its_own(Session& session) const {
   return bytes;
 }
 
-// Both by admission.
+// Both before those that are to go on after it.
 void Batch::join_running(const SequencePointer& sequence) {
-  const auto later = std::find_if(running_.begin(), running_.end(), [&](const SequencePointer& other) {
-    return other->admitted_us > sequence->admitted_us;
-  });
-  running_.insert(later, sequence);
+  running_.insert(std::find_if(running_.begin(), running_.end(), goes_on_after(sequence)), sequence);
   sequence->state = SequenceState::kRunning;
 }
 
 void Batch::join_swapped(const SequencePointer& sequence) {
-  const auto later = std::find_if(swapped_.begin(), swapped_.end(), [&](const SequencePointer& other) {
-    return other->admitted_us > sequence->admitted_us;
-  });
-  swapped_.insert(later, sequence);
+  swapped_.insert(std::find_if(swapped_.begin(), swapped_.end(), goes_on_after(sequence)), sequence);
   sequence->state = SequenceState::kSwapped;
 }
 
@@ -291,11 +296,14 @@ bool Batch::has_room_for(const Session& session, int64_t num_tokens, int64_t spa
   return true;
 }
 
-// The oldest first; none while others had to give way in this step.
+// The first by priority and admission; none while others had to give way in this step, or before a prompt of
+// a higher priority.
 void Batch::swap_in() {
   while (!step_->made_room && !swapped_.empty() &&
          running_.size() < static_cast<size_t>(config_.max_sequences)) {
     const SequencePointer sequence = swapped_.front();
+    const SequencePointer arrived = first_that_arrived();
+    if (arrived && arrived->request.priority < sequence->request.priority) return;
     // Alone it goes on whatever it lacks: to wait would be for ever.
     const bool alone = running_.empty();
     if (!has_room_for(*sequence->session, alone ? 0 : 1, alone ? 0 : config_.watermark)) return;
@@ -308,14 +316,21 @@ void Batch::swap_in() {
   }
 }
 
+Batch::SequencePointer Batch::first_that_arrived() const {
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(), [now = now_us()](const auto& sequence) {
+    return sequence->request.arrival_us <= now;
+  });
+  return found == waiting_.end() ? nullptr : *found;
+}
+
 Batch::SequencePointer Batch::next_to_admit() {
-  if (step_->made_room || !swapped_.empty() || waiting_.empty()) return nullptr;
-  if (running_.size() >= static_cast<size_t>(config_.max_sequences)) return nullptr;
-  const SequencePointer sequence = waiting_.front();
-  if (sequence->request.arrival_us > now_us()) return nullptr;
+  if (step_->made_room || running_.size() >= static_cast<size_t>(config_.max_sequences)) return nullptr;
+  const SequencePointer sequence = first_that_arrived();
+  if (!sequence) return nullptr;
+  if (!swapped_.empty() && swapped_.front()->request.priority <= sequence->request.priority) return nullptr;
   const int64_t spare = running_.empty() ? 0 : config_.watermark;
   if (!has_room_for(*sequence->session, sequence->request.max_tokens > 0 ? 1 : 0, spare)) return nullptr;
-  waiting_.pop_front();
+  waiting_.erase(std::find(waiting_.begin(), waiting_.end(), sequence));
   sequence->state = SequenceState::kRunning;
   sequence->admitted_us = now_us();
   ++step_->row.num_admitted;

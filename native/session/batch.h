@@ -1,6 +1,7 @@
 // Many sequences over one pool of blocks a layer, decoded together: continuous batching. Each sequence is a
 // session, so all that holds of a session holds of it; the batch decides who runs and computes the products
-// by weights once for all. Sequences that run and find no block make room by swapping the newest out.
+// by weights once for all. Sequences that run and find no block make room by swapping the newest of the
+// lowest priority out.
 #pragma once
 
 #include <chrono>
@@ -24,9 +25,10 @@ class Batch {
     int64_t id;
     std::shared_ptr<Session> session;  // to look at, while no advance is under way
   };
-  // Queues a sequence; first come, first served. From any thread. Throws ERR_OCTAVO_TOKEN,
-  // ERR_OCTAVO_POSITION for a prompt that with max_tokens passes the model's positions, ERR_OCTAVO_BUDGET,
-  // ERR_OCTAVO_ARGUMENT, ERR_OCTAVO_POOL_EXHAUSTED for a prompt that an empty pool cannot take.
+  // Queues a sequence; first come, first served among those of a priority. From any thread. Throws
+  // ERR_OCTAVO_TOKEN, ERR_OCTAVO_POSITION for a prompt that with max_tokens passes the model's positions,
+  // ERR_OCTAVO_BUDGET, ERR_OCTAVO_ARGUMENT, ERR_OCTAVO_POOL_EXHAUSTED for a prompt that an empty pool cannot
+  // take.
   Added add(BatchRequest request);
   // Ends a sequence before its next step, and gives its blocks back; nothing where it has ended. From any
   // thread. Throws ERR_OCTAVO_ARGUMENT for an id never given.
@@ -79,7 +81,7 @@ class Batch {
   struct BatchStep {
     BatchStage stage = BatchStage::kMakeRoom;
     SequencePointer prefilling;
-    std::vector<SequencePointer> decoding;  // in order of admission
+    std::vector<SequencePointer> decoding;  // as in running_
     size_t next = 0;                        // of decoding: who has yet to come to where the others wait
     bool made_room = false;
     bool began_anew = false;  // as blocks ran out on the way
@@ -100,6 +102,7 @@ class Batch {
   void join_running(const SequencePointer& sequence);
   void join_swapped(const SequencePointer& sequence);
   void swap_in();
+  SequencePointer first_that_arrived() const;
   SequencePointer next_to_admit();
   bool has_room_for(const Session& session, int64_t num_tokens, int64_t spare_blocks);
   void take_out(const SequencePointer& sequence);
@@ -139,9 +142,9 @@ class Batch {
   std::vector<SequencePointer> inbox_;
   std::vector<int64_t> to_cancel_;
 
-  std::deque<SequencePointer> waiting_;   // by arrival
-  std::vector<SequencePointer> running_;  // by admission
-  std::deque<SequencePointer> swapped_;   // by admission
+  std::deque<SequencePointer> waiting_;   // by priority and arrival
+  std::vector<SequencePointer> running_;  // by priority and admission
+  std::deque<SequencePointer> swapped_;   // by priority and admission
   std::optional<BatchStep> step_;
   SequencePointer stopped_;  // whose event the last advance gave
   int32_t next_step_index_ = 0;

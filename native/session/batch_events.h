@@ -31,6 +31,7 @@ struct BatchRequest {
   Sampling sampling;
   std::vector<int32_t> end_tokens;
   double arrival_us = 0;  // not before it is added
+  int32_t priority = 0;   // lower ones are let in and come back first, and give way last
   bool record_blocks = false;
   bool record_logits = false;
   int64_t history = 0;  // completed steps that rewind can go back by, at most
@@ -74,6 +75,7 @@ struct RequestColumns {
   std::vector<int32_t> sequence_id;
   std::vector<double> parent_id;
   std::vector<uint8_t> state;
+  std::vector<int32_t> priority;
   std::vector<double> arrival_us, admitted_us, first_token_us, finished_us;
   std::vector<int32_t> num_prompt_tokens, num_output_tokens, num_decoded_tokens, num_preemptions,
       num_blocks_peak;
@@ -84,6 +86,7 @@ struct RequestColumns {
     visit("sequence_id", sequence_id);
     visit("parent_id", parent_id);
     visit("state", state);
+    visit("priority", priority);
     visit("arrival_us", arrival_us);
     visit("admitted_us", admitted_us);
     visit("first_token_us", first_token_us);

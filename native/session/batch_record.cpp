@@ -48,6 +48,7 @@ RequestColumns Batch::requests() {
     columns.parent_id.push_back(sequence->parent_id ? static_cast<double>(*sequence->parent_id)
                                                     : std::numeric_limits<double>::quiet_NaN());
     columns.state.push_back(static_cast<uint8_t>(sequence->state));
+    columns.priority.push_back(sequence->request.priority);
     columns.arrival_us.push_back(sequence->request.arrival_us);
     columns.admitted_us.push_back(sequence->admitted_us);
     columns.first_token_us.push_back(sequence->first_token_us);

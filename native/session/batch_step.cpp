@@ -94,7 +94,7 @@ std::optional<Event> Batch::prefill(const BatchAdvance& request, const std::atom
     note_blocks(*sequence);
     step.row.num_prompt_tokens += sequence->num_prompt_tokens;
     step.prefilling.reset();
-    running_.push_back(sequence);
+    join_running(sequence);
     if (sequence->request.max_tokens == 0) end_sequence(sequence, SequenceState::kFinished);
   } catch (...) {
     fail_sequence(sequence);

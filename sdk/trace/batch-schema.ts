@@ -13,6 +13,7 @@ export const batchSchema = {
 		state: { type: "text", description: "waiting, running, swapped, finished, cancelled or failed" },
 		policy: { type: "text", description: "Name of its eviction policy" },
 		budget: { type: "i32", nullable: true, description: "KV tokens kept per layer; null: all" },
+		priority: { type: "i32", description: "Lower ones are let in first and give way last" },
 		arrival_us: { type: "f64", description: "When it came; of a fork, when it was made" },
 		admitted_us: optionalTime("When its prompt was begun; of a fork, when it was made"),
 		first_token_us: optionalTime("End of the step that sampled its first token, of a fork its own first"),

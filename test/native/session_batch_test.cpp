@@ -5,9 +5,8 @@
 #include <random>
 #include <thread>
 
+#include "batch_runs.h"
 #include "helpers.h"
-#include "session/batch.h"
-#include "session_runs.h"
 #include "test.h"
 #include "tiny_llama.h"
 
@@ -31,26 +30,6 @@ BatchRequest batch_request(const std::string& policy, int64_t budget, std::vecto
   request.sampling.temperature = temperature;
   request.record_blocks = request.record_logits = true;
   return request;
-}
-
-BatchResult advance(Batch& batch, int64_t max_steps, const BatchAdvance& like = {}) {
-  BatchAdvance request = like;
-  request.max_steps = max_steps;
-  const std::atomic<bool> cancelled = false;
-  return batch.advance(request, cancelled);
-}
-
-void run_to_end(Batch& batch) {
-  for (int calls = 0; advance(batch, 1).reason != BatchReason::kDone; ++calls) REQUIRE(calls < 10000);
-}
-
-SequenceState state_of(Batch& batch, int64_t id) {
-  return static_cast<SequenceState>(batch.requests().state[static_cast<size_t>(id)]);
-}
-
-void require_pools_free(const Batch& batch, int num_blocks) {
-  for (int layer = 0; layer < batch.model_config().num_layers; ++layer)
-    REQUIRE_EQUAL(batch.pool_counts(layer).num_free, num_blocks);
 }
 
 // Rows without ids of blocks and counts of free ones, which depend on who else is there.

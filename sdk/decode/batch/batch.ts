@@ -68,7 +68,7 @@ export class Batch {
 	}
 
 	/**
-	 * Queues a sequence: first come, first served. At any time, also while the batch runs.
+	 * Queues a sequence: first come, first served among those of a `priority`. At any time, also while the batch runs.
 	 *
 	 * @throws {OctavoError} ERR_OCTAVO_POOL_EXHAUSTED for a prompt that even the empty pool cannot take;
 	 * ERR_OCTAVO_TOKENIZER, ERR_OCTAVO_TOKEN, ERR_OCTAVO_POSITION, ERR_OCTAVO_BUDGET, ERR_OCTAVO_OPTION, ERR_OCTAVO_CLOSED

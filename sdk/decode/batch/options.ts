@@ -42,6 +42,11 @@ export interface AddOptions extends Pick<RunOptions, "maxTokens" | "endTokens" |
 	seed?: number;
 	/** When it comes, in milliseconds from 0 on the batch's clock, which starts with its first call. Default: when it is added. */
 	arrival?: number;
+	/**
+	 * Who of lower number arrived is let in first, comes back first and is swapped out last; whole, from -2^31 + 1 to
+	 * 2^31 - 1. Changes when a sequence is computed, never what. Default 0.
+	 */
+	priority?: number;
 	/** Default: as the batch's. */
 	recordBlocks?: boolean;
 	/** Default: as the batch's. */
@@ -115,6 +120,7 @@ export function checkAdd(
 		policy: anything,
 		seed: integer(0, Number.MAX_SAFE_INTEGER, batch.seed + id),
 		arrival: optional(number(0, null, 0)),
+		priority: integer(-(2 ** 31) + 1, 2 ** 31 - 1, 0),
 		recordBlocks: boolean(batch.recordBlocks),
 		recordLogits: boolean(batch.recordLogits),
 		history: integer(0, 2 ** 31 - 1, batch.history),

@@ -121,6 +121,7 @@ export class BatchRecord {
 			state: known.map(({ state }) => state),
 			policy: known.map(({ policy }) => policy.name),
 			budget: known.map(({ policy }) => policy.budget ?? null),
+			priority: column("priority"),
 			arrival_us: arrival,
 			admitted_us: column("admitted_us"),
 			first_token_us: first,

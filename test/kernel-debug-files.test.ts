@@ -146,3 +146,16 @@ test("a debugger that comes after the file was loaded finds it", async () => {
 	const { iopub } = await client.finish(id);
 	assert.equal(iopub.find(({ type }) => type === "execute_result")?.content.data["text/plain"], "10");
 });
+
+test("a cell that is a module stops at the lines of that cell", async () => {
+	const module =
+		"/** @module counted */\nexport function count(n: number): number {\n\tconst next = n + 1;\n\treturn next;\n}\n";
+	const path = await client.breakAt(module, 3);
+	paths.add(path);
+	assert.equal((await client.kernel.execute(module)).reply.status, "ok");
+	const id = client.run("import { count } from './counted';\ncount(4)");
+	const { frames } = await client.stopped();
+	assert.deepEqual([frames[0]!.name, frames[0]!.line, frames[0]!.source.path], ["count", 3, path]);
+	assert.equal((await client.ask("source", { source: { path } })).content, module);
+	assert.equal((await client.finish(id)).reply.status, "ok");
+});

@@ -78,7 +78,7 @@ const hostile: [command: unknown, args: unknown][] = [
 	["setExceptionBreakpoints", {}],
 	["dumpCell", {}],
 	["source", { source: { path: "/nowhere/at/all" } }],
-	["stackTrace", { threadId: 1 }],
+	["stackTrace", { threadId: 1, levels: -1 }],
 	["scopes", { frameId: 1 }],
 	["variables", { variablesReference: 0 }],
 	["variables", { variablesReference: 123456 }],
@@ -115,7 +115,8 @@ test("disconnecting lets a stopped cell go on, and forgets breakpoints", async (
 	const info = await client.ask("debugInfo");
 	assert.deepEqual([info.isStarted, info.breakpoints, info.stoppedThreads], [false, [], []]);
 	assert.equal((await client.kernel.execute(code)).reply.status, "ok");
-	assert.match(await client.refused("inspectVariables"), /attach/);
+	assert.match(await client.refused("evaluate", { expression: "counter" }), /attach/);
+	assert.match(await client.refused("stackTrace", { threadId: 1 }), /stopped thread/);
 	await client.ask("attach");
 });
 

@@ -46,7 +46,6 @@ function moving(motion: Motion): Command {
 
 /** Evaluates in a frame, or among the notebook's variables where none is named. */
 async function evaluated(session: DebugSession, args: Arguments, expression: string): Promise<RemoteObject> {
-	if (!session.attached) throw failure("Expected an attached debugger; send attach first");
 	const frameId = optionalCount(args, "frameId");
 	if (frameId !== undefined && frameId > 0) return session.stopped.evaluate(frameId, expression, evaluateMs);
 	await callTools(session.inspector, "lend", []);
@@ -126,10 +125,12 @@ export const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
 	["threads", () => ({ threads: [{ id: threadId, name: "cells" }] })],
 	[
 		"stackTrace",
-		({ stopped }, args) => {
+		(session, args) => {
+			// A front end asks at each stop, and may come too late.
+			const frames = session.attached && !session.stop ? [] : session.stopped.frames;
 			const start = optionalCount(args, "startFrame") ?? 0;
-			const levels = optionalCount(args, "levels") || stopped.frames.length;
-			return { stackFrames: stopped.frames.slice(start, start + levels), totalFrames: stopped.frames.length };
+			const levels = optionalCount(args, "levels") || frames.length;
+			return { stackFrames: frames.slice(start, start + levels), totalFrames: frames.length };
 		},
 	],
 	["scopes", async ({ stopped }, args) => ({ scopes: await stopped.scopes(countOf(args, "frameId")) })],
@@ -138,23 +139,28 @@ export const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
 		async (session, args) => {
 			const page: Page = { start: optionalCount(args, "start") ?? 0, count: optionalCount(args, "count") ?? 0 };
 			if (args.filter === "indexed" || args.filter === "named") page.filter = args.filter;
-			return { variables: await children(session, countOf(args, "variablesReference", 1), page) };
+			const reference = countOf(args, "variablesReference", 1);
+			return { variables: await session.look(() => children(session, reference, page)) };
 		},
 	],
 	[
 		"inspectVariables",
-		async (session) => {
-			if (!session.attached) throw failure("Expected an attached debugger; send attach first");
-			if (!session.stop) await callTools(session.inspector, "release", []);
-			return { variables: await children(session, await callTools<number>(session.inspector, "notebook", []), {}) };
-		},
+		(session) =>
+			session.look(async () => {
+				if (!session.stop) await callTools(session.inspector, "release", []);
+				const notebook = await callTools<number>(session.inspector, "notebook", []);
+				return { variables: await children(session, notebook, {}) };
+			}),
 	],
 	[
 		"richInspectVariables",
-		async (session, args) => {
-			const value = await evaluated(session, args, textOf(args, "variableName"));
-			const stopped = session.stop !== undefined;
-			return callTools<Bundle>(session.inspector, stopped ? "show" : "showLater", [value], !stopped);
+		(session, args) => {
+			const name = textOf(args, "variableName");
+			return session.look(async () => {
+				const value = await evaluated(session, args, name);
+				const stopped = session.stop !== undefined;
+				return callTools<Bundle>(session.inspector, stopped ? "show" : "showLater", [value], !stopped);
+			});
 		},
 	],
 	[
@@ -172,6 +178,7 @@ export const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
 		"evaluate",
 		async (session, args) => {
 			const expression = textOf(args, "expression");
+			if (!session.attached) throw failure("Expected an attached debugger; send attach first");
 			const { value, ...rest } = await describe(
 				session.inspector,
 				await evaluated(session, args, expression),

@@ -89,6 +89,17 @@ export class DebugSession {
 		this.sources.forgetScripts();
 	}
 
+	/** Looks at the worker's values: where nothing is attached, through an inspector that is there for this alone. */
+	async look<Result>(looking: () => Promise<Result>): Promise<Result> {
+		if (this.#attached) return looking();
+		await this.inspector.post("open");
+		try {
+			return await looking();
+		} finally {
+			await this.inspector.post("close").catch(() => {});
+		}
+	}
+
 	/** Chooses what exceptions stop the thread. */
 	async setFilters(filters: readonly ExceptionFilter[]): Promise<void> {
 		this.#filters.choose(filters);

@@ -29,6 +29,11 @@ const types: [WeightType, "f32" | "bf16" | "f16"][] = [
 ];
 const promptLengths = [512, 1024, 4096];
 const numRuns = 3;
+// As the helper names them.
+const cutting = [
+	...["streaming-llm", "paged-eviction", "paged-eviction, evicted", "paged-eviction, per head", "key-diff", "h2o"],
+	...["snap-kv", "paged-eviction, mean of layers"],
+];
 
 interface Peak {
 	runtimeBytes: number;
@@ -39,6 +44,36 @@ interface Peak {
 
 const { simd, gemm, numThreads } = engineInfo();
 const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
+const child = fileURLToPath(new URL("./helpers/octavo-memory.js", import.meta.url));
+
+/** Cells of a row: runtime, weights, cache, peak, over and its share, medians of the runs. */
+function measure(folder: string, length: number, kvDtype: string, policy: string): string {
+	const args = [child, join(folder, "model"), join(folder, "tiny"), String(length), kvDtype, policy];
+	const runs = Array.from({ length: numRuns }, () => {
+		const peak = JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" })) as Peak;
+		return { ...peak, over: peak.peakBytes - peak.runtimeBytes - peak.weightBytes - peak.cacheBytes };
+	}).sort((a, b) => a.over - b.over);
+	const { runtimeBytes, weightBytes, cacheBytes, peakBytes, over } = runs[Math.floor(numRuns / 2)]!;
+	const cells = [runtimeBytes, weightBytes, cacheBytes, peakBytes, over].map(mebibytes);
+	const share = (bytes: number) => ((100 * bytes) / (weightBytes + cacheBytes)).toFixed(1);
+	return `${cells.join(" | ")} | ${share(over)} % (${share(runs[0]!.over)}–${share(runs.at(-1)!.over)}) |`;
+}
+
+const whole: string[] = [];
+const scored: string[] = [];
+for (const [type, kvDtype] of types) {
+	const folder = mkdtempSync(join(tmpdir(), "octavo-bench-memory-"));
+	try {
+		writeRandomModel(join(folder, "model"), spec, type);
+		writeRandomModel(join(folder, "tiny"), tiny, type);
+		for (const length of promptLengths)
+			whole.push(`| ${type} | ${kvDtype} | ${length} | ${measure(folder, length, kvDtype, "full")}`);
+		if (kvDtype !== "f32") continue;
+		for (const policy of cutting) scored.push(`| ${type} | ${policy} | ${measure(folder, 4096, kvDtype, policy)}`);
+	} finally {
+		rmSync(folder, { recursive: true, force: true });
+	}
+}
 const lines = [
 	"# Peak memory",
 	"",
@@ -48,29 +83,16 @@ const lines = [
 	"",
 	"| weights in | cache in | prompt | runtime | weights | cache | peak | over | share |",
 	"|---|---|---|---|---|---|---|---|---|",
+	...whole,
+	"",
+	"A prompt of 4096 that a policy scores or cuts to a budget of 1024, cache in f32. A layer's keys and values of the whole",
+	"prompt, by which tokens are chosen, and the hidden states of all its tokens are held at once (20 MiB here), whatever stays",
+	"in the cache: a share that a larger model makes small. A mean over layers waits for the last one: keys and values of all.",
+	"",
+	"| weights in | policy | runtime | weights | cache | peak | over | share |",
+	"|---|---|---|---|---|---|---|---|",
+	...scored,
 ];
-const child = fileURLToPath(new URL("./helpers/octavo-memory.js", import.meta.url));
-for (const [type, kvDtype] of types) {
-	const folder = mkdtempSync(join(tmpdir(), "octavo-bench-memory-"));
-	try {
-		writeRandomModel(join(folder, "model"), spec, type);
-		writeRandomModel(join(folder, "tiny"), tiny, type);
-		for (const length of promptLengths) {
-			const args = [child, join(folder, "model"), join(folder, "tiny"), String(length), kvDtype];
-			const runs = Array.from({ length: numRuns }, () => {
-				const peak = JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" })) as Peak;
-				return { ...peak, over: peak.peakBytes - peak.runtimeBytes - peak.weightBytes - peak.cacheBytes };
-			}).sort((a, b) => a.over - b.over);
-			const { runtimeBytes, weightBytes, cacheBytes, peakBytes, over } = runs[Math.floor(numRuns / 2)]!;
-			const cells = [runtimeBytes, weightBytes, cacheBytes, peakBytes, over].map(mebibytes);
-			const share = (bytes: number) => ((100 * bytes) / (weightBytes + cacheBytes)).toFixed(1);
-			const spread = `${share(over)} % (${share(runs[0]!.over)}–${share(runs.at(-1)!.over)})`;
-			lines.push(`| ${type} | ${kvDtype} | ${length} | ${cells.join(" | ")} | ${spread} |`);
-		}
-	} finally {
-		rmSync(folder, { recursive: true, force: true });
-	}
-}
 const text = lines.join("\n");
 console.log(text);
 if (options.output !== undefined) writeFileSync(options.output, `${text}\n`);

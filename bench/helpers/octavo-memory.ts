@@ -26,9 +26,7 @@ function peakBytes(): number {
 }
 
 function run(model: Awaited<ReturnType<typeof loadModel>>, promptLength: number): number {
-	// Of a policy with a budget the pool has by itself what it needs.
-	const numBlocks = policyName === "full" ? Math.ceil((promptLength + 16) / 16) + 1 : 0;
-	const session = model.session({ policy: policyOf[policyName]!(), numBlocks, kvDtype });
+	const session = model.session({ policy: policyOf[policyName]!(), kvDtype });
 	session.prefillSync(Int32Array.from({ length: promptLength }, (_, i) => (i * 7919 + 13) % model.config.vocabSize));
 	session.runSync({ maxTokens: 16, endTokens: [] });
 	const { numLayers, numKvHeads, headDim } = model.config;

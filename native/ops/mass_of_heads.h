@@ -36,12 +36,12 @@ void add_mass_of_heads(
       for (int64_t i = 0; i < width; ++i) total[i] += total[head * width + i];
     for (int64_t first = 0; first < num_slots; first += kSlotsPerSplit) {
       const double* next = total + first;
-      for_live_runs(dead_slots, first, std::min<int64_t>(first + kSlotsPerSplit, num_slots), shape.block_size,
-                    [&](int64_t slot, int64_t, int, int count) {
-                      for (int i = 0; i < count; ++i)
-                        sums[(slot + i) * num_rows + row] += static_cast<float>(next[i]);
-                      next += count;
-                    });
+      for_slots(dead_slots, first, std::min<int64_t>(first + kSlotsPerSplit, num_slots), shape.block_size,
+                [&](int64_t slot, int64_t, int, int live) {
+                  const double mass = live ? *next : 0;
+                  sums[slot * num_rows + row] += static_cast<float>(mass);
+                  next += live;
+                });
     }
   }
 }

@@ -77,8 +77,8 @@ void PagedLogits::mass(float scale, int num_rows, const uint64_t* dead_slots, st
 void PagedLogits::leave_hole(int64_t slot, const uint64_t* dead_slots) {
   const int64_t split = slot / kSlotsPerSplit;
   int64_t place = 0;
-  for_live_slots(dead_slots, split * kSlotsPerSplit, slot, shape_.block_size,
-                 [&](int64_t, int64_t, int) { ++place; });
+  for_slots(dead_slots, split * kSlotsPerSplit, slot, shape_.block_size,
+            [&](int64_t, int64_t, int, int live) { place += live; });
   for (int64_t head = 0; head < shape_.num_query_heads; ++head) {
     float* const logits = row(split, head);
     std::copy(logits + place + 1, logits + kSlotsPerSplit, logits + place);

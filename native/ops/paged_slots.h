@@ -19,22 +19,24 @@ struct Slots {
 
 // Dead slots are left out, so that nothing of them is ever read.
 static inline void locate_live(const PagedSplit& split, Slots& slots) {
-  slots.num_known = 0;
-  const auto add = [&](int64_t, int64_t block, int offset) {
+  int num_known = 0;
+  const auto add = [&](int64_t, int64_t block, int offset, int live) {
     const int64_t row =
         (split.block_table[block] * static_cast<int64_t>(split.num_kv_heads) + split.first_kv_head) *
             split.block_size +
         offset;
-    slots.offsets[slots.num_known++] = row * split.head_dim;
+    slots.offsets[num_known] = row * split.head_dim;
+    num_known += live;
   };
   int64_t end = split.first_slot + split.num_slots;
-  for_live_slots(split.dead_slots, split.first_slot, end, split.block_size, add);
-  slots.num_live = slots.num_known;
-  while (end < split.kv_len && slots.num_known < slots.num_live + kSlotsAhead) {
+  for_slots(split.dead_slots, split.first_slot, end, split.block_size, add);
+  slots.num_live = num_known;
+  while (end < split.kv_len && num_known < slots.num_live + kSlotsAhead) {
     const int64_t left = split.kv_len - end, first = end;
     end += left < kSlotsAhead ? left : kSlotsAhead;
-    for_live_slots(split.dead_slots, first, end, split.block_size, add);
+    for_slots(split.dead_slots, first, end, split.block_size, add);
   }
+  slots.num_known = num_known;
 }
 
 static inline void locate_all(const PagedSplit& split, Slots& slots) {

@@ -60,18 +60,17 @@ void Session::choose_cached_tokens() {
                    .num_seen = step.first_position + 1,
                    .positions = std::move(spare_positions_),
                    .scores = std::move(spare_scores_)};
-    view.positions.resize(static_cast<size_t>(table.kv_len()));
+    view.positions.resize(static_cast<size_t>(table.num_slots()));  // one write more than live ones at most
     view.scores.resize(scores.empty() ? 0 : view.positions.size());
     size_t place = 0;
-    for_live_runs(table.dead_slots(), 0, table.num_slots(), config_.block_size,
-                  [&](int64_t slot, int64_t block, int offset, int count) {
-                    std::copy_n(cache.block_positions(static_cast<int>(block), row) + offset, count,
-                                view.positions.begin() + static_cast<int64_t>(place));
-                    for (int i = 0; !scores.empty() && i < count; ++i)
-                      view.scores[place + static_cast<size_t>(i)] =
-                          scores[static_cast<size_t>((slot + i) * num_rows + row)];
-                    place += static_cast<size_t>(count);
-                  });
+    for_slots(table.dead_slots(), 0, table.num_slots(), config_.block_size,
+              [&](int64_t slot, int64_t block, int offset, int live) {
+                view.positions[place] = cache.block_positions(static_cast<int>(block), row)[offset];
+                if (!scores.empty()) view.scores[place] = scores[static_cast<size_t>(slot * num_rows + row)];
+                place += static_cast<size_t>(live);
+              });
+    view.positions.resize(place);
+    view.scores.resize(scores.empty() ? 0 : place);
     std::optional<Choice> choice = step.layer_scores.empty()
                                        ? policy_->choose_cached_tokens(std::move(view), num_dropped)
                                        : choose_shared_cached_tokens(std::move(view), num_dropped);

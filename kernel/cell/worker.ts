@@ -6,7 +6,7 @@ import { stripVTControlCharacters } from "node:util";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { createDisplay } from "../display/index.js";
 import { LaneReader, LaneWriter } from "./buffer-lane.js";
-import { setCodeTiers } from "./code-tiers.js";
+import { optimizeLate, skipInterpreter } from "./code-tiers.js";
 import { CommDelivery } from "./comm-delivery.js";
 import { CommRegistry } from "./comms.js";
 import { Content } from "./content.js";
@@ -33,7 +33,7 @@ const warmRounds = 20;
 const warmPauseMs = 15;
 
 restoreEnv();
-setCodeTiers();
+optimizeLate();
 const startedFromSnapshot = "octavoSnapshot" in globalThis;
 // A process from a snapshot begins without this, and then no error has a stack.
 Error.stackTraceLimit ??= 10;
@@ -151,6 +151,7 @@ async function answer(request: WorkerRequest): Promise<void> {
 	memory.hold();
 	interrupts.enter();
 	await reply(id, () => (request.method === "execute" ? execute(request) : language(request)));
+	skipInterpreter();
 	interrupts.leave();
 	memory.touch();
 }

@@ -217,6 +217,8 @@ export class CellProgram {
 	}
 
 	#build(): void {
+		// Until it is there: a text may be nested too deeply for the compiler.
+		this.#reusable = false;
 		const old = this.#program;
 		if (old) old.getSourceFile = this.#ownGetSourceFile;
 		const program = this.#ts.createProgram({

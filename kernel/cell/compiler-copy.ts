@@ -28,7 +28,9 @@ export function loadTypeScript(snapshot: Snapshot | undefined): { ts: Ts; copy: 
 	copy.getQuickInfoAtPosition = quickInfo(inner);
 	copy.Completions = {
 		...inner.Completions,
-		getCompletionsAtPositionForTslab: inner.Completions.getCompletionsAtPosition,
+		// tslab's host is empty; what completes an import asks it for the options.
+		getCompletionsAtPositionForTslab: (_: object, program: TypeScript.Program, ...rest: unknown[]) =>
+			inner.Completions.getCompletionsAtPosition(completionHost(program), program, ...rest),
 	};
 	place(tslabTypescriptPath, copy);
 	return { ts, copy };
@@ -50,6 +52,10 @@ export function loadConverter(): Internal {
 		if (loaded) require.cache[semver] = loaded;
 		else delete require.cache[semver];
 	}
+}
+
+function completionHost(program: TypeScript.Program): object {
+	return { getCompilationSettings: () => program.getCompilerOptions() };
 }
 
 function place(path: string, exports: Loose): void {

@@ -12,6 +12,7 @@ import { type Builder, CellProgram } from "./cell-program.js";
 import { topLevelUsing, withoutExports } from "./cell-syntax.js";
 import { loadTypeScript } from "./compiler-copy.js";
 import { compilerHost, overlay, resolver } from "./compiler-host.js";
+import { attempt } from "./compiler-limits.js";
 import { describeDiagnostic, parseErrors } from "./diagnostics.js";
 import type { Diagnostic } from "./errors.js";
 import { ImportSnippets } from "./import-snippets.js";
@@ -134,7 +135,7 @@ export function tuneCompiler(folder: string): Compiler {
 	}) => {
 		const update = () => {
 			pending = false;
-			host.afterProgramCreate(createBuilder());
+			host.afterProgramCreate(attempt(createBuilder));
 		};
 		const schedule = () => {
 			if (!pending) host.sys.setTimeout!(update, 0);

@@ -8,6 +8,7 @@ import { makeHelpers } from "./cell-helpers.js";
 import { CellRunner } from "./cell-runner.js";
 import { type Compilation, type Compiler, tuneCompiler } from "./compiler.js";
 import { loadConverter } from "./compiler-copy.js";
+import { unlessTooDeep, withinLimits } from "./compiler-limits.js";
 import { DebugTools } from "./debug-tools.js";
 import { CellResources } from "./disposables.js";
 import { ErrorExplainer, Explained, scriptPrefix } from "./errors.js";
@@ -115,7 +116,7 @@ export class Evaluator {
 				}
 				const switched = typeErrorsLine.exec(code)?.[1];
 				if (switched) this.#compiler.tolerant = switched === "warn";
-				const [converted, compilation] = this.#convert(code);
+				const [converted, compilation] = withinLimits(() => this.#convert(code));
 				if (converted.diagnostics.length > 0) {
 					throw new Explained(this.explainer.explainDiagnostics(code, label, converted.diagnostics));
 				}
@@ -159,6 +160,14 @@ export class Evaluator {
 
 	/** Completions at a position, in UTF-16 units. */
 	complete(code: string, position: number): CompleteResult {
+		const nothing = { start: position, end: position, matches: [] };
+		return unlessTooDeep<CompleteResult>(
+			() => this.#complete(code, position),
+			() => nothing,
+		);
+	}
+
+	#complete(code: string, position: number): CompleteResult {
 		const string = /["'`]/.test(code) ? this.#compiler.stringAt(code, position) : undefined;
 		const path = string && completePath(this.#folder, string, position);
 		if (path) return path;
@@ -169,14 +178,16 @@ export class Evaluator {
 
 	/** What is known of the name at a position, in UTF-16 units. */
 	inspect(code: string, position: number): InspectResult {
-		const info = this.#converter.inspect(this.#declarations, code, position);
+		const inspect = (at: number) => this.#converter.inspect(this.#declarations, code, at);
 		// Right behind a name, or behind its opening bracket, the name is still what the user asks about.
-		return describeInfo(info ?? this.#converter.inspect(this.#declarations, code, Math.max(0, position - 1)));
+		const ask = () => inspect(position) ?? inspect(Math.max(0, position - 1));
+		return describeInfo(unlessTooDeep(ask, () => undefined));
 	}
 
 	/** Whether a cell can run as it stands. */
 	isComplete(code: string): IsCompleteResult {
-		return this.#compiler.isComplete(code, this.#isCompleteCode(code));
+		const ask = () => this.#compiler.isComplete(code, this.#isCompleteCode(code));
+		return unlessTooDeep(ask, () => ({ status: "invalid" }));
 	}
 
 	/** Disposes of what the cell declared with `using`; by then its value has been shown. */

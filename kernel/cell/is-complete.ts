@@ -17,7 +17,8 @@ const prefix = "export {};\n";
 
 /** Answers an is_complete request. */
 export function isComplete(ts: typeof TypeScript, code: string, { completed, indent = "" }: Verdict): IsCompleteResult {
-	if (!completed) return { status: "incomplete", indent };
+	// Blanks alone: tslab takes a byte order mark for one.
+	if (!completed) return { status: "incomplete", indent: indent.replace(/[^ \t]/g, "") };
 	const parsed = ts.createSourceFile("cell.ts", prefix + code, ts.ScriptTarget.ES2022);
 	const [error] = (parsed as unknown as { parseDiagnostics: TypeScript.DiagnosticWithLocation[] }).parseDiagnostics;
 	if (!error) return { status: "complete" };

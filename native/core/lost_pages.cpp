@@ -81,9 +81,11 @@ LostPages::LostPages(const void* data, size_t size_bytes) {
   if (is_new) ranges.first.store(range_, std::memory_order_release);
 }
 
-LostPages::~LostPages() {
+void LostPages::stop() {
+  if (range_ == nullptr) return;
   const std::lock_guard lock(Ranges::all().mutex);
   range_->end.store(0, std::memory_order_release);
+  range_ = nullptr;
 }
 
 }  // namespace octavo

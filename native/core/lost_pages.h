@@ -9,19 +9,21 @@
 
 namespace octavo {
 
-// Guards a mapping from its making to its unmapping; the first one installs the handler, which passes on all
-// that is not about guarded pages. From any thread.
+// Guards a mapping from its making until just before its unmapping; the first one installs the handler, which
+// passes on all that is not about guarded pages. From any thread.
 class LostPages {
  public:
   // data: the beginning of a page.
   LostPages(const void* data, size_t size_bytes);
-  ~LostPages();
+  ~LostPages() { stop(); }
   LostPages(const LostPages&) = delete;
   LostPages& operator=(const LostPages&) = delete;
 
   // Whether zeros may have been read in place of what the file held. Stays so.
   bool any() const { return range_->lost.load(std::memory_order_relaxed); }
   void note() { range_->lost.store(true, std::memory_order_relaxed); }
+  // Guards no longer: other memory may come to stand there. The last call.
+  void stop();
 
  private:
   // Never freed, as a handler may be looking at it; used again for later mappings.

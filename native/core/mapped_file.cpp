@@ -51,6 +51,7 @@ MappedFile::MappedFile(std::string path, int descriptor, const std::byte* data, 
       lost_pages_(data, static_cast<size_t>(size_bytes)) {}
 
 MappedFile::~MappedFile() {
+  lost_pages_.stop();
   munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size_bytes_));
   close(descriptor_);
 }

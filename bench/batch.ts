@@ -3,12 +3,9 @@
 // the random control. Prints Markdown. Weights are random: speed does not depend on them.
 
 import { cpus, loadavg } from "node:os";
-import { engineInfo, type LlamaSpec, type Model, type Policy, policies, randomModel } from "octavo";
+import { engineInfo, type Model, type Policy, policies, randomModel } from "octavo";
+import { smallShape } from "./helpers/shapes.js";
 
-const shape: LlamaSpec = {
-	...{ numLayers: 12, hiddenSize: 768, intermediateSize: 2048, numQueryHeads: 12, numKvHeads: 4, headDim: 64 },
-	...{ vocabSize: 32_000, tieWordEmbeddings: true, rmsNormEps: 1e-5, ropeTheta: 10_000, maxPositions: 8192 },
-};
 const numPrompts = 16;
 const promptTokens = 64;
 const outputTokens = 192;
@@ -33,7 +30,10 @@ interface Row {
 async function measure(model: Model, name: string, policy: Policy, maxSequences: number, count: number): Promise<Row> {
 	using batch = model.batch({ blockSize, numBlocks, policy, maxSequences, watermark: 0 });
 	for (let i = 0; i < count; i++) {
-		const prompt = Int32Array.from({ length: promptTokens }, (_, at) => (at * 7919 + 131 * i + 13) % shape.vocabSize);
+		const prompt = Int32Array.from(
+			{ length: promptTokens },
+			(_, at) => (at * 7919 + 131 * i + 13) % smallShape.vocabSize,
+		);
 		batch.add(prompt, { maxTokens: outputTokens, endTokens: [] });
 	}
 	await batch.run({ onProgress: (progress) => process.stderr.write(`\r${name}: ${progress}   `) });
@@ -57,7 +57,7 @@ async function measure(model: Model, name: string, policy: Policy, maxSequences:
 const { simd, gemm, numThreads } = engineInfo();
 const load = `load average before it ${loadavg()[0]!.toFixed(1)}`;
 const device = `${cpus()[0]?.model ?? "unknown processor"}, ${numThreads} threads, ${simd}, GEMM ${gemm}, ${load}`;
-using model = randomModel(shape, 1);
+using model = randomModel(smallShape, 1);
 await measure(model, "warm-up", policies.full(), 4, 2);
 const rows = [
 	await measure(model, "full, one at a time", policies.full(), 1, 3),

@@ -4,19 +4,10 @@
 import { writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { engineInfo, type LlamaSpec, type Model, type Policy, policies, randomModel, type Session } from "octavo";
+import { smallShape, tinyShape } from "./helpers/shapes.js";
 import { measureReadBandwidth } from "./memory-bandwidth.js";
 
-const shared = { rmsNormEps: 1e-5, ropeTheta: 10_000, maxPositions: 8192 };
-const shapes: Record<string, LlamaSpec> = {
-	"recall-tiny": {
-		...{ numLayers: 4, hiddenSize: 128, intermediateSize: 256, numQueryHeads: 4, numKvHeads: 2, headDim: 32 },
-		...{ vocabSize: 256, tieWordEmbeddings: false, ...shared },
-	},
-	"110M": {
-		...{ numLayers: 12, hiddenSize: 768, intermediateSize: 2048, numQueryHeads: 12, numKvHeads: 4, headDim: 64 },
-		...{ vocabSize: 32_000, tieWordEmbeddings: true, ...shared },
-	},
-};
+const shapes: Record<string, LlamaSpec> = { "recall-tiny": tinyShape, "110M": smallShape };
 const contexts = [128, 1024, 4096];
 const numRepeats = 7;
 

@@ -7,14 +7,11 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { engineInfo, policies, randomModel } from "octavo";
+import { smallShape } from "./helpers/shapes.js";
 
 const { values: options } = parseArgs({
 	options: { output: { type: "string" }, rounds: { type: "string", default: "5" } },
 });
-const spec = {
-	...{ numLayers: 12, hiddenSize: 768, intermediateSize: 2048, numQueryHeads: 12, numKvHeads: 4, headDim: 64 },
-	...{ vocabSize: 32_000, tieWordEmbeddings: true, rmsNormEps: 1e-5, ropeTheta: 10_000, maxPositions: 8192 },
-};
 const numTokens = 48;
 
 /** A program that computes without end on one thread. */
@@ -28,7 +25,7 @@ async function takeCore(): Promise<ChildProcess> {
 
 const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
-using model = randomModel(spec, 1);
+using model = randomModel(smallShape, 1);
 const session = model.session({ policy: policies.full(), recordBlocks: false, numBlocks: 256 });
 session.prefillSync(Int32Array.from({ length: 128 }, (_, i) => i));
 const speed = () => {

@@ -29,7 +29,7 @@ function assertSame(a: SessionView, b: SessionView): void {
 	assert.deepEqual(a.tokens, b.tokens);
 	assert.deepEqual(a.logits.data, b.logits.data);
 	const byPools = ["block_id", "num_free_blocks", "num_parked_blocks", "freed"];
-	assert.deepEqual(rowsOf(a, byPools), rowsOf(b, byPools));
+	assert.deepEqual(rowsOf(a.trace, byPools), rowsOf(b.trace, byPools));
 }
 
 // Until a sequence has so many tokens after its prompt.

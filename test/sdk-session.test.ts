@@ -3,14 +3,12 @@
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import type { Table } from "apache-arrow";
 import { type Policy, pagedEviction, random, streamingLlm } from "../sdk/decode/policies/index.js";
 import type { Session } from "../sdk/decode/session.js";
 import type { Step } from "../sdk/decode/step.js";
 import { loadModel, type Model, randomModel } from "../sdk/load-model.js";
 import { recall } from "../sdk/model/tasks/recall.js";
-import { traceTableNames } from "../sdk/trace/schema.js";
-import type { Trace } from "../sdk/trace/trace.js";
+import { rowsOf } from "./helpers/trace-rows.js";
 
 const prompt = recall({ seed: 5, contextLength: 100 }).context;
 const sampling = { temperature: 1, topK: 40 };
@@ -22,19 +20,6 @@ before(async () => {
 
 function open(policy: Policy = pagedEviction({ budget: 32 }), seed = 7): Session {
 	return model.session({ blockSize: 8, policy, seed });
-}
-
-// All rows but wall times, as plain values.
-function rowsOf(trace: Trace): Record<string, unknown> {
-	const plain = (value: unknown) =>
-		typeof value === "object" && value !== null ? Array.from(value as number[]) : value;
-	return Object.fromEntries(
-		traceTableNames.map((name) => {
-			const table = trace.table(name) as unknown as Table;
-			const columns = table.schema.fields.filter((field) => !field.name.endsWith("_us"));
-			return [name, columns.map((field) => [field.name, Array.from(table.getChild(field.name)!, plain)])];
-		}),
-	);
 }
 
 const ways: Record<string, (session: Session) => Promise<void>> = {

@@ -3,15 +3,13 @@
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import type { Table } from "apache-arrow";
 import type { AdvanceRequest, AdvanceResult } from "../native/addon.js";
 import { full, h2o, keyDiff, pagedEviction, random, snapKv, streamingLlm, tova } from "../sdk/decode/policies/index.js";
 import { completeSteps, type RunContext } from "../sdk/decode/run.js";
 import type { Session } from "../sdk/decode/session.js";
 import { loadModel, type Model } from "../sdk/load-model.js";
 import { recall } from "../sdk/model/tasks/recall.js";
-import { traceTableNames } from "../sdk/trace/schema.js";
-import type { Trace } from "../sdk/trace/trace.js";
+import { rowsOf } from "./helpers/trace-rows.js";
 
 const prompt = recall({ seed: 5, contextLength: 100 }).context;
 const sampling = { temperature: 1, topK: 40 };
@@ -19,19 +17,6 @@ let model: Model;
 before(async () => {
 	model = await loadModel();
 });
-
-// All rows but wall times and what `without` names.
-function rowsOf(trace: Trace, without: string[] = []): Record<string, unknown> {
-	const plain = (value: unknown) =>
-		typeof value === "object" && value !== null ? Array.from(value as number[]) : value;
-	return Object.fromEntries(
-		traceTableNames.map((name) => {
-			const table = trace.table(name) as unknown as Table;
-			const fields = table.schema.fields.filter((f) => !f.name.endsWith("_us") && !without.includes(f.name));
-			return [name, fields.map((f) => [f.name, Array.from(table.getChild(f.name)!, plain)])];
-		}),
-	);
-}
 
 const options = { blockSize: 8, seed: 7, recordLogits: true };
 const stateOf = (session: Session) => ({

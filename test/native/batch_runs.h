@@ -7,6 +7,19 @@
 
 namespace octavo::test {
 
+inline BatchRequest batch_request(const std::string& policy, int64_t budget, std::vector<int32_t> prompt,
+                                  int64_t max_tokens, double temperature = 0) {
+  BatchRequest request;
+  request.prompt = std::move(prompt);
+  request.max_tokens = max_tokens;
+  request.policy.name = policy;
+  if (policy != "full") request.policy.budget = budget;
+  request.policy.seed = request.seed = 77;
+  request.sampling.temperature = temperature;
+  request.record_blocks = request.record_logits = true;
+  return request;
+}
+
 inline BatchResult advance(Batch& batch, int64_t max_steps, const BatchAdvance& like = {}) {
   BatchAdvance request = like;
   request.max_steps = max_steps;

@@ -10,12 +10,7 @@ using namespace octavo::test;
 namespace {
 
 BatchRequest request_of(int priority, unsigned seed, int64_t num_prompt_tokens = 8) {
-  BatchRequest request;
-  request.prompt = some_tokens(num_prompt_tokens, seed);
-  request.max_tokens = 24;
-  request.policy.name = "full";
-  request.seed = 77;
-  request.sampling.temperature = 1;
+  BatchRequest request = batch_request("full", 0, some_tokens(num_prompt_tokens, seed), 24, 1.0);
   request.priority = priority;
   return request;
 }

@@ -19,19 +19,6 @@ BatchConfig batch_config(int block_size, int num_blocks, int max_sequences = 64)
   return {.block_size = block_size, .num_blocks = num_blocks, .max_sequences = max_sequences, .watermark = 1};
 }
 
-BatchRequest batch_request(const std::string& policy, int64_t budget, std::vector<int32_t> prompt,
-                           int64_t max_tokens, double temperature = 0) {
-  BatchRequest request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = max_tokens;
-  request.policy.name = policy;
-  if (policy != "full") request.policy.budget = budget;
-  request.policy.seed = request.seed = 77;
-  request.sampling.temperature = temperature;
-  request.record_blocks = request.record_logits = true;
-  return request;
-}
-
 // Rows without ids of blocks and counts of free ones, which depend on who else is there.
 std::string comparable_bytes(TraceTables tables) {
   tables.blocks.block_id.clear();

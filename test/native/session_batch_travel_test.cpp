@@ -14,15 +14,9 @@ namespace {
 
 constexpr int kBlockSize = 4;
 
-BatchRequest batch_request(const std::string& policy, int64_t budget, std::vector<int32_t> prompt,
-                           int64_t max_tokens, int64_t history = 0) {
-  BatchRequest request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = max_tokens;
-  request.policy.name = policy;
-  if (policy != "full") request.policy.budget = budget;
-  request.policy.seed = request.seed = 77;
-  request.sampling.temperature = 1;
+BatchRequest sampled_request(const std::string& policy, int64_t budget, std::vector<int32_t> prompt,
+                             int64_t max_tokens, int64_t history = 0) {
+  BatchRequest request = batch_request(policy, budget, std::move(prompt), max_tokens, 1.0);
   request.history = history;
   return request;
 }
@@ -30,6 +24,7 @@ BatchRequest batch_request(const std::string& policy, int64_t budget, std::vecto
 // Without ids of blocks, whether one was freed, and counts of blocks: these depend on who else is there.
 std::string rows_of(Session& session) {
   TraceTables tables = session.take_trace();
+  tables.blocks.block_id.clear();
   tables.evictions.block_id.clear();
   tables.evictions.freed.clear();
   tables.memory.num_free_blocks.clear();
@@ -65,7 +60,7 @@ Pair add(const std::shared_ptr<const LlamaModel>& model, Batch& batch, const Bat
   config.policy = request.policy;
   config.seed = request.seed;
   config.history = request.history;
-  config.record_blocks = false;
+  config.record_logits = true;
   auto alone = std::make_unique<Session>(model, config);
   alone->prefill(request.prompt);
   const Batch::Added added = batch.add(request);
@@ -115,8 +110,8 @@ TEST("every policy: rewound and forked beside others, a sequence is what it is a
     for (const int num_blocks : {14, 200}) {
       Batch batch(model, {.block_size = kBlockSize, .num_blocks = num_blocks, .watermark = 0});
       std::vector<Pair> pairs;
-      pairs.push_back(add(model, batch, batch_request("full", 0, some_tokens(9, 1), 24)));
-      pairs.push_back(add(model, batch, batch_request(policy, 12, some_tokens(14, 2), 24)));
+      pairs.push_back(add(model, batch, sampled_request("full", 0, some_tokens(9, 1), 24)));
+      pairs.push_back(add(model, batch, sampled_request(policy, 12, some_tokens(14, 2), 24)));
       while (pairs[1].sequence->next_step_index() < 5) advance(batch, 1);
       take_snapshot(batch, pairs[1]);
       for (int i = 0; i < 12; ++i) advance(batch, 1);
@@ -137,7 +132,7 @@ TEST("a fork takes no blocks until one of both writes, and a snapshot none at al
   const auto model = TinyLlama(4).open();
   Batch batch(model, {.block_size = kBlockSize, .num_blocks = 40});
   std::vector<Pair> pairs;
-  pairs.push_back(add(model, batch, batch_request("full", 0, some_tokens(10, 1), 30)));
+  pairs.push_back(add(model, batch, sampled_request("full", 0, some_tokens(10, 1), 30)));
   advance(batch, 1);  // 11 tokens in three blocks
   REQUIRE_EQUAL(batch.pool_counts(0).num_free, 37);
   take_snapshot(batch, pairs[0]);
@@ -162,7 +157,7 @@ TEST("snapshots leave the pools before anybody is swapped out, and bring back on
   const auto model = TinyLlama(5).open();
   Batch batch(model, {.block_size = kBlockSize, .num_blocks = 12, .watermark = 0});
   std::vector<Pair> pairs;
-  pairs.push_back(add(model, batch, batch_request("paged-eviction", 12, some_tokens(12, 1), 40)));
+  pairs.push_back(add(model, batch, sampled_request("paged-eviction", 12, some_tokens(12, 1), 40)));
   advance(batch, 6);
   take_snapshot(batch, pairs[0]);
   advance(batch, 12);
@@ -170,7 +165,7 @@ TEST("snapshots leave the pools before anybody is swapped out, and bring back on
   run_to_end(batch);
   REQUIRE(state_of(batch, 0) == SequenceState::kFinished);
   REQUIRE(batch.pool_counts(0).num_free < 8);
-  pairs.push_back(add(model, batch, batch_request("full", 0, some_tokens(40, 2), 8)));  // all twelve blocks
+  pairs.push_back(add(model, batch, sampled_request("full", 0, some_tokens(40, 2), 8)));  // all twelve blocks
   run_to_end(batch);
   REQUIRE(state_of(batch, 1) == SequenceState::kFinished);
   REQUIRE_EQUAL(batch.requests().num_preemptions[1], 0);
@@ -192,7 +187,7 @@ TEST("snapshots leave the pools before anybody is swapped out, and bring back on
 TEST("a history makes way where blocks run out, and reaches as far back as in a session elsewhere") {
   const auto model = TinyLlama(6).open();
   Batch batch(model, {.block_size = kBlockSize, .num_blocks = 40, .watermark = 0});
-  const Pair pair = add(model, batch, batch_request("paged-eviction", 12, some_tokens(12, 1), 40, 10));
+  const Pair pair = add(model, batch, sampled_request("paged-eviction", 12, some_tokens(12, 1), 40, 10));
   advance(batch, 20);
   REQUIRE(pair.sequence->rewind_points().size() == 11);
   pair.require_equal();
@@ -205,7 +200,7 @@ TEST("a history makes way where blocks run out, and reaches as far back as in a 
   pair.require_equal();
 
   Batch tight(model, {.block_size = kBlockSize, .num_blocks = 4, .watermark = 0});
-  const Pair in_tight = add(model, tight, batch_request("paged-eviction", 12, some_tokens(12, 1), 40, 30));
+  const Pair in_tight = add(model, tight, sampled_request("paged-eviction", 12, some_tokens(12, 1), 40, 30));
   run_to_end(tight);
   for (const double bytes : tight.take_steps().swapped_bytes) REQUIRE_EQUAL(bytes, 0);
   REQUIRE(state_of(tight, 0) == SequenceState::kFinished);
@@ -218,7 +213,7 @@ TEST(
     "anew") {
   const auto model = TinyLlama(8).open();
   Batch forking(model, {.block_size = kBlockSize, .num_blocks = 4, .watermark = 0});
-  BatchRequest request = batch_request("tova", 12, some_tokens(14, 1), 20);
+  BatchRequest request = sampled_request("tova", 12, some_tokens(14, 1), 20);
   request.policy.unit = EvictionUnit::kToken;  // writes into blocks that the fork then shares
   std::vector<Pair> pairs;
   pairs.push_back(add(model, forking, request));
@@ -237,13 +232,13 @@ TEST(
 
   Batch rewinding(model, {.block_size = kBlockSize, .num_blocks = 7, .watermark = 0});
   pairs.clear();
-  pairs.push_back(add(model, rewinding, batch_request("full", 0, some_tokens(7, 1), 3)));
+  pairs.push_back(add(model, rewinding, sampled_request("full", 0, some_tokens(7, 1), 3)));
   advance(rewinding, 1);
   take_snapshot(rewinding, pairs[0]);  // two full blocks
   run_to_end(rewinding);
-  pairs.push_back(add(model, rewinding, batch_request("full", 0, some_tokens(8, 2), 6)));
+  pairs.push_back(add(model, rewinding, sampled_request("full", 0, some_tokens(8, 2), 6)));
   advance(rewinding, 1);
-  pairs.push_back(add(model, rewinding, batch_request("full", 0, some_tokens(6, 3), 6)));
+  pairs.push_back(add(model, rewinding, sampled_request("full", 0, some_tokens(6, 3), 6)));
   stopping.stops.clear();
   stopping.stops[2].layer_end = true;
   for (int layer = 0; layer < model->config().num_layers; ++layer)
@@ -260,8 +255,8 @@ TEST("who cannot travel is told why, and nothing changes") {
   const auto model = TinyLlama(7).open();
   Batch batch(model, {.block_size = kBlockSize, .num_blocks = 40, .max_sequences = 1});
   std::vector<Pair> pairs;
-  pairs.push_back(add(model, batch, batch_request("full", 0, some_tokens(12, 1), 8)));
-  pairs.push_back(add(model, batch, batch_request("h2o", 12, some_tokens(12, 2), 8)));
+  pairs.push_back(add(model, batch, sampled_request("full", 0, some_tokens(12, 1), 8)));
+  pairs.push_back(add(model, batch, sampled_request("h2o", 12, some_tokens(12, 2), 8)));
   advance(batch, 3);
   REQUIRE_ERROR("ERR_OCTAVO_ARGUMENT", batch.take_snapshot(2));
   REQUIRE_ERROR("ERR_OCTAVO_PREFILL", batch.take_snapshot(1));
@@ -306,8 +301,8 @@ TEST("any order of adding, stepping, stopping, snapshots, rewinds and forks keep
       const size_t any = pairs.empty() ? 0 : random() % pairs.size();
       if (kind == 0 || pairs.empty()) {
         const std::string& policy = policies[random() % policies.size()];
-        BatchRequest request = batch_request(policy, 12 + 4 * (random() % 3),
-                                             some_tokens(1 + random() % 20, random()), 12 + random() % 20);
+        BatchRequest request = sampled_request(policy, 12 + 4 * (random() % 3),
+                                               some_tokens(1 + random() % 20, random()), 12 + random() % 20);
         const bool by_token = policy == "tova" || policy == "h2o" || policy == "key-diff";
         if (by_token && random() % 2 == 0) {
           request.policy.unit = EvictionUnit::kToken;
@@ -357,7 +352,7 @@ TEST(
     unsigned seed = 20;
     for (const std::string policy : {"h2o", "key-diff", "full", "paged-eviction", "random"})
       for (const EvictionUnit unit : {EvictionUnit::kToken, EvictionUnit::kBlock}) {
-        BatchRequest request = batch_request(policy, 16, some_tokens(4 + seed % 3 * 9, seed), 40, seed % 2);
+        BatchRequest request = sampled_request(policy, 16, some_tokens(4 + seed % 3 * 9, seed), 40, seed % 2);
         if (policy != "full" && policy != "paged-eviction") request.policy.unit = unit;
         const bool shares = policy == "full" || seed++ % 4 == 3;  // others have their heads share beside it
         if (!shares) request.policy.heads = Heads::kPerHead;

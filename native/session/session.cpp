@@ -228,8 +228,8 @@ int64_t Session::num_copies_needed(int layer) const {
   const bool may_drop =
       prompt_.empty() && policy_->unit() == EvictionUnit::kToken && policy_->evicts_in(layer);
   const int64_t num_dropped = may_drop ? policy_->tokens_over_budget(table.kv_len() + 1) : 0;
-  if (!cache.shares_blocks()) return 0;
   const bool moves_keys = policy_->positions() == Positions::kReassigned && prompt_.empty();
+  if ((num_dropped == 0 && !moves_keys) || !cache.shares_blocks()) return 0;
   const auto num_moved = static_cast<int64_t>(layers_[static_cast<size_t>(layer)].moved_keys.size());
   const int64_t num_moved_blocks =
       moves_keys ? std::min<int64_t>(table.num_blocks(), num_moved / config_.block_size + 1) : 0;

@@ -1,5 +1,5 @@
 // Gives memory back while nothing is asked. V8 leaves what the last cells' checks dropped until it needs the room, and
-// never shrinks the space for new objects by itself: some 80 MiB for each kernel that is only open.
+// keeps all of the space for new objects: some 80 MiB for each kernel that is only open.
 
 import { getHeapStatistics } from "node:v8";
 
@@ -15,7 +15,7 @@ export class IdleMemory {
 	readonly #collect: () => void;
 	#timer: NodeJS.Timeout | undefined;
 	#collected = false;
-	/** Size of the heap after the last collection, in bytes. */
+	/** Resident memory after the last collection, in bytes. */
 	#leftBytes = 0;
 
 	/** @param collect has memory collected, soon */
@@ -32,13 +32,13 @@ export class IdleMemory {
 	/** Says that a request runs: nothing is collected until {@link touch}. */
 	hold(): void {
 		clearTimeout(this.#timer);
-		if (this.#collected) this.#leftBytes = getHeapStatistics().total_heap_size;
+		if (this.#collected) this.#leftBytes = process.memoryUsage.rss();
 		this.#collected = false;
 	}
 
 	#run(): void {
-		const { used_heap_size, total_heap_size } = getHeapStatistics();
-		if (used_heap_size > maxHeapBytes || total_heap_size < this.#leftBytes + minGrownBytes) return;
+		if (getHeapStatistics().used_heap_size > maxHeapBytes) return;
+		if (process.memoryUsage.rss() < this.#leftBytes + minGrownBytes) return;
 		this.#collected = true;
 		this.#collect();
 	}

@@ -74,3 +74,10 @@ test("earlier cells' variables are reached in shorthand properties, patterns, cl
 	assert.equal(await outcome("[1].map((one) => one + depth)[0]"), "5");
 	assert.equal(await outcome("depth: for (;;) { break depth }\ndepth"), "4");
 });
+
+test("what Node.js 20 has as globals has types", async () => {
+	const code =
+		"const id: string = crypto.randomUUID();\nconst file = new File(['abc'], 'a.txt');\n" +
+		"[id.length, file.size, new CustomEvent('x').type, [3, 1].toSorted()[0]].join()";
+	assert.equal(await outcome(code), "'36,3,x,1'");
+});

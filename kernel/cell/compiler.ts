@@ -2,7 +2,6 @@
 // octavo's packages in view of every folder, top-level await, source maps, and one program kept from cell to cell
 // instead of several a cell (2 ms a cell instead of 12).
 
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type TypeScript from "typescript";
 import type { AwaitNotes } from "./await-guards.js";
@@ -20,7 +19,7 @@ import { isComplete, type Verdict } from "./is-complete.js";
 import { dropUnexportable, keptNamespaces, withoutReplaced } from "./kept-namespaces.js";
 import { librarySources } from "./library-sources.js";
 import { compileLocal, isCompiled, type LocalModule } from "./local-modules.js";
-import { PackageView, packageRoot, typescriptPath } from "./packages.js";
+import { nodeTypesPath, PackageView, packageRoot, typescriptPath } from "./packages.js";
 import type { StringAt } from "./paths.js";
 import type { CompleteResult, IsCompleteResult, SnapshotParts } from "./protocol.js";
 import { takeSnapshot } from "./snapshot.js";
@@ -77,9 +76,8 @@ const ownTypes = join(packageRoot, "dist", "kernel");
 /** File of global declarations that every cell sees. */
 const globalsFile = join(packageRoot, "dist", "kernel", "cell", "globals.d.ts");
 
-const require = createRequire(import.meta.url);
-/** Folder of the types of Node.js that tslab brings along. */
-const typesRoot = dirname(dirname(createRequire(require.resolve("tslab")).resolve("@types/node/package.json")));
+/** Folder of the types of Node.js. */
+const typesRoot = dirname(dirname(nodeTypesPath));
 
 /**
  * Puts a tuned copy of TypeScript where tslab will load it from.

@@ -12,6 +12,9 @@ export const packageRoot = findPackageRoot();
 
 const requireHere = createRequire(join(packageRoot, "package.json"));
 
+/** Manifest of the types of Node.js that cells see: those of the oldest version that they run on. */
+export const nodeTypesPath = requireHere.resolve("@types/node/package.json");
+
 /** File of the compiler of cells. */
 export const typescriptPath = requireHere.resolve("typescript");
 

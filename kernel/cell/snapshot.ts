@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { homedir, setPriority } from "node:os";
 import { join } from "node:path";
 import type TypeScript from "typescript";
-import { packageRoot, snapshotSourcePath, typescriptPath } from "./packages.js";
+import { nodeTypesPath, packageRoot, snapshotSourcePath, typescriptPath } from "./packages.js";
 import type { SnapshotParts } from "./protocol.js";
 
 /** What a process that was started from a snapshot finds. */
@@ -58,7 +58,7 @@ export class SnapshotFile {
 	constructor(flags: readonly string[]) {
 		// Made with this one, and started with it again, a process would count it twice, and check after all.
 		this.#buildFlags = flags.filter((flag) => flag !== "--no-force-async-hooks-checks");
-		const stamps = [process.execPath, typescriptPath, snapshotSourcePath, entry].map((path) => {
+		const stamps = [process.execPath, typescriptPath, snapshotSourcePath, nodeTypesPath, entry].map((path) => {
 			const { size, mtimeMs } = statSync(path);
 			return [path, size, mtimeMs];
 		});

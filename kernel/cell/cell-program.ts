@@ -217,8 +217,7 @@ export class CellProgram {
 	}
 
 	#build(): void {
-		// Until it is there: a text may be nested too deeply for the compiler.
-		this.#reusable = false;
+		this.#reusable = false; // Until it is there: a text may be nested too deeply for the compiler.
 		const old = this.#program;
 		if (old) old.getSourceFile = this.#ownGetSourceFile;
 		const program = this.#ts.createProgram({

@@ -2,8 +2,17 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import {
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	statSync,
+	writeFileSync,
+} from "node:fs";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -145,6 +154,27 @@ test("octavo install succeeds where no snapshot can be made or none is wanted", 
 		assert.equal(unwanted.status, 0);
 		assert.doesNotMatch(unwanted.stdout, /repar/);
 		assert.ok(!existsSync(join(home, "octavo")));
+	} finally {
+		rmSync(home, { recursive: true, force: true });
+	}
+});
+
+test("a lock is believed while its process lives, and no longer", () => {
+	const home = mkdtempSync(join(tmpdir(), "octavo-cache-"));
+	const files = () => readdirSync(join(home, "octavo"));
+	try {
+		install(home);
+		const [blob] = files() as [string];
+		const lock = join(home, "octavo", `${blob}.lock`);
+		rmSync(join(home, "octavo", blob));
+		writeFileSync(lock, `${hostname()} ${process.pid}`);
+		install(home);
+		assert.deepEqual(files(), [`${blob}.lock`]);
+
+		const { pid } = spawnSync(process.execPath, ["-e", ""]);
+		writeFileSync(lock, `${hostname()} ${pid}`);
+		install(home);
+		assert.deepEqual(files(), [blob]);
 	} finally {
 		rmSync(home, { recursive: true, force: true });
 	}

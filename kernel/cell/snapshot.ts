@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { homedir, setPriority } from "node:os";
+import { homedir, hostname, setPriority } from "node:os";
 import { join } from "node:path";
 import type TypeScript from "typescript";
 import { nodeTypesPath, packageRoot, snapshotSourcePath, typescriptPath } from "./packages.js";
@@ -96,8 +96,8 @@ export class SnapshotFile {
 		// Made by another process now, no folder to write to, a full disk: workers start without.
 		try {
 			mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-			if (existsSync(lock) && Date.now() - statSync(lock).mtimeMs > lockMs) rmSync(lock, { force: true });
-			writeFileSync(lock, "", { flag: "wx" });
+			if (existsSync(lock) && isLeft(lock)) rmSync(lock, { force: true });
+			writeFileSync(lock, lockText(process.pid), { flag: "wx" });
 			isLocked = true;
 			writeFileSync(input, JSON.stringify({ typescript: typescriptPath, source: snapshotSourcePath, ...parts }));
 			if (!(await this.#build(input, made))) return;
@@ -142,6 +142,25 @@ export class SnapshotFile {
 		// What a kernel leaves that was killed while it made one.
 		const remains = files.filter(({ path, time }) => !path.endsWith(".blob") && Date.now() - time > lockMs);
 		remove([...snapshots.slice(maxSnapshots), ...remains].map(({ path }) => path));
+	}
+}
+
+/** What a lock says: several machines may share a home folder. */
+function lockText(pid: number): string {
+	return `${hostname()} ${pid}`;
+}
+
+/** Whether a lock was left by a process that is gone, or is too old to be believed. */
+function isLeft(lock: string): boolean {
+	if (Date.now() - statSync(lock).mtimeMs > lockMs) return true;
+	const text = readFileSync(lock, "utf8");
+	const pid = Number(text.split(" ")[1]);
+	if (!(pid > 0) || text !== lockText(pid)) return false;
+	try {
+		process.kill(pid, 0);
+		return false;
+	} catch (error) {
+		return (error as NodeJS.ErrnoException).code === "ESRCH";
 	}
 }
 

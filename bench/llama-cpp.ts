@@ -104,9 +104,9 @@ function report(comparisons: readonly Comparison[], version: string, loadBefore:
 		"right before each run of the cell (a search for a byte, all threads), its median, over the bytes of weights and of the",
 		"cache that a token reads.",
 		"",
-		...comparisons.map(({ title, runs, ...model }) =>
-			[`## ${title}`, "", comparisonTable(model, runs, cells, budget)].join("\n"),
-		),
+		comparisons
+			.map(({ title, runs, ...model }) => `## ${title}\n\n${comparisonTable(model, runs, cells, budget)}`)
+			.join("\n\n"),
 	].join("\n");
 }
 

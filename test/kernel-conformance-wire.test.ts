@@ -111,6 +111,9 @@ test("two front ends at once: each gets its own replies, in its order, and both 
 		assert.deepEqual(replies, theirs);
 		const heard = (id: string) =>
 			kernel.messages.filter(({ channel, parentId }) => channel === "iopub" && parentId === id);
+		// A reply may be here before what the cell showed.
+		const isIdle = (id: string) => heard(id).some(({ content }) => content.execution_state === "idle");
+		await kernel.until(() => theirs.every(isIdle));
 		for (const [i, id] of theirs.entries()) {
 			assert.equal(
 				kernel.messages.some(({ channel, parentId }) => channel === "shell" && parentId === id),

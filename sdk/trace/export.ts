@@ -45,20 +45,20 @@ export type LoadedTables = Record<Exclude<TraceTableName, "logits">, Table> & { 
 /** Reads the tables of a trace. */
 export async function loadTables(path: string): Promise<LoadedTables> {
 	const names = traceTableNames.filter((name) => name !== optionalTable || existsSync(tablePath(path, name)));
-	const entries = await Promise.all(
-		names.map(async (name) => {
-			const file = tablePath(path, name);
-			try {
-				return [name, tableFromIPC(await readFile(file))];
-			} catch (error) {
-				const reason = (error as Error).message;
-				throw new OctavoError(
-					"ERR_OCTAVO_TRACE",
-					`Expected an Arrow file with table ${name} at ${file} but received: ${reason}`,
-					{ cause: error },
-				);
-			}
-		}),
-	);
+	const entries: [string, Table][] = [];
+	// One after the other: of several that cannot be read, the error always names the first.
+	for (const name of names) {
+		const file = tablePath(path, name);
+		try {
+			entries.push([name, tableFromIPC(await readFile(file))]);
+		} catch (error) {
+			const reason = (error as Error).message;
+			throw new OctavoError(
+				"ERR_OCTAVO_TRACE",
+				`Expected an Arrow file with table ${name} at ${file} but received: ${reason}`,
+				{ cause: error },
+			);
+		}
+	}
 	return Object.fromEntries(entries) as LoadedTables;
 }

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { DebugClient } from "./helpers/debug-client.js";
+import { DebugClient, frontEnd } from "./helpers/debug-client.js";
 import { KernelClient } from "./helpers/kernel-client.js";
 
 let client: DebugClient;
@@ -26,13 +26,7 @@ async function start(at = client): Promise<void> {
 		clientID: "jupyterlab",
 		clientName: "JupyterLab",
 		adapterID: "octavo",
-		pathFormat: "path",
-		linesStartAt1: true,
-		columnsStartAt1: true,
-		supportsVariableType: true,
-		supportsVariablePaging: true,
-		supportsRunInTerminalRequest: true,
-		locale: "en",
+		...frontEnd,
 	});
 	const filters = capabilities.exceptionBreakpointFilters.map(({ filter }: { filter: string }) => filter);
 	assert.deepEqual(filters.sort(), ["all", "uncaught"]);

@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { after, before, test } from "node:test";
-import { DebugClient } from "./helpers/debug-client.js";
+import { DebugClient, frontEnd } from "./helpers/debug-client.js";
 import { KernelClient } from "./helpers/kernel-client.js";
 
 const main = join(import.meta.dirname, "..", "kernel", "main.js");
@@ -119,13 +119,7 @@ test("debugging a cell in the order of a front end", async () => {
 	const capabilities = await client.ask("initialize", {
 		clientID: "vscode",
 		adapterID: "",
-		pathFormat: "path",
-		linesStartAt1: true,
-		columnsStartAt1: true,
-		supportsVariableType: true,
-		supportsVariablePaging: true,
-		supportsRunInTerminalRequest: true,
-		locale: "en",
+		...frontEnd,
 	});
 	assert.equal(typeof capabilities, "object");
 	await client.ask("attach", {});

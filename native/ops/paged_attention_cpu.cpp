@@ -54,24 +54,8 @@ void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, c
       weighted_memory, num_splits * num_query_heads * head_dim);  // [num_splits, num_query_heads, head_dim]
 
   if (numerators) numerators->begin(shape, kv_len);
-  const PagedSplit all = {.query = query,
-                          .key_cache = key_cache,
-                          .value_cache = value_cache,
-                          .block_table = block_table,
-                          .dead_slots = dead_slots,
-                          .group_size = group_size,
-                          .num_kv_heads = shape.num_kv_heads,
-                          .head_dim = shape.head_dim,
-                          .block_size = shape.block_size,
-                          .first_kv_head = 0,
-                          .num_kv_heads_here = shape.num_kv_heads,
-                          .first_slot = 0,
-                          .num_slots = 0,
-                          .kv_len = kv_len,
-                          .scale = scale,
-                          .numerators = {},
-                          .logits = nullptr,
-                          .scratch = nullptr};
+  const PagedSplit all =
+      whole_table(shape, query, key_cache, value_cache, block_table, dead_slots, kv_len, scale);
   for_each_split(all, shape.num_query_heads, [&](PagedSplit& split, int64_t first_head, int64_t split_index) {
     const int64_t partial = split_index * num_query_heads + first_head;
     thread_local std::vector<Line<float>> scratch;

@@ -21,7 +21,7 @@ struct SplitNumerators {
 struct PagedSplit {
   const float* query;          // [num_kv_heads_here, group_size, head_dim]
   const void* key_cache;       // [num_blocks, num_kv_heads, block_size, head_dim]
-  const void* value_cache;     // [num_blocks, num_kv_heads, block_size, head_dim]
+  const void* value_cache;     // the same; null where only keys are read
   const int32_t* block_table;  // logical to physical
   const uint64_t* dead_slots;  // [num_blocks, slot_words(block_size)], or null
   int group_size, num_kv_heads, head_dim, block_size;
@@ -30,10 +30,10 @@ struct PagedSplit {
   int num_slots;       // at most kSlotsPerSplit
   int64_t kv_len;      // slots of the table; those after this split are only prefetched
   float scale;
-  SplitNumerators numerators;
-  const float* logits;  // [num_kv_heads_here · group_size, kSlotsPerSplit] of the live slots, where they are
-                        // there already; otherwise null
-  float* scratch;       // [num_kv_heads_here · group_size, kSlotsPerSplit + head_dim]
+  SplitNumerators numerators = {};
+  const float* logits = nullptr;  // [num_kv_heads_here · group_size, kSlotsPerSplit] of the live slots, where
+                                  // they are there already; otherwise null
+  float* scratch = nullptr;  // [num_kv_heads_here · group_size, kSlotsPerSplit + head_dim]
 };
 
 struct PagedAttentionKernels {

@@ -25,24 +25,7 @@ void PagedLogits::multiply(const PagedAttentionShape& shape, const float* query,
   const auto size = static_cast<size_t>(num_splits() * shape_.num_query_heads * kSlotsPerSplit);
   if (values_.size() < size) values_.resize(size);
   const PagedAttentionKernels::Multiply multiply = paged_attention_kernels_of(shape.kv_dtype).multiply;
-  const PagedSplit all = {.query = query,
-                          .key_cache = key_cache,
-                          .value_cache = nullptr,
-                          .block_table = block_table,
-                          .dead_slots = dead_slots,
-                          .group_size = shape.num_query_heads / shape.num_kv_heads,
-                          .num_kv_heads = shape.num_kv_heads,
-                          .head_dim = shape.head_dim,
-                          .block_size = shape.block_size,
-                          .first_kv_head = 0,
-                          .num_kv_heads_here = shape.num_kv_heads,
-                          .first_slot = 0,
-                          .num_slots = 0,
-                          .kv_len = num_slots,
-                          .scale = 1,
-                          .numerators = {},
-                          .logits = nullptr,
-                          .scratch = nullptr};
+  const PagedSplit all = whole_table(shape, query, key_cache, nullptr, block_table, dead_slots, num_slots, 1);
   for_each_split(all, shape_.num_query_heads,
                  [&](const PagedSplit& split, int64_t first_head, int64_t split_index) {
                    multiply(split, row(split_index, first_head));

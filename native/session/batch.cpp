@@ -117,9 +117,7 @@ Batch::Added Batch::add(BatchRequest request) {
 
 void Batch::cancel(int64_t id) {
   const std::lock_guard lock(inbox_mutex_);
-  if (id < 0 || id >= static_cast<int64_t>(all_.size())) {
-    throw Error("ERR_OCTAVO_ARGUMENT", "Expected the id of a sequence but received " + std::to_string(id));
-  }
+  sequence_at(id);
   to_cancel_.push_back(id);
 }
 

@@ -110,6 +110,9 @@ class Batch {
   void fail_sequence(const SequencePointer& sequence);
   void note_blocks(Sequence& sequence) const;
 
+  // With the inbox's lock held. Throws ERR_OCTAVO_ARGUMENT for an id never given.
+  const SequencePointer& sequence_at(int64_t id) const;
+
   // batch_travel.cpp
   SequencePointer find_sequence(int64_t id);
   SequencePointer find_standing(int64_t id);

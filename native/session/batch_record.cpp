@@ -62,12 +62,16 @@ RequestColumns Batch::requests() {
   return columns;
 }
 
-std::optional<SequenceFailure> Batch::failure(int64_t id) {
-  const std::lock_guard lock(inbox_mutex_);
+const Batch::SequencePointer& Batch::sequence_at(int64_t id) const {
   if (id < 0 || id >= static_cast<int64_t>(all_.size())) {
     throw Error("ERR_OCTAVO_ARGUMENT", "Expected the id of a sequence but received " + std::to_string(id));
   }
-  return all_[static_cast<size_t>(id)]->failure;
+  return all_[static_cast<size_t>(id)];
+}
+
+std::optional<SequenceFailure> Batch::failure(int64_t id) {
+  const std::lock_guard lock(inbox_mutex_);
+  return sequence_at(id)->failure;
 }
 
 BatchStepColumns Batch::take_steps() { return std::exchange(rows_, {}); }

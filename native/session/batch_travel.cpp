@@ -19,10 +19,7 @@ constexpr const char* kStateNames[] = {"waiting", "running", "swapped", "finishe
 Batch::SequencePointer Batch::find_sequence(int64_t id) {
   take_inbox();
   const std::lock_guard lock(inbox_mutex_);
-  if (id < 0 || id >= static_cast<int64_t>(all_.size())) {
-    throw Error("ERR_OCTAVO_ARGUMENT", "Expected the id of a sequence but received " + std::to_string(id));
-  }
-  return all_[static_cast<size_t>(id)];
+  return sequence_at(id);
 }
 
 // One that has a completed step and goes on from it.

@@ -21,6 +21,17 @@ export interface Variable {
 	indexedVariables?: number;
 }
 
+/** What JupyterLab and VS Code alike say of themselves in `initialize`. */
+export const frontEnd = {
+	pathFormat: "path",
+	linesStartAt1: true,
+	columnsStartAt1: true,
+	supportsVariableType: true,
+	supportsVariablePaging: true,
+	supportsRunInTerminalRequest: true,
+	locale: "en",
+};
+
 /** A kernel with a debugger at it. */
 export class DebugClient {
 	readonly kernel: KernelClient;

@@ -57,6 +57,17 @@ const hostile = {
 	"something that can be awaited": "throw { then() { throw new Error('then'); } };",
 	"a symbol": "throw Symbol('x');",
 };
+test("an error whose list of errors cannot be read is told all the same", async () => {
+	const lists = {
+		trapped: "new Proxy([1], { get() { throw new Error('trap'); } })",
+		revoked: "(() => { const { proxy, revoke } = Proxy.revocable([], {}); revoke(); return proxy; })()",
+	};
+	for (const [what, list] of Object.entries(lists)) {
+		const { reply } = await kernel.execute(`throw Object.assign(new Error("${what}"), { errors: ${list} });`);
+		assert.deepEqual([reply.ename, reply.evalue], ["Error", what]);
+	}
+});
+
 for (const [what, code] of Object.entries(hostile)) {
 	test(`${what} is an error as any other, also behind an await`, async () => {
 		for (const cell of [code, `await null; ${code}`]) {

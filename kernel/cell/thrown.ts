@@ -43,9 +43,14 @@ export function causeOf(error: Error): { cause: unknown } | undefined {
 
 /** The errors that one stands for, such as those of `Promise.any`, and how many more there are. */
 export function errorsOf(error: Error): { errors: unknown[]; more: number } {
-	const errors = safeValue(error, "errors");
-	if (!Array.isArray(errors)) return { errors: [], more: 0 };
-	return { errors: errors.slice(0, maxErrors), more: Math.max(0, errors.length - maxErrors) };
+	try {
+		const { errors } = error as AggregateError;
+		if (Array.isArray(errors))
+			return { errors: errors.slice(0, maxErrors), more: Math.max(0, errors.length - maxErrors) };
+	} catch {
+		// A list whose traps throw is told of as little as none.
+	}
+	return { errors: [], more: 0 };
 }
 
 /** Text of a value that is no error. */

@@ -74,7 +74,7 @@ const lines = [
 	"# Throughput of a batch",
 	"",
 	`${device}.`,
-	`110M shape, fp32 weights and cache, random weights; ${numPrompts} prompts of ${promptTokens} tokens given at once, ${outputTokens} tokens`,
+	`100M shape, fp32 weights and cache, random weights; ${numPrompts} prompts of ${promptTokens} tokens given at once, ${outputTokens} tokens`,
 	`decoded of each (the first row: 3 prompts); a pool of ${numBlocks} blocks of ${blockSize} a layer, which ${numBlocks / ((promptTokens + outputTokens) / blockSize)} full sequences fill. One run a row.`,
 	"Tokens a second count prompt and output, as the paper does; times to first token are from the start.",
 	"",

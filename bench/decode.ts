@@ -7,7 +7,7 @@ import { engineInfo, type LlamaSpec, type Model, type Policy, policies, randomMo
 import { smallShape, tinyShape } from "./helpers/shapes.js";
 import { measureReadBandwidth } from "./memory-bandwidth.js";
 
-const shapes: Record<string, LlamaSpec> = { "recall-tiny": tinyShape, "110M": smallShape };
+const shapes: Record<string, LlamaSpec> = { "recall-tiny": tinyShape, "100M": smallShape };
 const contexts = [128, 1024, 4096];
 const numRepeats = 7;
 
@@ -57,7 +57,7 @@ interface Throughput {
 
 function measureThroughput(shape: string, model: Model, policy: Policy, context: number): Throughput {
 	const { session, us } = prepare(model, policy, context);
-	const numTokens = shape === "110M" ? 16 : 64;
+	const numTokens = shape === "100M" ? 16 : 64;
 	session.runSync({ maxTokens: numTokens, endTokens: [] });
 	const rates = Array.from({ length: numRepeats }, () => {
 		const start = performance.now();
@@ -93,7 +93,7 @@ const ways: Record<string, (session: Session, maxTokens: number) => Promise<unkn
 };
 
 async function measureOverhead(shape: string, model: Model): Promise<Overhead[]> {
-	const numTokens = shape === "110M" ? 8 : 200;
+	const numTokens = shape === "100M" ? 8 : 200;
 	const policy = policies.pagedEviction({ budget: 128 });
 	const sessions = Object.keys(ways).map(() => prepare(model, policy, 256, true).session);
 	const times: number[][] = sessions.map(() => []);
@@ -122,8 +122,8 @@ function markdown(device: string, bandwidth: number, throughput: Throughput[], o
 		"| shape | policy | context | prefill, tokens/s | decode, tokens/s | limit | share |",
 		"|---|---|---|---|---|---|---|",
 		...throughput.map((row) => {
-			const share = row.shape === "110M" ? `${((100 * row.tokensPerSecond.median) / limitOf(row)).toFixed(0)} %` : "–";
-			const limit = row.shape === "110M" ? limitOf(row).toFixed(1) : "–";
+			const share = row.shape === "100M" ? `${((100 * row.tokensPerSecond.median) / limitOf(row)).toFixed(0)} %` : "–";
+			const limit = row.shape === "100M" ? limitOf(row).toFixed(1) : "–";
 			return `| ${row.shape} | ${row.policy} | ${row.context} | ${row.prefillTokensPerSecond.toFixed(0)} | ${show(row.tokensPerSecond)} | ${limit} | ${share} |`;
 		}),
 		"",

@@ -5,7 +5,7 @@ import { cpus, loadavg } from "node:os";
 import { engineInfo, type LlamaSpec, type Model, type Policy, policies, randomModel } from "octavo";
 import { smallShape, tinyShape } from "./helpers/shapes.js";
 
-const shapes: Record<string, LlamaSpec> = { "recall-tiny": tinyShape, "110M": smallShape };
+const shapes: Record<string, LlamaSpec> = { "recall-tiny": tinyShape, "100M": smallShape };
 const budgets = [256, 1024];
 const numRepeats = 5;
 const prompt = (length: number, vocabSize: number) =>

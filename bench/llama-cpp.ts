@@ -14,16 +14,12 @@ import { type ComparedModel, comparisonTable, type Run } from "./helpers/compari
 import { type Cell, type Engine, llamaBench, nodeLlamaCpp, octavo, type Workload } from "./helpers/engines.js";
 import { prepareLlamaCpp } from "./helpers/llama-cpp-builds.js";
 import { type WeightType, writeRandomModel } from "./helpers/random-model.js";
+import { smallShape } from "./helpers/shapes.js";
 import { measureReadBandwidth } from "./memory-bandwidth.js";
 
-const shared = { rmsNormEps: 1e-5, ropeTheta: 10_000, maxPositions: 8192, headDim: 64, vocabSize: 32_000 };
-const smallShape: LlamaSpec = {
-	...{ numLayers: 12, hiddenSize: 768, intermediateSize: 2048, numQueryHeads: 12, numKvHeads: 4 },
-	...{ tieWordEmbeddings: true, ...shared },
-};
 const largeShape: LlamaSpec = {
-	...{ numLayers: 16, hiddenSize: 2048, intermediateSize: 8192, numQueryHeads: 32, numKvHeads: 8 },
-	...{ tieWordEmbeddings: true, ...shared },
+	...{ numLayers: 16, hiddenSize: 2048, intermediateSize: 8192, numQueryHeads: 32, numKvHeads: 8, headDim: 64 },
+	...{ vocabSize: 32_000, tieWordEmbeddings: true, rmsNormEps: 1e-5, ropeTheta: 10_000, maxPositions: 8192 },
 };
 const cells: readonly Cell[] = [
 	{ phase: "prefill", context: 512 },

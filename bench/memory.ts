@@ -10,11 +10,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { engineInfo, type LlamaSpec } from "octavo";
 import { type WeightType, writeRandomModel } from "./helpers/random-model.js";
+import { smallShape } from "./helpers/shapes.js";
 
-const spec: LlamaSpec = {
-	...{ numLayers: 12, hiddenSize: 768, intermediateSize: 2048, numQueryHeads: 12, numKvHeads: 4, headDim: 64 },
-	...{ vocabSize: 32_000, maxPositions: 8192, rmsNormEps: 1e-5, ropeTheta: 10_000, tieWordEmbeddings: true },
-};
 const { values: options } = parseArgs({ options: { output: { type: "string" } } });
 const tiny: LlamaSpec = {
 	...{ numLayers: 1, hiddenSize: 64, intermediateSize: 128, numQueryHeads: 2, numKvHeads: 1, headDim: 32 },
@@ -64,7 +61,7 @@ const scored: string[] = [];
 for (const [type, kvDtype] of types) {
 	const folder = mkdtempSync(join(tmpdir(), "octavo-bench-memory-"));
 	try {
-		writeRandomModel(join(folder, "model"), spec, type);
+		writeRandomModel(join(folder, "model"), smallShape, type);
 		writeRandomModel(join(folder, "tiny"), tiny, type);
 		for (const length of promptLengths)
 			whole.push(`| ${type} | ${kvDtype} | ${length} | ${measure(folder, length, kvDtype, "full")}`);
@@ -77,7 +74,7 @@ for (const [type, kvDtype] of types) {
 const lines = [
 	"# Peak memory",
 	"",
-	`${cpus()[0]?.model.trim() ?? "unknown processor"}, ${numThreads} threads, ${simd}, GEMM ${gemm}; 110M shape, full cache, 16 decoded tokens.`,
+	`${cpus()[0]?.model.trim() ?? "unknown processor"}, ${numThreads} threads, ${simd}, GEMM ${gemm}; 100M shape, full cache, 16 decoded tokens.`,
 	"MiB of resident memory. The runtime is Node.js with octavo and its GEMM loaded and a tiny model run. Over is what the peak",
 	`has beyond runtime, weights and cache, and its share of those two: the median of ${numRuns} runs (least–most).`,
 	"",

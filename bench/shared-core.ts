@@ -53,7 +53,7 @@ const text = [
 	"# Decoding beside another program",
 	"",
 	`${cpus()[0]?.model.trim() ?? "unknown processor"}, ${availableParallelism()} cores, ${numThreads} threads, ${simd}; load average before it ${load.toFixed(1)}.`,
-	`110M shape in f32, context 128, medians of ${options.rounds} rounds of ${numTokens} tokens that take turns.`,
+	`100M shape in f32, context 128, medians of ${options.rounds} rounds of ${numTokens} tokens that take turns.`,
 	"",
 	"| | tokens/s |",
 	"|---|---|",

@@ -10,7 +10,7 @@ export const tinyShape: LlamaSpec = {
 	...{ vocabSize: 256, tieWordEmbeddings: false, ...shared },
 };
 
-/** 110 million parameters. */
+/** 100 million parameters, the embeddings counted once. */
 export const smallShape: LlamaSpec = {
 	...{ numLayers: 12, hiddenSize: 768, intermediateSize: 2048, numQueryHeads: 12, numKvHeads: 4, headDim: 64 },
 	...{ vocabSize: 32_000, tieWordEmbeddings: true, ...shared },

@@ -10,7 +10,7 @@ import type { Policy } from "./policies/policy.js";
 
 /**
  * A completed step of a session or of a batch's sequence, kept. It holds its blocks, which stay in the pool though they be
- * evicted; no keys or values are copied.
+ * evicted; no keys or values are copied, but where a batch needs the room in its pools.
  *
  * @example
  * ```ts

@@ -15,9 +15,9 @@ namespace octavo {
 struct StopConditions {
   bool evict = false;
   bool block_full = false;
-  bool layer_end = false;    // after a layer, whatever happened in it
-  bool nan = false;          // before a key or value that is not finite fails the step
-  std::optional<int> layer;  // only in this one
+  bool layer_end = false;         // after a layer, whatever happened in it
+  bool nan = false;               // before a key or value that is not finite fails the step
+  std::optional<int> layer = {};  // only in this one
 };
 
 // What to do with the eviction in decode that the session stopped before, in place of the policy's choice.

@@ -92,7 +92,8 @@ TEST("distinctness over a block table with holes has the bits of contiguous live
   uint32_t seed = 50;
   for (const PagedAttentionShape& shape : kShapes)
     for (const int64_t kv_len : {1, 17, 200}) {
-      const PagedCase input = paged_case(shape, kv_len, ++seed, seed);
+      ++seed;
+      const PagedCase input = paged_case(shape, kv_len, seed, seed);
       const std::vector<uint64_t> holes = some_holes(shape, kv_len);
       const int first_head = shape.num_kv_heads - 1;
       std::vector<const float*> keys;

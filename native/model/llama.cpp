@@ -123,6 +123,15 @@ void LlamaModel::embed(const int32_t* tokens, int64_t num_tokens, float* hidden)
                 hidden + i * config_.hidden_size);
 }
 
+// [num_tokens, hidden_size], in the workspace.
+const float* LlamaModel::attention_input(const Layer& layer, const float* hidden, int64_t num_tokens,
+                                         LlamaWorkspace& workspace) const {
+  float* const normed = grown(workspace.normed, num_tokens * config_.hidden_size);
+  rms_norm_cpu(hidden, layer.attention_norm.f32(), num_tokens, config_.hidden_size, config_.rms_norm_eps,
+               normed);
+  return normed;
+}
+
 void LlamaModel::project_qkv(int layer_index, const float* hidden, const int64_t* positions,
                              int64_t num_tokens, LlamaWorkspace& workspace, float* query, float* key,
                              float* value, Rows rows) const {
@@ -131,9 +140,8 @@ void LlamaModel::project_qkv(int layer_index, const float* hidden, const int64_t
   const int64_t kv_size = int64_t{config_.num_kv_heads} * config_.head_dim;
   for (int64_t first = 0; first < num_tokens; first += kTokensPerPass) {
     const int64_t count = std::min(kTokensPerPass, num_tokens - first);
-    float* normed = grown(workspace.normed, count * config_.hidden_size);
-    rms_norm_cpu(hidden + first * config_.hidden_size, layer.attention_norm.f32(), count, config_.hidden_size,
-                 config_.rms_norm_eps, normed);
+    const float* const normed =
+        attention_input(layer, hidden + first * config_.hidden_size, count, workspace);
     if (count == 1) {
       gemv_cpu(normed, {{&layer.query, query + first * query_size},
                         {&layer.key, key + first * kv_size},
@@ -157,9 +165,8 @@ void LlamaModel::project_query(int layer_index, const float* hidden, const int64
   const int64_t query_size = int64_t{config_.num_query_heads} * config_.head_dim;
   for (int64_t first = 0; first < num_tokens; first += kTokensPerPass) {
     const int64_t count = std::min(kTokensPerPass, num_tokens - first);
-    float* normed = grown(workspace.normed, count * config_.hidden_size);
-    rms_norm_cpu(hidden + first * config_.hidden_size, layer.attention_norm.f32(), count, config_.hidden_size,
-                 config_.rms_norm_eps, normed);
+    const float* const normed =
+        attention_input(layer, hidden + first * config_.hidden_size, count, workspace);
     multiply(normed, layer.query, count, Rows::kOneSequence, query + first * query_size);
   }
   renew_rope(config_, rope_frequencies_, positions, num_tokens, workspace);

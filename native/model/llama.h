@@ -123,6 +123,8 @@ class LlamaModel {
   };
   explicit LlamaModel(const LlamaConfig& config);
   void assemble();
+  const float* attention_input(const Layer& layer, const float* hidden, int64_t num_tokens,
+                               LlamaWorkspace& workspace) const;
 
   LlamaConfig config_;
   std::vector<std::pair<std::string, Tensor>>

@@ -15,6 +15,6 @@ void attention_pattern_cpu(const PagedAttentionShape& shape,
                            int64_t kv_len,              // slots
                            float scale,                 // usually 1 / sqrt(head_dim)
                            float* probabilities,  // [num_query_heads, live slots], in logical order of slots
-                           const uint64_t* dead_slots = nullptr);  // as in paged_attention_cpu
+                           const uint64_t* dead_slots = nullptr);  // as in CachedSlots
 
 }  // namespace octavo

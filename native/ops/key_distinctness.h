@@ -19,7 +19,7 @@ void paged_key_distinctness_cpu(
     const void* key_cache,          // [num_blocks, num_kv_heads, block_size, head_dim]
     const int32_t* block_table,     // [ceil(kv_len / block_size)], physical block ids
     int64_t kv_len,                 // slots
-    const uint64_t* dead_slots,     // as in paged_attention_cpu; null: every slot is live
+    const uint64_t* dead_slots,     // as in CachedSlots; null: every slot is live
     int first_head, int num_heads,  // KV heads
     float* scores);                 // [kv_len], 0 in holes
 

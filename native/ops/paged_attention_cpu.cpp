@@ -29,10 +29,9 @@ Number* grown(std::vector<Line<Number>>& memory, int64_t count) {
 
 }  // namespace
 
-void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, const void* key_cache,
-                         const void* value_cache, const int32_t* block_table, int64_t kv_len, float scale,
-                         float* output, PagedNumerators* numerators, const uint64_t* dead_slots,
-                         const PagedLogits* logits) {
+void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, const CachedSlots& cached,
+                         float scale, float* output, PagedNumerators* numerators, const PagedLogits* logits) {
+  const int64_t kv_len = cached.kv_len;
   const int group_size = shape.num_query_heads / shape.num_kv_heads;
   const int64_t num_query_heads = shape.num_query_heads, head_dim = shape.head_dim;
   if (kv_len <= 0) return std::fill_n(output, num_query_heads * head_dim, 0.0f), void();
@@ -54,8 +53,7 @@ void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, c
       weighted_memory, num_splits * num_query_heads * head_dim);  // [num_splits, num_query_heads, head_dim]
 
   if (numerators) numerators->begin(shape, kv_len);
-  const PagedSplit all =
-      whole_table(shape, query, key_cache, value_cache, block_table, dead_slots, kv_len, scale);
+  const PagedSplit all = whole_table(shape, query, cached, scale);
   for_each_split(all, shape.num_query_heads, [&](PagedSplit& split, int64_t first_head, int64_t split_index) {
     const int64_t partial = split_index * num_query_heads + first_head;
     thread_local std::vector<Line<float>> scratch;

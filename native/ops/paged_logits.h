@@ -19,7 +19,7 @@ class PagedLogits {
                 const void* key_cache,       // [num_blocks, num_kv_heads, block_size, head_dim]
                 const int32_t* block_table,  // [ceil(num_slots / block_size)]
                 int64_t num_slots,
-                const uint64_t* dead_slots);  // as in paged_attention_cpu; null: every slot is live
+                const uint64_t* dead_slots);  // as in CachedSlots; null: every slot is live
   // Nothing is held from here on.
   void clear() { num_slots_ = 0; }
   // Slots that it is of; 0 while nothing is held.

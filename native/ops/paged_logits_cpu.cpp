@@ -25,7 +25,13 @@ void PagedLogits::multiply(const PagedAttentionShape& shape, const float* query,
   const auto size = static_cast<size_t>(num_splits() * shape_.num_query_heads * kSlotsPerSplit);
   if (values_.size() < size) values_.resize(size);
   const PagedAttentionKernels::Multiply multiply = paged_attention_kernels_of(shape.kv_dtype).multiply;
-  const PagedSplit all = whole_table(shape, query, key_cache, nullptr, block_table, dead_slots, num_slots, 1);
+  const PagedSplit all = whole_table(shape, query,
+                                     {.key_cache = key_cache,
+                                      .value_cache = nullptr,
+                                      .block_table = block_table,
+                                      .kv_len = num_slots,
+                                      .dead_slots = dead_slots},
+                                     1);
   for_each_split(all, shape_.num_query_heads,
                  [&](const PagedSplit& split, int64_t first_head, int64_t split_index) {
                    multiply(split, row(split_index, first_head));

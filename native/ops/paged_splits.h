@@ -30,14 +30,13 @@ inline const PagedAttentionKernels::OfDType& paged_attention_kernels_of(DType dt
 inline int64_t num_splits_of(int64_t num_slots) { return (num_slots + kSlotsPerSplit - 1) / kSlotsPerSplit; }
 
 // The whole table as one split, of all heads; value_cache null where only keys are read.
-inline PagedSplit whole_table(const PagedAttentionShape& shape, const float* query, const void* key_cache,
-                              const void* value_cache, const int32_t* block_table, const uint64_t* dead_slots,
-                              int64_t kv_len, float scale) {
+inline PagedSplit whole_table(const PagedAttentionShape& shape, const float* query, const CachedSlots& cached,
+                              float scale) {
   return {.query = query,
-          .key_cache = key_cache,
-          .value_cache = value_cache,
-          .block_table = block_table,
-          .dead_slots = dead_slots,
+          .key_cache = cached.key_cache,
+          .value_cache = cached.value_cache,
+          .block_table = cached.block_table,
+          .dead_slots = cached.dead_slots,
           .group_size = shape.num_query_heads / shape.num_kv_heads,
           .num_kv_heads = shape.num_kv_heads,
           .head_dim = shape.head_dim,
@@ -46,7 +45,7 @@ inline PagedSplit whole_table(const PagedAttentionShape& shape, const float* que
           .num_kv_heads_here = shape.num_kv_heads,
           .first_slot = 0,
           .num_slots = 0,
-          .kv_len = kv_len,
+          .kv_len = cached.kv_len,
           .scale = scale};
 }
 

@@ -107,7 +107,11 @@ std::vector<float> paged_attention_on_arrays(const PagedAttentionCall& call) {
                        .num_kv_heads = call.num_kv_heads,
                        .head_dim = call.head_dim,
                        .block_size = call.block_size},
-                      call.query, call.key_cache, call.value_cache, call.block_table.data(), call.kv_len,
+                      call.query,
+                      {.key_cache = call.key_cache,
+                       .value_cache = call.value_cache,
+                       .block_table = call.block_table.data(),
+                       .kv_len = call.kv_len},
                       call.scale, output.data());
   return output;
 }

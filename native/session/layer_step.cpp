@@ -119,10 +119,14 @@ void Session::attend() {
     const KvCache& cache = layers_[static_cast<size_t>(step.layer)].cache;
     const LlamaConfig& config = model_config();
     const bool has_logits = logits_of_newest_.num_slots() == cache.table().num_slots();
-    paged_attention_cpu(attention_shape(cache), activations_.query.data(), cache.keys().data,
-                        cache.values().data, cache.table().block_ids().data(), cache.table().num_slots(),
+    paged_attention_cpu(attention_shape(cache), activations_.query.data(),
+                        {.key_cache = cache.keys().data,
+                         .value_cache = cache.values().data,
+                         .block_table = cache.table().block_ids().data(),
+                         .kv_len = cache.table().num_slots(),
+                         .dead_slots = cache.table().dead_slots()},
                         attention_scale(config), activations_.attention.data(),
-                        sums_attention(step.layer) ? &numerators_ : nullptr, cache.table().dead_slots(),
+                        sums_attention(step.layer) ? &numerators_ : nullptr,
                         has_logits ? &logits_of_newest_ : nullptr);
   }
   logits_of_newest_.clear();

@@ -87,8 +87,11 @@ std::vector<float> decode(const LlamaModel& model, const std::vector<int32_t>& t
           keys[static_cast<size_t>(layer)][to] = key[static_cast<size_t>(head * config.head_dim + i)];
           values[static_cast<size_t>(layer)][to] = value[static_cast<size_t>(head * config.head_dim + i)];
         }
-      paged_attention_cpu(shape, query.data(), keys[static_cast<size_t>(layer)].data(),
-                          values[static_cast<size_t>(layer)].data(), &block_table, position + 1,
+      paged_attention_cpu(shape, query.data(),
+                          {.key_cache = keys[static_cast<size_t>(layer)].data(),
+                           .value_cache = values[static_cast<size_t>(layer)].data(),
+                           .block_table = &block_table,
+                           .kv_len = position + 1},
                           1 / std::sqrt(static_cast<float>(config.head_dim)), attention.data());
       model.finish_layer(layer, attention.data(), 1, workspace, hidden.data());
     }

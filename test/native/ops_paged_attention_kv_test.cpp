@@ -22,8 +22,12 @@ struct NarrowCase {
 
   std::vector<float> run() const {
     std::vector<float> output(exact.query.size(), NAN);
-    paged_attention_cpu(exact.shape, exact.query.data(), keys.data(), values.data(), exact.table.data(),
-                        exact.kv_len, exact.scale, output.data());
+    paged_attention_cpu(exact.shape, exact.query.data(),
+                        {.key_cache = keys.data(),
+                         .value_cache = values.data(),
+                         .block_table = exact.table.data(),
+                         .kv_len = exact.kv_len},
+                        exact.scale, output.data());
     return output;
   }
 };

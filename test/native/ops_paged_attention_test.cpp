@@ -223,8 +223,7 @@ TEST("speed at a context of 4096 (printed, not judged)") {
   for (int repeat = 0; repeat < 8; ++repeat) {
     const auto started = std::chrono::steady_clock::now();
     for (const PagedCase& layer : layers)
-      paged_attention_cpu(layer.shape, layer.query.data(), layer.keys.data(), layer.values.data(),
-                          layer.table.data(), layer.kv_len, layer.scale, output.data());
+      paged_attention_cpu(layer.shape, layer.query.data(), layer.cached(), layer.scale, output.data());
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
   }
   const double bytes = 12.0 * 2 * 4096 * 4 * 64 * sizeof(float);
@@ -266,8 +265,8 @@ TEST("holes are left out: attention equals that over the live slots alone, and n
               }
             const std::vector<double> expected = paged_oracle(packed);
             std::vector<float> output(input.query.size(), NAN);
-            paged_attention_cpu(input.shape, input.query.data(), input.keys.data(), input.values.data(),
-                                input.table.data(), kv_len, input.scale, output.data(), nullptr, dead.data());
+            paged_attention_cpu(input.shape, input.query.data(), input.cached(dead.data()), input.scale,
+                                output.data());
             const auto count = static_cast<int64_t>(output.size());
             const Difference found = difference(output.data(), expected.data(), count);
             REQUIRE(found.comparable && found.relative_l2 <= 1e-6);

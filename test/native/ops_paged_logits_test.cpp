@@ -56,8 +56,10 @@ std::vector<double> mean_pattern(const PagedCase& input, const uint64_t* dead, i
 std::vector<float> attend(const PagedCase& input, int64_t kv_len, const uint64_t* dead,
                           const PagedLogits* logits, PagedNumerators* numerators = nullptr) {
   std::vector<float> output(input.query.size(), NAN);
-  paged_attention_cpu(input.shape, input.query.data(), input.keys.data(), input.values.data(),
-                      input.table.data(), kv_len, input.scale, output.data(), numerators, dead, logits);
+  CachedSlots cached = input.cached(dead);
+  cached.kv_len = kv_len;
+  paged_attention_cpu(input.shape, input.query.data(), cached, input.scale, output.data(), numerators,
+                      logits);
   return output;
 }
 

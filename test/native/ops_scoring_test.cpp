@@ -129,11 +129,13 @@ TEST("attention mass over a block table") {
                                            .head_dim = head_dim,
                                            .block_size = kBlockSize};
         std::vector<float> plain(query.size()), output(query.size()), sums(static_cast<size_t>(kv_len), 2.0F);
-        paged_attention_cpu(shape, query.data(), keys.data(), keys.data(), table.data(), kv_len, 0.3F,
-                            plain.data());
+        const CachedSlots cached = {.key_cache = keys.data(),
+                                    .value_cache = keys.data(),
+                                    .block_table = table.data(),
+                                    .kv_len = kv_len};
+        paged_attention_cpu(shape, query.data(), cached, 0.3F, plain.data());
         for (int call = 0; call < 2; ++call) {
-          paged_attention_cpu(shape, query.data(), keys.data(), keys.data(), table.data(), kv_len, 0.3F,
-                              output.data(), &numerators);
+          paged_attention_cpu(shape, query.data(), cached, 0.3F, output.data(), &numerators);
           REQUIRE(output == plain);
           numerators.add_mass_to(sums.data());
         }

@@ -31,10 +31,17 @@ struct PagedCase {
   float* value(int64_t slot, int kv_head) { return values.data() + offset(slot, kv_head); }
   float* query_of(int head) { return query.data() + static_cast<int64_t>(head) * shape.head_dim; }
 
+  CachedSlots cached(const uint64_t* dead_slots = nullptr) const {
+    return {.key_cache = keys.data(),
+            .value_cache = values.data(),
+            .block_table = table.data(),
+            .kv_len = kv_len,
+            .dead_slots = dead_slots};
+  }
+
   std::vector<float> run() const {
     std::vector<float> output(query.size(), NAN);
-    paged_attention_cpu(shape, query.data(), keys.data(), values.data(), table.data(), kv_len, scale,
-                        output.data());
+    paged_attention_cpu(shape, query.data(), cached(), scale, output.data());
     return output;
   }
 };

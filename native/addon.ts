@@ -78,8 +78,8 @@ export interface NativeModel {
 	/** A view of the mapped file. Writing to it changes this model in memory, never the file. */
 	weight(name: string): NativeTensor;
 	/**
-	 * A function that throws ERR_OCTAVO_MODEL_FILE when a mapped file has changed its size: views may show zeros for what it
-	 * held. It answers after `dispose` too.
+	 * A function that throws ERR_OCTAVO_MODEL_FILE when a mapped file has changed: views may show zeros, or other weights, for
+	 * what it held. It answers after `dispose` too.
 	 */
 	weightsCheck(): () => void;
 	createSession(spec: SessionSpec): NativeSession;

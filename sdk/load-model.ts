@@ -133,8 +133,8 @@ export class Model {
 	 *
 	 * @param folder made if need be
 	 * @returns its absolute path
-	 * @throws {OctavoError} ERR_OCTAVO_MODEL_FILE when it cannot be written, or the file that the model is mapped from changed
-	 * its size; ERR_OCTAVO_OPTION naming the option
+	 * @throws {OctavoError} ERR_OCTAVO_MODEL_FILE when it cannot be written, or the file that the model is mapped from
+	 * changed; ERR_OCTAVO_OPTION naming the option
 	 */
 	async save(folder: string, options: SaveOptions = {}): Promise<string> {
 		const weights = native(() =>

@@ -1,8 +1,8 @@
-// A model's file that another program cuts short while it is in use: an error that names the file, in the middle of a step as
-// before one, and a process that lives on.
+// A model's file that another program cuts short or writes over while it is in use: an error that names the file, in the
+// middle of a step as before one, and a process that lives on.
 
 import assert from "node:assert/strict";
-import { cpSync, existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { loadModel } from "../sdk/load-model.js";
@@ -52,6 +52,31 @@ test("a file cut short in the middle of a step fails the step, and loses nothing
 	function numSteps(): number {
 		return session.trace.table("steps").numRows;
 	}
+});
+
+test("a file written over in the middle of a step, at the same size, fails the step, and loses nothing", async (t) => {
+	const { folder, file } = copyOfDefault(await temporaryFolder(t));
+	utimesSync(file, 1000, 1000); // so that the write below does not fall on the same tick of the system's clock
+	const weights = readFileSync(file);
+	const model = await loadModel(folder);
+	const session = model.session();
+	session.prefillSync(prompt);
+	session.runSync({ maxTokens: 4, endTokens: [] });
+	const before = [...session.tokens];
+
+	session.breakOn("layer", (event) => event.layer === 0);
+	assert.equal(session.runSync({ maxTokens: 1, endTokens: [] }).reason, "breakpoint");
+	weights[weights.length - 1]! ^= 1;
+	writeFileSync(file, weights, { flag: "r+" });
+	assert.throws(() => session.runSync({ maxTokens: 1, endTokens: [] }), lost);
+	assert.deepEqual([...session.tokens], before);
+	assert.throws(() => model.session().prefillSync(prompt), lost);
+
+	using again = await loadModel(folder);
+	const run = again.session();
+	run.prefillSync(prompt);
+	writeFileSync(join(folder, "config.json"), "not a weight");
+	run.runSync({ maxTokens: 4, endTokens: [] });
 });
 
 test("views of weights that are gone show zeros, and no checkpoint is written of them", async (t) => {

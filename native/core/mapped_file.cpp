@@ -40,15 +40,16 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   // Advice only: where the file system caches a file in huge pages, reading weights is up to a fifth faster.
   madvise(data, static_cast<size_t>(status.st_size), MADV_HUGEPAGE);
   return std::shared_ptr<const MappedFile>(
-      new MappedFile(path, descriptor, static_cast<const std::byte*>(data), status.st_size));
+      new MappedFile(path, descriptor, static_cast<const std::byte*>(data), status));
 }
 
-MappedFile::MappedFile(std::string path, int descriptor, const std::byte* data, int64_t size_bytes)
+MappedFile::MappedFile(std::string path, int descriptor, const std::byte* data, const struct stat& status)
     : path_(std::move(path)),
       descriptor_(descriptor),
       data_(data),
-      size_bytes_(size_bytes),
-      lost_pages_(data, static_cast<size_t>(size_bytes)) {}
+      size_bytes_(status.st_size),
+      written_at_(status.st_mtim),
+      lost_pages_(data, static_cast<size_t>(size_bytes_)) {}
 
 MappedFile::~MappedFile() {
   lost_pages_.stop();
@@ -66,15 +67,20 @@ const std::byte* MappedFile::range(int64_t offset_bytes, int64_t size_bytes, con
 
 void MappedFile::require_unchanged() const {
   struct stat status {};
-  // The part that was cut stays lost though the file may grow again.
-  if (fstat(descriptor_, &status) != 0 || status.st_size != size_bytes_) lost_pages_.note();
+  // Noted for good: what was cut stays lost though the file may grow again, and what was written over too
+  // though its time may be set back.
+  if (fstat(descriptor_, &status) != 0 || status.st_size != size_bytes_ ||
+      status.st_mtim.tv_sec != written_at_.tv_sec || status.st_mtim.tv_nsec != written_at_.tv_nsec)
+    lost_pages_.note();
   require_read_whole();
 }
 
 void MappedFile::require_read_whole() const {
   if (!lost_pages_.any()) return;
-  fail("Expected " + path_ + " to keep its " + std::to_string(size_bytes_) +
-       " bytes while in use but its size changed, or a part of it cannot be read; load the model again");
+  fail(
+      "Expected " + path_ + " to keep its " + std::to_string(size_bytes_) +
+      " bytes as they are while in use but it was written to, or a part of it cannot be read; load the model "
+      "again");
 }
 
 }  // namespace octavo

@@ -1,6 +1,9 @@
-// A file mapped into memory; what is written there never reaches it. Its size is fixed at opening: of a file
-// cut short afterwards the missing part reads as zeros, so owners ask before each use and after it.
+// A file mapped into memory; what is written there never reaches it. The file itself must stay as it was at
+// opening: of one cut short the missing part reads as zeros, of one written over what it holds now, so owners
+// ask before each use and after it. One that is replaced by another of its name, or deleted, stays mapped.
 #pragma once
+
+#include <sys/stat.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -25,18 +28,20 @@ class MappedFile {
   // Throws ERR_OCTAVO_MODEL_FILE unless [offset, offset + size) lies within the file; `what` names the range.
   const std::byte* range(int64_t offset_bytes, int64_t size_bytes, const std::string& what) const;
 
-  // Throws ERR_OCTAVO_MODEL_FILE when the file's size is no longer the one that was mapped, and from then on.
+  // Throws ERR_OCTAVO_MODEL_FILE when the file's size or the time it was last written is no longer that at
+  // opening, and from then on. A writer that sets the time back in between is not noticed.
   void require_unchanged() const;
   // Throws the same when a part that is gone has been read. Asks the system nothing.
   void require_read_whole() const;
 
  private:
-  MappedFile(std::string path, int descriptor, const std::byte* data, int64_t size_bytes);
+  MappedFile(std::string path, int descriptor, const std::byte* data, const struct stat& status);
 
   std::string path_;
   int descriptor_;
   const std::byte* data_;
   int64_t size_bytes_;
+  timespec written_at_;
   mutable LostPages lost_pages_;
 };
 

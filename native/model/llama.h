@@ -72,8 +72,8 @@ class LlamaModel {
   int64_t num_parameters() const;
   const std::vector<std::pair<std::string, Tensor>>& weights() const { return weights_; }
 
-  // Throws ERR_OCTAVO_MODEL_FILE when a mapped file has changed its size since it was opened: what was
-  // computed may come of zeros in place of weights.
+  // Throws ERR_OCTAVO_MODEL_FILE when a mapped file has changed since it was opened: what was computed may
+  // come of other weights, or of zeros in their place.
   void require_unchanged() const;
   // The same of what has been read so far, without a call to the system.
   void require_read_whole() const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -110,6 +111,34 @@ TEST("a file cut short or grown while mapped is noticed") {
   std::filesystem::resize_file(path, 10000);  // what was cut is gone though the size is right again
   REQUIRE_ERROR("ERR_OCTAVO_MODEL_FILE", file->require_unchanged());
   MappedFile::open(path)->require_unchanged();
+}
+
+TEST("a file written over while mapped is noticed, one that is replaced or deleted stays as it was") {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder.path / "weights", other = folder.path / "other";
+  std::ofstream(path) << std::string(10000, 'x');
+  // An hour ago: a write right after opening must not fall on the same tick of the system's clock.
+  const auto before = std::filesystem::last_write_time(path) - std::chrono::hours(1);
+  std::filesystem::last_write_time(path, before);
+  const auto written = MappedFile::open(path.string());
+  written->require_unchanged();
+  std::fstream(path, std::ios::in | std::ios::out).seekp(5000) << 'y';
+  REQUIRE_EQUAL(std::filesystem::file_size(path), uintmax_t{10000});
+  REQUIRE_ERROR("ERR_OCTAVO_MODEL_FILE", written->require_unchanged());
+  std::filesystem::last_write_time(path, before);  // what was written stays
+  REQUIRE_ERROR("ERR_OCTAVO_MODEL_FILE", written->require_unchanged());
+  REQUIRE_ERROR("ERR_OCTAVO_MODEL_FILE", written->require_read_whole());
+
+  const auto replaced = MappedFile::open(path.string());
+  std::filesystem::permissions(path, std::filesystem::perms::owner_read);
+  std::ofstream(other) << std::string(20000, 'z');
+  std::filesystem::rename(other, path);
+  replaced->require_unchanged();
+  const auto deleted = MappedFile::open(path.string());
+  std::filesystem::remove(path);
+  deleted->require_unchanged();
+  REQUIRE(*replaced->range(5000, 1, "a byte") == std::byte{'y'});
+  REQUIRE(*deleted->range(5000, 1, "a byte") == std::byte{'z'});
 }
 
 TEST("narrowing to 16 bits rounds to nearest even") {

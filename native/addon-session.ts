@@ -22,8 +22,8 @@ export interface PolicySpec {
 		| "h2o"
 		| "custom"
 		| "random";
-	/** KV tokens kept per layer. Absent for `full`. */
-	budget?: number;
+	/** KV tokens kept per layer, or in each layer. Absent for `full`. */
+	budget?: number | readonly number[];
 	/** paged-eviction: what a token's score is. Default `value-key-ratio` (mean over heads of ‖V‖₂ / ‖K‖₂). */
 	score?: "value-key-ratio" | "value-key-ratio-of-means" | "value-norm" | "inverse-key-norm" | "key-value-norm-sum";
 	/** paged-eviction, decode: candidates are all unprotected blocks, or the oldest three. Default `global`. */

@@ -72,6 +72,11 @@ export function optional<T>(check: Check<T>): Check<T | undefined> {
 	return (value, name) => (value === undefined ? undefined : check(value, name));
 }
 
+/** Makes an option one that must be given. */
+export function required<T>(check: Check<T>): Check<T> {
+	return (value, name) => (value === undefined ? fail(name, "a value", value) : check(value, name));
+}
+
 /** Takes any value: for options that are checked elsewhere. */
 export const anything: Check<unknown> = (value) => value;
 

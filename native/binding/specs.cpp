@@ -17,7 +17,14 @@ constexpr int64_t kMaxDimension = 1 << 24;
 PolicyConfig to_policy_config(const Fields& fields, uint64_t session_seed) {
   PolicyConfig config;
   config.name = fields.text("name");
-  if (fields.has("budget")) config.budget = fields.integer("budget", 0, kMaxInt32);
+  if (fields.value("budget").IsArray()) {
+    for (const Napi::Value& budget : fields.list("budget"))
+      config.layer_budgets.push_back(to_integer(budget, fields.path("budget"), 0, kMaxInt32));
+    if (config.layer_budgets.empty())
+      fail_argument("a budget for each layer", fields.path("budget"), fields.value("budget"));
+  } else if (fields.has("budget")) {
+    config.budget = fields.integer("budget", 0, kMaxInt32);
+  }
   config.score = fields.choice<TokenScore>("score",
                                            {{"value-key-ratio", TokenScore::kValueKeyRatio},
                                             {"value-key-ratio-of-means", TokenScore::kValueKeyRatioOfMeans},

@@ -58,6 +58,7 @@ inline bool scores_by_attention(Evidence evidence) {
 struct PolicyConfig {
   std::string name;
   std::optional<int64_t> budget;  // KV tokens kept per layer; a multiple of block_size, at least three blocks
+  std::vector<int64_t> layer_budgets;  // in place of budget: one a layer; empty: the same in all
   TokenScore score = TokenScore::kValueKeyRatio;
   Candidates candidates = Candidates::kGlobal;
   TailProtect tail_protect = TailProtect::kPage;

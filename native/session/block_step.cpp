@@ -20,7 +20,7 @@ void Session::choose_block() {
   step.next_choice = 0;
   if (shares_choices() && step.layer > 0) return take_shared_choices();
   std::optional<Choice> choice =
-      shares_choices() ? choose_shared_block() : policy_->choose_block(table_view());
+      shares_choices() ? choose_shared_block() : policy_[step.layer].choose_block(table_view());
   if (choice) step.choices.push_back({.choice = *std::move(choice)});
 }
 

@@ -22,7 +22,7 @@ std::optional<ScoreEvent> Session::ask_for_scores() const {
                    .candidates = {}};
   if (step.phase == Phase::kPrefill) {
     const auto num_tokens = static_cast<int32_t>(step.tokens.size());
-    if (!scores_layer(step.layer) || policy_->prompt_tokens_kept(num_tokens) == num_tokens)
+    if (!scores_layer(step.layer) || policy_[step.layer].prompt_tokens_kept(num_tokens) == num_tokens)
       return std::nullopt;
     for (int32_t position = 0; position < num_tokens; ++position) event.candidates.push_back(position);
     event.granularity = Granularity::kToken;
@@ -36,7 +36,7 @@ std::optional<ScoreEvent> Session::ask_for_scores() const {
     event.granularity = Granularity::kToken;
     return event;
   }
-  event.candidates = policy_->blocks_to_score(table_view());
+  event.candidates = policy_[step.layer].blocks_to_score(table_view());
   if (event.candidates.empty()) return std::nullopt;
   return event;
 }

@@ -139,7 +139,7 @@ Stage Session::stage_after_full(bool is_full) const {
   if (!policy_->evicts_in(step_->layer)) return Stage::kFinish;
   if (policy_->unit() == EvictionUnit::kBlock) return is_full ? Stage::kScore : Stage::kFinish;
   const int64_t kv_len = layers_[static_cast<size_t>(step_->layer)].cache.table().kv_len();
-  return policy_->tokens_over_budget(kv_len) > 0 ? Stage::kScore : Stage::kFinish;
+  return policy_[step_->layer].tokens_over_budget(kv_len) > 0 ? Stage::kScore : Stage::kFinish;
 }
 
 std::optional<Event> Session::prefill_layer(const StopConditions& stop) {

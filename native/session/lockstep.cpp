@@ -40,7 +40,7 @@ void Session::complete_together(double total_us) {
 int64_t Session::num_blocks_needed(int64_t layer, int64_t num_tokens) const {
   const auto num_prompt = static_cast<int64_t>(prompt_.size());
   const bool is_cut = num_prompt > 0 && policy_->evicts_in(static_cast<int>(layer));
-  const int64_t num_kept = is_cut ? policy_->prompt_tokens_kept(num_prompt) : num_prompt;
+  const int64_t num_kept = is_cut ? policy_[layer].prompt_tokens_kept(num_prompt) : num_prompt;
   return layers_[static_cast<size_t>(layer)].cache.num_blocks_needed(num_kept + num_tokens);
 }
 

@@ -14,7 +14,7 @@ bool Session::keeps_whole(int64_t num_tokens) const {
   if (policy_->evidence() != Evidence::kNone) return false;
   const LlamaConfig& config = model_config();
   for (int layer = 0; layer < config.num_layers; ++layer) {
-    if (policy_->evicts_in(layer) && policy_->prompt_tokens_kept(num_tokens) < num_tokens) return false;
+    if (policy_->evicts_in(layer) && policy_[layer].prompt_tokens_kept(num_tokens) < num_tokens) return false;
   }
   return true;
 }

@@ -47,7 +47,7 @@ void Session::choose_tokens_here() {
                               ? nullptr
                               : step.token_scores.data() + static_cast<size_t>(chooser) * step.tokens.size();
     const std::optional<int> kv_head = num_choosers() == 1 ? std::nullopt : std::optional<int>(chooser);
-    std::optional<Choice> choice = policy_->choose_tokens(prompt_view(scores, kv_head));
+    std::optional<Choice> choice = policy_[step.layer].choose_tokens(prompt_view(scores, kv_head));
     if (choice) step.choices.push_back({.choice = *std::move(choice)});
   }
 }

@@ -38,8 +38,9 @@ void Session::sum_prompt_attention() {
   const int64_t num_tokens = num_fed();
   if (step.slice_first == 0)
     step.attention_sums.assign(static_cast<size_t>(num_tokens) * config.num_query_heads, 0.0);
-  const int64_t num_counted =
-      policy_->evidence() == Evidence::kCaller ? num_tokens : policy_->num_prompt_queries(num_tokens);
+  const int64_t num_counted = policy_->evidence() == Evidence::kCaller
+                                  ? num_tokens
+                                  : policy_[step.layer].num_prompt_queries(num_tokens);
   const int64_t end = step.slice_first + slice_size();
   const int64_t first = std::max(step.slice_first, num_tokens - num_counted);
   if (first >= end) return;
@@ -123,7 +124,7 @@ std::vector<float> Session::score_prompt_of(int first_kv_head, int num_kv_heads)
         step.token_mass.insert(step.token_mass.end(), scores.begin(), scores.end());
       for (int64_t token = 0; policy_->divides_mass() && token < num_tokens; ++token)
         scores[static_cast<size_t>(token)] /= static_cast<float>(num_tokens - token);
-      scores = policy_->score_prompt(std::move(scores));
+      scores = policy_[step.layer].score_prompt(std::move(scores));
       break;
   }
   return scores;

@@ -10,7 +10,6 @@
 #include <numeric>
 
 #include "core/check.h"
-#include "evict/registry.h"
 #include "session/distribution.h"
 #include "session/stopwatch.h"
 
@@ -28,16 +27,19 @@ void require_tokens(const std::vector<int32_t>& tokens, int vocab_size) {
   }
 }
 
-}  // namespace
-
-Session::Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& config,
-                 const std::vector<std::shared_ptr<KvArena>>& arenas)
-    : model_(std::move(model)), config_(config) {
+LayerPolicies policies_of(const SessionConfig& config, int num_layers) {
   if (config.block_size < 1 || config.block_size > 256) {
     throw Error("ERR_OCTAVO_ARGUMENT",
                 "Expected 1 to 256 for blockSize but received " + std::to_string(config.block_size));
   }
-  policy_ = make_policy(config.policy, config.block_size);
+  return {config.policy, config.block_size, num_layers};
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<const LlamaModel> model, const SessionConfig& config,
+                 const std::vector<std::shared_ptr<KvArena>>& arenas)
+    : model_(std::move(model)), config_(config), policy_(policies_of(config, model_->config().num_layers)) {
   const LlamaConfig& model_config = model_->config();
   const KvCacheShape shape{.num_blocks = config.num_blocks,
                            .num_kv_heads = model_config.num_kv_heads,
@@ -227,7 +229,7 @@ int64_t Session::num_copies_needed(int layer) const {
   const BlockTable& table = cache.table();
   const bool may_drop =
       prompt_.empty() && policy_->unit() == EvictionUnit::kToken && policy_->evicts_in(layer);
-  const int64_t num_dropped = may_drop ? policy_->tokens_over_budget(table.kv_len() + 1) : 0;
+  const int64_t num_dropped = may_drop ? policy_[layer].tokens_over_budget(table.kv_len() + 1) : 0;
   const bool moves_keys = policy_->positions() == Positions::kReassigned && prompt_.empty();
   if ((num_dropped == 0 && !moves_keys) || !cache.shares_blocks()) return 0;
   const auto num_moved = static_cast<int64_t>(layers_[static_cast<size_t>(layer)].moved_keys.size());
@@ -255,7 +257,7 @@ void Session::require_blocks(int64_t num_new_tokens) {
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     const KvCache& cache = layers_[layer].cache;
     const bool is_cut = is_prefill && policy_->evicts_in(static_cast<int>(layer));
-    const int64_t num_kept = is_cut ? policy_->prompt_tokens_kept(num_new_tokens) : num_new_tokens;
+    const int64_t num_kept = is_cut ? policy_[layer].prompt_tokens_kept(num_new_tokens) : num_new_tokens;
     const auto blocks_needed = [&] {
       return cache.num_blocks_needed(num_kept) + num_copies_needed(static_cast<int>(layer));
     };

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cache/kv_cache.h"
+#include "evict/layer_policies.h"
 #include "evict/policy.h"
 #include "model/llama.h"
 #include "ops/paged_attention.h"
@@ -291,7 +292,7 @@ class Session {
 
   std::shared_ptr<const LlamaModel> model_;
   SessionConfig config_;
-  std::shared_ptr<const Policy> policy_;
+  LayerPolicies policy_;
   std::vector<Layer> layers_;
   std::vector<int32_t> prompt_;  // given and not yet run
   std::vector<int32_t> tokens_;

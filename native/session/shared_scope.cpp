@@ -119,10 +119,10 @@ void Session::gather_layer_scores() {
 std::optional<Choice> Session::choose_shared_block() {
   Step& step = *step_;
   TableView table = table_view();
-  if (step.layer_scores.empty()) return policy_->choose_block(table);
+  if (step.layer_scores.empty()) return policy_[step.layer].choose_block(table);
   return choose_by_all_layers(*config_.policy.shared, step.layer_scores, [&](const float* scores) {
     table.scores = scores;
-    return policy_->choose_block(table);
+    return policy_[step.layer].choose_block(table);
   });
 }
 
@@ -142,7 +142,7 @@ std::optional<Choice> Session::choose_shared_cached_tokens(CacheView view, int64
   for (size_t place = 0; place < slots.size(); ++place) place_of[view.positions[place]] = place;
   const auto choose = [&](const float* reduced) {
     view.scores.assign(reduced, reduced + slots.size());
-    return policy_->choose_cached_tokens(view, num_dropped);
+    return policy_[step.layer].choose_cached_tokens(view, num_dropped);
   };
   const std::optional<Choice> choice = choose_by_all_layers(
       *config_.policy.shared, scores, choose, [&](int32_t position) { return place_of.at(position); });
@@ -180,7 +180,7 @@ void Session::choose_shared_tokens() {
 
 bool Session::waits_for_all_layers() const {
   const auto num_tokens = static_cast<int64_t>(step_->tokens.size());
-  return means_over_layers() && policy_->prompt_tokens_kept(num_tokens) < num_tokens;
+  return means_over_layers() && policy_[step_->layer].prompt_tokens_kept(num_tokens) < num_tokens;
 }
 
 void Session::wait_for_all_layers() {
@@ -200,7 +200,9 @@ void Session::begin_cut() {
   step.cuts_waiting_layers = true;
   std::vector<std::vector<float>> scores;
   for (const WaitingLayer& layer : step.waiting_layers) scores.push_back(layer.token_scores);
-  const auto choose = [&](const float* reduced) { return policy_->choose_tokens(prompt_view(reduced, {})); };
+  const auto choose = [&](const float* reduced) {
+    return policy_[step.layer].choose_tokens(prompt_view(reduced, {}));
+  };
   const std::optional<Choice> choice = choose_by_all_layers(*config_.policy.shared, scores, choose);
   step.shared_choices.push_back({{.choice = choice.value()}});
 }

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/check.h"
-#include "evict/registry.h"
 #include "session/session.h"
 
 namespace octavo {
@@ -28,7 +27,7 @@ Session::Session(const Session& parent, const ForkConfig& changes)
   if (changes.seed) config_.seed = *changes.seed;
   if (changes.policy) {
     config_.policy = *changes.policy;
-    policy_ = make_policy(config_.policy, config_.block_size);
+    policy_ = LayerPolicies(config_.policy, config_.block_size, model_config().num_layers);
     if (policy_->heads() != parent.policy_->heads()) {
       throw Error("ERR_OCTAVO_ARGUMENT",
                   std::string("Expected heads ") +

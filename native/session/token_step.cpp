@@ -46,7 +46,7 @@ void Session::choose_cached_tokens() {
   Step& step = *step_;
   const KvCache& cache = layers_[static_cast<size_t>(step.layer)].cache;
   const BlockTable& table = cache.table();
-  const int64_t num_dropped = policy_->tokens_over_budget(table.kv_len());
+  const int64_t num_dropped = policy_[step.layer].tokens_over_budget(table.kv_len());
   step.choices.clear();
   step.next_choice = 0;
   if (shares_choices() && step.layer > 0) return take_shared_choices();
@@ -71,9 +71,9 @@ void Session::choose_cached_tokens() {
               });
     view.positions.resize(place);
     view.scores.resize(scores.empty() ? 0 : place);
-    std::optional<Choice> choice = step.layer_scores.empty()
-                                       ? policy_->choose_cached_tokens(std::move(view), num_dropped)
-                                       : choose_shared_cached_tokens(std::move(view), num_dropped);
+    std::optional<Choice> choice =
+        step.layer_scores.empty() ? policy_[step.layer].choose_cached_tokens(std::move(view), num_dropped)
+                                  : choose_shared_cached_tokens(std::move(view), num_dropped);
     if (!choice) return step.choices.clear();
     step.choices.push_back({.choice = *std::move(choice)});
   }

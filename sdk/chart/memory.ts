@@ -58,8 +58,8 @@ export function memory(trace: Trace, options: MemoryOptions = {}): Figure {
 			},
 		),
 	];
-	const { budget } = trace.metadata.policyOptions ?? {};
-	if (typeof budget === "number") {
+	const budget = budgetOf(trace, layer);
+	if (budget !== undefined) {
 		data.push(
 			line(
 				`budget (${budget})`,
@@ -87,6 +87,14 @@ export function memory(trace: Trace, options: MemoryOptions = {}): Figure {
 			yaxis2: { title: { text: "fragmentation, %" }, domain: [0, 0.26], rangemode: "tozero" },
 		},
 	});
+}
+
+// Of one layer, or the mean where each has its own; undefined for a policy without one.
+function budgetOf(trace: Trace, layer: number | undefined): number | undefined {
+	const { budget } = trace.metadata.policyOptions ?? {};
+	if (!Array.isArray(budget)) return typeof budget === "number" ? budget : undefined;
+	const tokens = layer === undefined ? budget.reduce((sum, each) => sum + each, 0) / budget.length : budget[layer];
+	return round(tokens) ?? undefined;
 }
 
 function averages(trace: Trace, layer: number | undefined) {

@@ -5,7 +5,7 @@ import { OctavoError, received } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import type { Tokenizer } from "../model/tokenizer.js";
 import { anything, boolean, checkOptions, instanceOf, integer, oneOf } from "../options.js";
-import { checkBudgetFits } from "./policies/budget.js";
+import { budgetList, checkBudgetFits } from "./policies/budget.js";
 import { customScoreOf } from "./policies/custom.js";
 import { full, type Policy } from "./policies/index.js";
 import { checkSampling, type SamplingOptions } from "./sampling.js";
@@ -83,7 +83,7 @@ const growingPolicies = ["full", "snap-kv", "custom"];
  *
  * @throws {OctavoError} ERR_OCTAVO_OPTION naming the option; ERR_OCTAVO_BUDGET for a budget that does not fit the block size
  */
-export function checkSession(options: unknown, { maxPositions, numKvHeads }: ModelConfig): SessionSpec {
+export function checkSession(options: unknown, { maxPositions, numKvHeads, numLayers }: ModelConfig): SessionSpec {
 	const given = checkOptions("session()", options, {
 		blockSize: integer(1, 256, 16),
 		numBlocks: integer(0, 2 ** 31 - 1, 0),
@@ -96,7 +96,7 @@ export function checkSession(options: unknown, { maxPositions, numKvHeads }: Mod
 		forks: integer(0, 2 ** 16, 0),
 	});
 	const { blockSize, kvDtype, history, recordBlocks, recordLogits } = given;
-	const policy = checkPolicy(given.policy, blockSize);
+	const policy = checkPolicy(given.policy, blockSize, numLayers);
 	const allBlocks = Math.ceil(maxPositions / blockSize);
 	const grows = growingPolicies.includes(policy.name) || (policy.skipLayers?.length ?? 0) > 0;
 	const mayNeed = grows ? allBlocks : blocksWithinBudget(policy, blockSize, history, numKvHeads);
@@ -105,12 +105,12 @@ export function checkSession(options: unknown, { maxPositions, numKvHeads }: Mod
 }
 
 /**
- * Checks a policy against a block size; none is the full cache.
+ * Checks a policy against a block size and a number of layers; none is the full cache.
  *
  * @throws {OctavoError} ERR_OCTAVO_OPTION for what is no policy; ERR_OCTAVO_BUDGET for a budget that does not fit
  */
-export function checkPolicy(given: unknown, blockSize: number): Policy {
-	const policy = (given ?? full()) as Policy;
+export function checkPolicy(given: unknown, blockSize: number, numLayers: number): Policy {
+	const policy = (given === undefined ? full() : given) as Policy;
 	if (!policyNames.includes(policy?.name)) {
 		throw new OctavoError(
 			"ERR_OCTAVO_OPTION",
@@ -118,19 +118,20 @@ export function checkPolicy(given: unknown, blockSize: number): Policy {
 		);
 	}
 	customScoreOf(policy);
-	if (policy.budget !== undefined) checkBudgetFits(policy.budget, blockSize);
+	if (policy.budget !== undefined) checkBudgetFits(policy.budget, blockSize, numLayers);
 	return policy;
 }
 
 // A cache grows to one block above its budget before it is cut; `page+remainder` keeps up to one block more.
 function blocksWithinBudget(policy: Policy, blockSize: number, history: number, numKvHeads: number): number {
-	const kept = policy.budget! / blockSize + 4;
+	const budget = Math.max(...budgetList(policy.budget!));
+	const kept = budget / blockSize + 4;
 	// Each block filled within the history parks one that was evicted for it.
 	if (policy.granularity !== "token") return kept + (history === 0 ? 0 : Math.ceil(history / blockSize) + 1);
 	// In each step a block may be parked for the copy that was written, and one of each head where they differ.
 	const parked = history * (policy.heads === "per-head" ? numKvHeads : 1);
 	// The least that holes leave of a block is one token.
-	return (policy.holes === "mask" ? policy.budget! + 1 : kept) + parked;
+	return (policy.holes === "mask" ? budget + 1 : kept) + parked;
 }
 
 /** What a model says of decoding, where the caller says nothing. */

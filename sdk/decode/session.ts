@@ -164,7 +164,7 @@ export class Session extends SessionView implements Steppable<Step, SessionEvent
 	 * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET, ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED
 	 */
 	fork(options: ForkOptions = {}): Session {
-		const changes = checkFork(options, this.model.metadata.blockSize);
+		const changes = checkFork(options, this.model.metadata);
 		this.driver.drain();
 		const fork = native(() => this.driver.native.fork(changes));
 		return new Session(fork, this.forkedModel(changes), this.driver);

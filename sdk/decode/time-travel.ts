@@ -4,8 +4,7 @@ import type { NativeSession, RewindTarget } from "../../native/addon.js";
 import { native, OctavoError, received } from "../errors.js";
 import { anything, checkOptions, integer, optional } from "../options.js";
 import type { TraceRecorder } from "../trace/recorder.js";
-import { checkBudgetFits } from "./policies/budget.js";
-import { customScoreOf } from "./policies/custom.js";
+import { checkPolicy } from "./options.js";
 import type { Policy } from "./policies/policy.js";
 
 /**
@@ -101,19 +100,16 @@ export interface ForkOptions {
 }
 
 /** Checks the options of `fork`. @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET */
-export function checkFork(options: unknown, blockSize: number): { policy?: Policy; seed?: number } {
+export function checkFork(
+	options: unknown,
+	{ blockSize, numLayers }: { blockSize: number; numLayers: number },
+): { policy?: Policy; seed?: number } {
 	const { policy, seed } = checkOptions("fork()", options, {
 		policy: anything,
 		seed: optional(integer(0, Number.MAX_SAFE_INTEGER, 0)),
 	});
-	if (policy !== undefined && typeof (policy as Policy | null)?.name !== "string") {
-		throw new OctavoError(
-			"ERR_OCTAVO_OPTION",
-			`Expected a policy made by policies.… for policy but received ${received(policy)}`,
-		);
-	}
-	if (policy) customScoreOf(policy as Policy);
-	const { budget } = (policy ?? {}) as Policy;
-	if (budget !== undefined) checkBudgetFits(budget, blockSize);
-	return { ...(policy ? { policy: policy as Policy } : {}), ...(seed === undefined ? {} : { seed }) };
+	return {
+		...(policy === undefined ? {} : { policy: checkPolicy(policy, blockSize, numLayers) }),
+		...(seed === undefined ? {} : { seed }),
+	};
 }

@@ -12,7 +12,12 @@ export const batchSchema = {
 		parent_id: { type: "i32", nullable: true, description: "Sequence that it was forked from; null: none" },
 		state: { type: "text", description: "waiting, running, swapped, finished, cancelled or failed" },
 		policy: { type: "text", description: "Name of its eviction policy" },
-		budget: { type: "i32", nullable: true, description: "KV tokens kept per layer; null: all" },
+		budget: {
+			type: "i32",
+			nullable: true,
+			description: "KV tokens kept per layer; null: all, or as layer_budgets says",
+		},
+		layer_budgets: { type: "text", nullable: true, description: "KV tokens kept in each layer; null: as many in all" },
 		priority: { type: "i32", description: "Lower ones are let in first and give way last" },
 		arrival_us: { type: "f64", description: "When it came; of a fork, when it was made" },
 		admitted_us: optionalTime("When its prompt was begun; of a fork, when it was made"),

@@ -79,10 +79,12 @@ export interface CheckedBatch {
 	recordBlocks: boolean;
 	recordLogits: boolean;
 	history: number;
+	/** Of the model. */
+	numLayers: number;
 }
 
 /** @throws {OctavoError} ERR_OCTAVO_OPTION naming the option; ERR_OCTAVO_BUDGET for a budget that does not fit the block size */
-export function checkBatch(options: unknown, { maxPositions }: ModelConfig): CheckedBatch {
+export function checkBatch(options: unknown, { maxPositions, numLayers }: ModelConfig): CheckedBatch {
 	const given = checkOptions("batch()", options, {
 		blockSize: integer(1, 256, 16),
 		numBlocks: integer(1, 2 ** 31 - 1, 0),
@@ -98,9 +100,9 @@ export function checkBatch(options: unknown, { maxPositions }: ModelConfig): Che
 	const { blockSize, kvDtype, maxSequences, seed, recordBlocks, recordLogits, history } = given;
 	const numBlocks = given.numBlocks || Math.ceil(maxPositions / blockSize);
 	const watermark = Math.ceil(given.watermark * numBlocks);
-	const policy = checkPolicy(given.policy, blockSize);
+	const policy = checkPolicy(given.policy, blockSize, numLayers);
 	const spec = { blockSize, numBlocks, kvDtype, maxSequences, watermark };
-	return { spec, policy, seed, recordBlocks, recordLogits, history };
+	return { spec, policy, seed, recordBlocks, recordLogits, history, numLayers };
 }
 
 /**
@@ -126,12 +128,16 @@ export function checkAdd(
 		history: integer(0, 2 ** 31 - 1, batch.history),
 	});
 	const { arrival, ...rest } = given;
-	const policy = checkPolicy(given.policy ?? batch.policy, batch.spec.blockSize);
+	const wanted = given.policy === undefined ? batch.policy : given.policy;
+	const policy = checkPolicy(wanted, batch.spec.blockSize, batch.numLayers);
 	return { ...rest, policy, ...(arrival === undefined ? {} : { arrivalUs: Math.round(arrival * 1e3) }) };
 }
 
 /** @throws {OctavoError} ERR_OCTAVO_OPTION naming the option; ERR_OCTAVO_BUDGET; ERR_OCTAVO_TOKEN for end tokens that are none */
-export function checkSequenceFork(options: unknown, blockSize: number): BatchForkSpec & { policy?: Policy } {
+export function checkSequenceFork(
+	options: unknown,
+	cache: { blockSize: number; numLayers: number },
+): BatchForkSpec & { policy?: Policy } {
 	const given = checkOptions("fork()", options, {
 		policy: anything,
 		seed: anything,
@@ -142,7 +148,7 @@ export function checkSequenceFork(options: unknown, blockSize: number): BatchFor
 	const { policy, seed, ...rest } = given;
 	const wanted = Object.entries(rest).filter(([, value]) => value !== undefined);
 	const changes = Object.fromEntries(Object.entries({ policy, seed }).filter(([, value]) => value !== undefined));
-	return { ...checkFork(changes, blockSize), ...(Object.fromEntries(wanted) as BatchForkSpec) };
+	return { ...checkFork(changes, cache), ...(Object.fromEntries(wanted) as BatchForkSpec) };
 }
 
 /** @throws {OctavoError} ERR_OCTAVO_OPTION naming the option */

@@ -174,7 +174,7 @@ export class BatchSequence extends SessionView implements RecordedSequence {
 	 * ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET, ERR_OCTAVO_TOKEN, ERR_OCTAVO_POSITION, ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED
 	 */
 	fork(options: SequenceForkOptions = {}): BatchSequence {
-		const changes = checkSequenceFork(options, this.model.metadata.blockSize);
+		const changes = checkSequenceFork(options, this.model.metadata);
 		this.driver.drain();
 		const engine = this.#engine;
 		const fork = native(() => engine.native.fork(this.id, changes));

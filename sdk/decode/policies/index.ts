@@ -1,6 +1,6 @@
 // The built-in eviction policies, as one namespace: a line for each.
 
-export type { BudgetOptions } from "./budget.js";
+export type { Budget, BudgetOptions } from "./budget.js";
 export {
 	type CustomBlockOptions,
 	type CustomCommonOptions,
@@ -17,6 +17,7 @@ export { type InverseKeyNormOptions, inverseKeyNorm } from "./inverse-key-norm.j
 export { type KeyDiffOptions, keyDiff } from "./key-diff.js";
 export { type PagedEvictionOptions, pagedEviction } from "./paged-eviction.js";
 export type { Policy } from "./policy.js";
+export { type PyramidBudgetOptions, pyramidBudget } from "./pyramid-budget.js";
 export { type RandomOptions, random } from "./random.js";
 export type { PrefillAttentionOptions, Scope, ScopeOptions } from "./scope.js";
 export { type SnapKvOptions, snapKv } from "./snap-kv.js";

@@ -4,6 +4,7 @@
 import type { PolicySpec } from "../../../native/addon.js";
 import { OctavoError, received } from "../../errors.js";
 import { type Check, oneOf } from "../../options.js";
+import type { Budget } from "./budget.js";
 
 /**
  * Whose scores decide. `per-layer`: each layer chooses for itself. Shared: all layers drop the same place, by the scores of
@@ -51,14 +52,19 @@ export const fullPrefillAttention: Check<undefined> = (value, name) => {
 };
 
 /**
- * Puts the reduction in the place of the option, and checks what the two options ask for together.
+ * Puts the reduction in the place of the option, and checks what the options ask for together.
  *
- * @throws {OctavoError} ERR_OCTAVO_OPTION for a prompt cut before its attention by a mean over layers
+ * @throws {OctavoError} ERR_OCTAVO_OPTION for a prompt cut before its attention by a mean over layers; ERR_OCTAVO_BUDGET
+ * for budgets by layer where layers share decisions
  */
-export function withScope<T extends { scope: PolicySpec["shared"]; prefillAttention: "evicted" | undefined }>(
-	checked: T,
-): Omit<T, "scope"> & { shared: PolicySpec["shared"] } {
+export function withScope<
+	T extends { budget: Budget; scope: PolicySpec["shared"]; prefillAttention: "evicted" | undefined },
+>(checked: T): Omit<T, "scope"> & { shared: PolicySpec["shared"] } {
 	const { scope: shared, ...others } = checked;
+	if (shared && typeof checked.budget !== "number") {
+		const expected = `one number for budget with scope { shared: "${shared}" }, as all layers drop the same,`;
+		throw new OctavoError("ERR_OCTAVO_BUDGET", `Expected ${expected} but received one for each of several layers`);
+	}
 	if (checked.prefillAttention && shared && shared !== "layer-0") {
 		const expected = `"per-layer" or { shared: "layer-0" } for scope where prefillAttention is "evicted"`;
 		throw new OctavoError(

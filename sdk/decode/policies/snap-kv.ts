@@ -2,15 +2,18 @@
 
 import { OctavoError, received } from "../../errors.js";
 import { checkOptions, integer, oneOf, optional } from "../../options.js";
-import { checkBudget } from "./budget.js";
+import { type Budget, checkBudget } from "./budget.js";
 import { makePolicy, type Policy } from "./policy.js";
 import { fullPrefillAttention, type ScopeOptions, scope, withScope } from "./scope.js";
 import { checkTokenForm, type HeadsOptions, headsChecks } from "./token-form.js";
 
 /** Options of `policies.snapKv`. */
 export interface SnapKvOptions extends HeadsOptions, ScopeOptions {
-	/** Prompt tokens kept per layer; a multiple of the session's `blockSize`, at least three blocks. */
-	budget: number;
+	/**
+	 * Prompt tokens kept per layer; a multiple of the session's `blockSize`, at least three blocks. An array has one for
+	 * each layer of the model, and goes with `scope: "per-layer"` alone.
+	 */
+	budget: Budget;
 	/**
 	 * Last queries of the prompt, which score the tokens before them and stay themselves; from 1 to `budget - blockSize`.
 	 * Default 32, or half the budget where that is less.

@@ -34,6 +34,7 @@ struct Checkpoint {
   double log_sum_exp;
   int64_t next_step_index;
   int64_t num_tokens;
+  int64_t attention_since;  // position of the first query that attention is summed up from
   int64_t prompt_tokens_dropped;
   int32_t next_eviction_id;
 
@@ -49,6 +50,7 @@ struct Checkpoint {
                                                          .log_sum_exp = log_sum_exp,
                                                          .next_step_index = next_step_index,
                                                          .num_tokens = num_tokens,
+                                                         .attention_since = attention_since,
                                                          .prompt_tokens_dropped = prompt_tokens_dropped,
                                                          .next_eviction_id = next_eviction_id});
   }

@@ -131,7 +131,8 @@ class Session {
   // Token counts that rewind can go back to, besides 0; ascending.
   std::vector<int32_t> rewind_points() const;
   // Another session that goes on from here with blocks shared copy on write. It has no snapshots and a
-  // history of its own. Throws ERR_OCTAVO_BUDGET, ERR_OCTAVO_ARGUMENT for its policy.
+  // history of its own. Throws ERR_OCTAVO_BUDGET, ERR_OCTAVO_ARGUMENT for its policy,
+  // ERR_OCTAVO_POOL_EXHAUSTED where that moves keys and there are no blocks for their copies.
   std::unique_ptr<Session> fork(const ForkConfig& changes) const;
   // What attention gives each live slot for the last token's query: f32 [num_query_heads, kv_len]. At a stop
   // before an eviction: what it would give if nothing went. Throws ERR_OCTAVO_PATTERN where no token or a cut

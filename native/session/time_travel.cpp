@@ -53,7 +53,11 @@ Session::Session(const Session& parent, const ForkConfig& changes)
       KvCache& cache = layer.cache;
       layer.num_nan_scores = 0;
       layer.slot_values.clear();
-      if (policy_->positions() == Positions::kOriginal) restore_positions(layer);
+      if (policy_->positions() == Positions::kOriginal) {
+        restore_positions(layer);
+      } else {
+        reassign_positions(layer, static_cast<int64_t>(tokens_.size()) - 1);
+      }
       // Attention is summed up from here on: what earlier queries gave is not known.
       if (sums_attention(static_cast<int>(index))) {
         layer.slot_values.assign(static_cast<size_t>(cache.table().num_slots() * num_choosers()), 0.0F);
@@ -89,6 +93,7 @@ std::shared_ptr<const Checkpoint> Session::checkpoint() const {
                   .log_sum_exp = log_sum_exp_,
                   .next_step_index = next_step_index_,
                   .num_tokens = static_cast<int64_t>(tokens_.size()),
+                  .attention_since = attention_since_,
                   .prompt_tokens_dropped = prompt_tokens_dropped_,
                   .next_eviction_id = recorder_.next_eviction_id()};
   made.tables.reserve(layers_.size());
@@ -178,6 +183,7 @@ void Session::restore(const Checkpoint& checkpoint) {
       static_cast<size_t>(std::min<int64_t>(checkpoint.num_tokens, static_cast<int64_t>(tokens_.size()))));
   num_tokens_.store(checkpoint.num_tokens, std::memory_order_relaxed);
   next_step_index_ = checkpoint.next_step_index;
+  attention_since_ = checkpoint.attention_since;
   prompt_tokens_dropped_ = checkpoint.prompt_tokens_dropped;
   std::copy(checkpoint.logits.begin(), checkpoint.logits.end(), logits_.f32());
   log_sum_exp_ = checkpoint.log_sum_exp;

@@ -115,3 +115,43 @@ TEST("a 16-bit cache rounds a moved key once, however often it moved") {
     }
   }
 }
+
+TEST("a fork that reassigns positions closes its parent's gaps as it begins") {
+  const TinyLlama tiny(6);
+  const auto model = tiny.open();
+  const Form form{"streaming-llm", EvictionUnit::kBlock, Holes::kRecycle, Heads::kShared};
+  SessionConfig original = config_of(form), reassigned = original;
+  reassigned.policy.positions = Positions::kReassigned;
+  Session parent(model, original), expected(model, reassigned);
+  for (Session* session : {&parent, &expected}) {
+    session->prefill(some_tokens(kPrompt, 3));
+    AdvanceRequest request = steps(1 + kDecoded);
+    request.forced_tokens = some_tokens(kDecoded, 9);
+    advance(*session, request);
+  }
+  ForkConfig changes;
+  changes.policy = config_of(form, kBudget + 2 * kBlockSize).policy;  // so that nothing goes for some steps
+  changes.policy->positions = Positions::kReassigned;
+  const auto fork = parent.fork(changes);
+  // Keys of layer 0 depend on nothing but their token and its position.
+  const auto keys_of = [&](const Session& session) {
+    std::vector<float> keys;
+    const KvCache& cache = session.layer_cache(0);
+    for (int64_t slot = 0; slot < cache.table().num_slots(); ++slot) {
+      for (int head = 0; head < tiny.config.num_kv_heads; ++head) {
+        keys.resize(keys.size() + 6);
+        cache.read_key(slot, head, keys.data() + keys.size() - 6);
+      }
+    }
+    return keys;
+  };
+  const std::vector<float> before = keys_of(parent), wanted = keys_of(expected), actual = keys_of(*fork);
+  REQUIRE_EQUAL(actual.size(), wanted.size());
+  const auto count = static_cast<int64_t>(wanted.size());
+  REQUIRE(difference(before.data(), wanted.data(), count).relative_l2 > 1e-2);
+  compare("keys of the fork's first layer", actual.data(), wanted.data(), count, 1e-6, 1e-5);
+
+  changes.policy->positions = Positions::kOriginal;  // and back: its parent's keys, to the bit
+  REQUIRE(keys_of(*fork->fork(changes)) == before);
+  REQUIRE(keys_of(parent) == before);
+}

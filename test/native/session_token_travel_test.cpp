@@ -1,5 +1,5 @@
 // Every form of eviction of tokens and by heads through snapshots, forks, rewinds and decisions of the
-// caller.
+// caller; what a fork's own policy needs is there from its first step on, and after going back.
 #include "token_forms.h"
 
 using namespace octavo;
@@ -132,4 +132,28 @@ TEST("a fork may change the form: tables with holes serve policies that leave no
     changes.policy = config_of({"random", EvictionUnit::kToken, Holes::kRecycle, Heads::kPerHead}).policy;
     REQUIRE_ERROR("ERR_OCTAVO_ARGUMENT", session.fork(changes));
   }
+}
+
+TEST("a fork that sums attention up from its beginning comes back from an empty session to the same bits") {
+  const TinyLlama tiny(7);
+  const auto model = tiny.open();
+  Session session(model, session_config("full", kBlockSize, 0));
+  session.prefill(some_tokens(kPrompt, 3));
+  advance(session, steps(12));
+  ForkConfig changes;
+  changes.policy = config_of({"h2o", EvictionUnit::kToken, Holes::kRecycle, Heads::kShared}, 32).policy;
+  changes.policy->normalised = true;  // by the queries since the fork began
+  const auto fork = session.fork(changes);
+  const int64_t beginning = fork->take_snapshot();
+  advance(*fork, steps(30));
+  const std::vector<float> first = logits_of(*fork);
+  const std::string bytes = bytes_of(fork->take_trace());
+  fork->rewind(RewindUnit::kTokens, 0);
+  fork->prefill(some_tokens(5, 4));
+  advance(*fork, steps(1));
+  fork->take_trace();
+  fork->rewind_to_snapshot(beginning);
+  advance(*fork, steps(30));
+  REQUIRE(logits_of(*fork) == first);
+  REQUIRE(bytes_of(fork->take_trace()) == bytes);
 }

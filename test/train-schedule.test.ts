@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { optimalStride, type Profile, profiles, withConstants } from "../sdk/hardware/index.js";
 import { parseCsv } from "../sdk/hardware/runs.js";
 import { planBuckets } from "../sdk/train/schedule/buckets.js";
 import { countParameters, formSubgroups, numOffloaded, parameterNumels } from "../sdk/train/schedule/configuration.js";
@@ -92,6 +93,30 @@ test("stride 1 updates all on the device; a stride beyond the last subgroup none
 	const total = sum(configuration.subgroupNumels);
 	assert.equal(elementsOf(deepOptimizerStates(configuration, { updateStride: 1 }), "device-update"), total);
 	assert.equal(elementsOf(deepOptimizerStates(configuration, { updateStride: 99 }), "device-update"), 0);
+});
+
+test("stride auto is the profile's, and none where uploads alone are slower than the host", () => {
+	const configuration = tinyConfiguration();
+	const [profile] = profiles as [Profile];
+	const own = deepOptimizerStates(configuration, { updateStride: "auto", profile });
+	assert.equal(own.planner, `deep-optimizer-states k=${optimalStride(profile, 4)}`);
+	const fast = withConstants(profile, { hostGBs: 1e9, downscaleNs: 1e-9 }, "measured");
+	const none = deepOptimizerStates(configuration, { updateStride: "auto", profile: fast });
+	assert.equal(elementsOf(none, "prefetch", "device-update"), 0);
+	assert.equal(elementsOf(none, "host-update"), sum(configuration.subgroupNumels));
+});
+
+test("our schedule spreads as many visits as asked for evenly over the offloaded subgroups", () => {
+	const configuration = tinyConfiguration();
+	const visits = (numResident: number, numOnDevice: number): number[] => {
+		const { tasks } = octavo(configuration, { numResident, numOnDevice });
+		return tasks.filter((task) => task.kind === "upcast").map((task) => task.subgroup!);
+	};
+	assert.equal(configuration.subgroupNumels.length, 7);
+	assert.deepEqual(visits(0, 2), [3, 6]);
+	assert.deepEqual(visits(1, 2), [2, 5]);
+	assert.deepEqual(visits(3, 3), [1, 2, 3]);
+	assert.deepEqual(visits(1, 0), []);
 });
 
 test("a schedule survives JSON unchanged", () => {

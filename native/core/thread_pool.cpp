@@ -9,6 +9,7 @@
 #include <exception>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -67,10 +68,15 @@ struct ThreadPool::Impl {
   std::atomic<int> num_threads{0};
   std::vector<std::thread> helpers;
 
+  // With as many threads as the system gives: a container may allow fewer than it has cores.
   void start(int threads) {
-    num_threads = threads;
     stopping = false;
-    for (int i = 1; i < threads; ++i) helpers.emplace_back([this] { help(); });
+    helpers.reserve(static_cast<size_t>(threads - 1));
+    try {
+      for (int i = 1; i < threads; ++i) helpers.emplace_back([this] { help(); });
+    } catch (const std::system_error&) {
+    }
+    num_threads = 1 + static_cast<int>(helpers.size());
   }
 
   void stop() {

@@ -17,14 +17,16 @@ class ThreadPool {
   // is num_usable_cores().
   static ThreadPool& shared();
 
-  // From 1 to 256 threads, the caller of parallel_for included. Throws ERR_OCTAVO_ARGUMENT.
+  // From 1 to 256 threads, the caller of parallel_for included; fewer where the system gives no more. Throws
+  // ERR_OCTAVO_ARGUMENT.
   explicit ThreadPool(int num_threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int num_threads() const;
-  // Waits for a running parallel_for. Throws ERR_OCTAVO_ARGUMENT; not from inside a body.
+  // Waits for a running parallel_for; sizes as for a new pool. Throws ERR_OCTAVO_ARGUMENT; not from inside a
+  // body.
   void resize(int num_threads);
 
   // Splits [0, count) into contiguous ranges, at most num_threads, and calls body(begin, end, range_index)

@@ -47,7 +47,7 @@ export interface IterationEvents {
 
 /** How far `run` and `steps` go. */
 export interface IterationRunOptions {
-	/** Most tasks, from 0; default all that are left. */
+	/** Most tasks, at least 1; default all that are left. */
 	readonly maxTasks?: number;
 }
 

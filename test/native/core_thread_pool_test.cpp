@@ -1,6 +1,9 @@
 // The thread pool: every index exactly once, reproducible splits, several callers, exceptions, resizing.
+#include <sys/resource.h>
+
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <numeric>
 #include <thread>
 
@@ -136,6 +139,38 @@ TEST("resizing while others call, and bad sizes") {
   REQUIRE_ERROR("ERR_OCTAVO_ARGUMENT", pool.resize(257));
   REQUIRE_ERROR("ERR_OCTAVO_ARGUMENT", ThreadPool(-1));
 }
+
+// Sanitizers need memory of their own for a thread.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST("a system that gives no more threads gets a smaller pool") {
+  int64_t num_pages = 0;
+  std::ifstream("/proc/self/statm") >> num_pages;
+  if (num_pages == 0) return std::printf("     skipped: no /proc\n"), void();
+  rlimit before{};
+  getrlimit(RLIMIT_AS, &before);
+  rlimit tight = before;  // room for the stacks of a few threads
+  tight.rlim_cur = static_cast<rlim_t>(num_pages) * 4096 + (rlim_t{64} << 20);
+  REQUIRE_EQUAL(setrlimit(RLIMIT_AS, &tight), 0);
+  int num_threads = 0, size_after_growing = 0;
+  std::atomic<int64_t> sum{0};
+  try {
+    ThreadPool pool(200);
+    num_threads = pool.num_threads();
+    pool.parallel_for(1000, [&](int64_t begin, int64_t end, int) { sum += end - begin; });
+    pool.resize(2);
+    pool.resize(150);
+    size_after_growing = pool.num_threads();
+  } catch (...) {
+    setrlimit(RLIMIT_AS, &before);
+    throw;
+  }
+  setrlimit(RLIMIT_AS, &before);
+  std::printf("     %d of 200 threads, then %d of 150\n", num_threads, size_after_growing);
+  REQUIRE(num_threads >= 1 && num_threads < 200);
+  REQUIRE(size_after_growing >= 1 && size_after_growing < 150);
+  REQUIRE_EQUAL(sum.load(), int64_t{1000});
+}
+#endif
 
 TEST("fork and join time (printed, not judged)") {
   ThreadPool pool(2);

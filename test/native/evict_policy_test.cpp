@@ -8,6 +8,7 @@
 #include "choice_oracle.h"
 #include "evict/choose.h"
 #include "evict/registry.h"
+#include "evict/scope.h"
 #include "test.h"
 
 using namespace octavo;
@@ -312,4 +313,23 @@ TEST("for every policy: budgets are checked, and nothing protected goes") {
       REQUIRE(!policy->choose_block(table));
     }
   }
+}
+
+TEST("a mean of ranks gives equal scores one rank, the mean of their places, and NaN the highest") {
+  const std::vector<std::vector<float>> scores = {{2, 1, 2, 2, NAN}, {0, 5, 9, 5, 9}};
+  const std::vector<float> expected = {(2 + 0) / 2.0F, (0 + 1.5F) / 2, (2 + 3.5F) / 2, (2 + 1.5F) / 2,
+                                       (4 + 3.5F) / 2};
+  REQUIRE(reduce_scores(SharedBy::kMeanRank, scores) == expected);
+}
+
+TEST("snap-kv looks at the last 32 queries, or at half of a budget below 64, unless told otherwise") {
+  const auto window_of = [](int64_t budget, std::optional<int64_t> window) {
+    PolicyConfig config = config_of("snap-kv", budget);
+    config.window = window;
+    return make_policy(config, 8)->num_prompt_queries(1000);
+  };
+  REQUIRE_EQUAL(window_of(256, {}), int64_t{32});
+  REQUIRE_EQUAL(window_of(64, {}), int64_t{32});
+  REQUIRE_EQUAL(window_of(40, {}), int64_t{20});
+  REQUIRE_EQUAL(window_of(256, 5), int64_t{5});
 }

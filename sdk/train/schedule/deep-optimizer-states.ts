@@ -11,7 +11,10 @@ import type { Schedule } from "./task.js";
 
 /** Options of `deepOptimizerStates`. */
 export interface DeepOptimizerStatesOptions {
-	/** Every k-th offloaded subgroup is updated on the device; at least 1, or `auto`: `optimalStride` of the profile. */
+	/**
+	 * Every k-th offloaded subgroup is updated on the device; at least 1. `auto`: `optimalStride` of the profile, none where
+	 * that is infinite.
+	 */
 	readonly updateStride: number | "auto";
 	/** Needed for `auto`. */
 	readonly profile?: Profile;
@@ -36,7 +39,8 @@ export function deepOptimizerStates(
 		throw new OctavoError("ERR_OCTAVO_CONFIGURATION", "Expected a profile for updateStride auto but received none");
 	}
 	const stride = updateStride === "auto" ? optimalStride(profile!, ranksPerNode(configuration)) : updateStride;
-	if (!Number.isInteger(stride) || stride < 1) {
+	const isNone = updateStride === "auto" && stride === Number.POSITIVE_INFINITY;
+	if (!isNone && (!Number.isInteger(stride) || stride < 1)) {
 		const message = `Expected a whole number, at least 1, for updateStride but received ${received(updateStride)}`;
 		throw new OctavoError("ERR_OCTAVO_CONFIGURATION", message);
 	}

@@ -42,9 +42,9 @@ void add_in_place(const float* addend, int64_t count, float* sum) {
   });
 }
 
-void multiply(const float* input, const Tensor& weight, int64_t num_rows, Rows rows, float* output) {
-  const auto product = rows == Rows::kManySequences ? gemv_many_cpu : gemm_cpu;
-  product(input, weight, num_rows, output);
+void multiply(const float* input, std::initializer_list<GemvPart> parts, int64_t num_rows, Rows rows) {
+  if (rows == Rows::kOneSequence || num_rows == 1) return gemm_cpu(input, parts, num_rows);
+  for (const auto& [weight, output] : parts) gemv_many_cpu(input, *weight, num_rows, output);
 }
 
 void renew_rope(const LlamaConfig& config, const std::vector<double>& frequencies, const int64_t* positions,
@@ -142,15 +142,11 @@ void LlamaModel::project_qkv(int layer_index, const float* hidden, const int64_t
     const int64_t count = std::min(kTokensPerPass, num_tokens - first);
     const float* const normed =
         attention_input(layer, hidden + first * config_.hidden_size, count, workspace);
-    if (count == 1) {
-      gemv_cpu(normed, {{&layer.query, query + first * query_size},
-                        {&layer.key, key + first * kv_size},
-                        {&layer.value, value + first * kv_size}});
-      continue;
-    }
-    multiply(normed, layer.query, count, rows, query + first * query_size);
-    multiply(normed, layer.key, count, rows, key + first * kv_size);
-    multiply(normed, layer.value, count, rows, value + first * kv_size);
+    multiply(normed,
+             {{&layer.query, query + first * query_size},
+              {&layer.key, key + first * kv_size},
+              {&layer.value, value + first * kv_size}},
+             count, rows);
   }
   renew_rope(config_, rope_frequencies_, positions, num_tokens, workspace);
   const float* cosines = workspace.rope_cosines.data();
@@ -167,7 +163,7 @@ void LlamaModel::project_query(int layer_index, const float* hidden, const int64
     const int64_t count = std::min(kTokensPerPass, num_tokens - first);
     const float* const normed =
         attention_input(layer, hidden + first * config_.hidden_size, count, workspace);
-    multiply(normed, layer.query, count, Rows::kOneSequence, query + first * query_size);
+    gemm_cpu(normed, layer.query, count, query + first * query_size);
   }
   renew_rope(config_, rope_frequencies_, positions, num_tokens, workspace);
   rope_cpu(workspace.rope_cosines.data(), workspace.rope_sines.data(), num_tokens, config_.num_query_heads,
@@ -183,21 +179,16 @@ void LlamaModel::finish_layer(int layer_index, const float* attention, int64_t n
     const int64_t hidden_count = count * config_.hidden_size, ffn_count = count * config_.intermediate_size;
     float* const residual = hidden + first * config_.hidden_size;
     float* const added = grown(workspace.normed, hidden_count);  // before and after it holds the norm
-    multiply(attention + first * query_size, layer.output, count, rows, added);
+    multiply(attention + first * query_size, {{&layer.output, added}}, count, rows);
     add_in_place(added, hidden_count, residual);
 
     float* const normed = added;
     float* gate = grown(workspace.gate, ffn_count);
     float* up = grown(workspace.up, ffn_count);
     rms_norm_cpu(residual, layer.mlp_norm.f32(), count, config_.hidden_size, config_.rms_norm_eps, normed);
-    if (count == 1) {
-      gemv_cpu(normed, {{&layer.gate, gate}, {&layer.up, up}});
-    } else {
-      multiply(normed, layer.gate, count, rows, gate);
-      multiply(normed, layer.up, count, rows, up);
-    }
+    multiply(normed, {{&layer.gate, gate}, {&layer.up, up}}, count, rows);
     swiglu_cpu(up, ffn_count, gate);
-    multiply(gate, layer.down, count, rows, added);
+    multiply(gate, {{&layer.down, added}}, count, rows);
     add_in_place(added, hidden_count, residual);
   }
 }

@@ -32,11 +32,14 @@ void gemv_many_cpu(const float* inputs,   // [num_inputs, in]
 // One of several products of the same input.
 struct GemvPart {
   const Tensor* weight;  // [out, in]; f32, bf16 or f16
-  float* output;         // [out]
+  float* output;         // [out], or [num_rows, out]
 };
 
 // Up to four at once: one fork and join, and no thread waits for another between them.
 void gemv_cpu(const float* input, std::initializer_list<GemvPart> parts);
+// The same bits as one after another.
+void gemm_cpu(const float* input,  // [num_rows, in]
+              std::initializer_list<GemvPart> parts, int64_t num_rows);
 
 // The product that stands in where oneDNN is not built in; f32, bf16 and f16 weights.
 void gemm_plain_cpu(const float* input,    // [num_rows, in]

@@ -1,20 +1,21 @@
 // Chooses the product. oneDNN runs one thread a call, on slices that our own pool hands out: two thread pools
 // in one process would fight for the cores. The slices have a fixed size, so results do not depend on the
 // number of threads.
+#include <algorithm>
+
+#include "core/cpu_info.h"
 #include "ops/gemm.h"
+#include "ops/gemm_bf16.h"
 
 #ifdef OCTAVO_ONEDNN
 #include <dnnl.h>
 #include <omp.h>
 
-#include <algorithm>
 #include <string>
 
 #include "core/check.h"
-#include "core/cpu_info.h"
 #include "core/signal_block.h"
 #include "core/thread_pool.h"
-#include "ops/gemm_bf16.h"
 #include "ops/widen.h"
 #endif
 
@@ -54,16 +55,31 @@ void gemm_onednn(const float* input, const Tensor& weight, int64_t num_rows, flo
 #endif
 
 void gemm_cpu(const float* input, const Tensor& weight, int64_t num_rows, float* output) {
-  if (num_rows == 1) return gemv_cpu(input, weight, output);
+  gemm_cpu(input, {{&weight, output}}, num_rows);
+}
+
+void gemm_cpu(const float* input, std::initializer_list<GemvPart> parts, int64_t num_rows) {
+  if (num_rows == 1) return gemv_cpu(input, parts);
+  // A forced lower level means no special instructions at all, also not oneDNN's.
+  const bool is_best = simd_level() == best_simd_level();
+  const auto rounds = [&](const GemvPart& part) {
+    return is_best && part.weight->dtype == DType::kBf16 && num_rows >= kMinRowsForBf16 &&
+           has_fast_bf16_products();
+  };
+  if (std::all_of(parts.begin(), parts.end(), rounds)) return gemm_bf16_cpu(input, parts, num_rows);
+  for (const GemvPart& part : parts) {
+    if (rounds(part)) {
+      gemm_bf16_cpu(input, {part}, num_rows);
+      continue;
+    }
 #ifdef OCTAVO_ONEDNN
-  // A forced portable level means no special instructions at all, also not oneDNN's.
-  if (simd_level() == best_simd_level()) {
-    if (weight.dtype == DType::kBf16 && num_rows >= kMinRowsForBf16 && has_fast_bf16_products())
-      return gemm_bf16_cpu(input, weight, num_rows, output);
-    return gemm_onednn(input, weight, num_rows, output);
-  }
+    if (is_best) {
+      gemm_onednn(input, *part.weight, num_rows, part.output);
+      continue;
+    }
 #endif
-  gemm_plain_cpu(input, weight, num_rows, output);
+    gemm_plain_cpu(input, *part.weight, num_rows, part.output);
+  }
 }
 
 }  // namespace octavo

@@ -64,6 +64,7 @@ std::vector<double> oracle(const std::vector<float>& input, const Weights& weigh
 using Product = void (*)(const float*, const Tensor&, int64_t, float*);
 
 void check_product(const std::string& what, Product product) {
+  const Product chosen = gemm_cpu;
   // Odd sizes around vectors, panels, row groups and the depth of a pass.
   const std::vector<std::array<int64_t, 3>> shapes = {{1, 1, 1},    {1, 3, 5},     {1, 130, 257},
                                                       {1, 64, 768}, {2, 65, 31},   {5, 7, 513},
@@ -77,7 +78,7 @@ void check_product(const std::string& what, Product product) {
       std::vector<float> output(expected.size() + 1, NAN);
       product(input.data(), weights.tensor, rows, output.data());
       REQUIRE(std::isnan(output.back()));  // nothing written past the end
-      if (dtype == DType::kBf16 && product == gemm_cpu && rows >= kMinRowsForBf16 &&
+      if (dtype == DType::kBf16 && product == chosen && rows >= kMinRowsForBf16 &&
           simd_level() == best_simd_level() && has_fast_bf16_products())
         continue;  // rounds its input: a test of its own
       const Difference found =
@@ -124,6 +125,44 @@ TEST("the product in bf16 is that of its input rounded to bf16") {
     REQUIRE((rounds ? from_rounded : from_exact).relative_l2 <= 1e-6);
     REQUIRE(from_exact.relative_l2 <= 4e-3);
     REQUIRE((rounds ? from_exact : from_rounded).relative_l2 > 1e-4);
+  }
+}
+
+TEST("both ways of the product in bf16 equal the oracle, several products at once to the bit") {
+  const bool has_onednn = gemm_library() == std::string("onednn");
+  if (!has_bf16_dot_products() || simd_level() != best_simd_level() || !has_onednn) {
+    std::printf("     skipped: no bf16 dot products or no oneDNN\n");
+    return;
+  }
+  // Around a panel, its tiles, the depth of a pass and the rows of a task.
+  for (const auto& [rows, out, in] : std::vector<std::array<int64_t, 3>>{
+           {1, 1, 1}, {5, 64, 33}, {7, 65, 31}, {16, 130, 2081}, {513, 79, 64}, {24, 200, 4098}}) {
+    std::vector<uint16_t> rounded(static_cast<size_t>(rows * even(in)));
+    std::vector<float> input = normal_floats(static_cast<size_t>(rows * in), 51);
+    for (int64_t i = 0; i < rows * in; ++i) {
+      const uint16_t bits = narrow_to_bf16(input[static_cast<size_t>(i)]);
+      rounded[static_cast<size_t>(i / in * even(in) + i % in)] = bits;
+      input[static_cast<size_t>(i)] = static_cast<float>(decode(bits, 8, 7));
+    }
+    const Weights first = random_weights(DType::kBf16, out, in, 52);
+    const Weights second = random_weights(DType::kBf16, 70, in, 53);
+    std::vector<float> by_onednn(static_cast<size_t>(rows * out + 1), NAN), by_dots = by_onednn,
+                                                                            together = by_onednn;
+    std::vector<float> of_second(static_cast<size_t>(rows * 70 + 1), NAN), together_second = of_second;
+    multiply_bf16_onednn(rounded.data(), first.tensor, rows, by_onednn.data());
+    multiply_bf16_dots(rounded.data(), {{&first.tensor, by_dots.data()}}, rows);
+    multiply_bf16_dots(rounded.data(), {{&second.tensor, of_second.data()}}, rows);
+    multiply_bf16_dots(rounded.data(),
+                       {{&first.tensor, together.data()}, {&second.tensor, together_second.data()}}, rows);
+    const std::vector<double> expected = oracle(input, first, rows);
+    for (const std::vector<float>* output : {&by_onednn, &by_dots}) {
+      REQUIRE(std::isnan(output->back()));
+      const Difference found = difference(output->data(), expected.data(), rows * out);
+      REQUIRE(found.comparable);
+      REQUIRE(found.relative_l2 <= 1e-6);
+    }
+    REQUIRE(std::memcmp(together.data(), by_dots.data(), together.size() * sizeof(float)) == 0);
+    REQUIRE(std::memcmp(together_second.data(), of_second.data(), of_second.size() * sizeof(float)) == 0);
   }
 }
 

@@ -1,6 +1,6 @@
 // Makes a fresh checkout ready: system packages, npm packages, the native engine, the compiled TypeScript. Each part is
 // skipped when nothing it depends on has changed. As root on Debian it installs what is missing and says so; otherwise it
-// prints the command. `--build` does the last two parts only.
+// prints the command. `--build` does the last two parts only, in an installed package, which comes compiled, the engine.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -91,6 +91,7 @@ function buildNative() {
 }
 
 function compile() {
+	if (!existsSync("tsconfig.json")) return;
 	const stamp = join("dist", ".octavo-compiled");
 	const wanted =
 		fingerprint(["kernel", "sdk", "native", "test", "bench"], /\.ts$/) + hash("tsconfig.json", "package-lock.json");

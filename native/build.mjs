@@ -2,8 +2,9 @@
 // `--cuda` compiles the CUDA sources (needs nvcc), `--clean` starts anew; other arguments go to CMake.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const sourceFolder = fileURLToPath(new URL(".", import.meta.url));
@@ -18,6 +19,12 @@ const tools = [
 
 function missingTools() {
 	return tools.filter(({ program }) => spawnSync(program, ["--version"], { stdio: "ignore" }).error);
+}
+
+/** The folder that npm put the addon's headers in: the checkout's own, or the one that an installed package shares. */
+function headersFolder() {
+	const { resolve } = createRequire(import.meta.url);
+	return dirname(dirname(resolve("node-addon-api/package.json")));
 }
 
 /** Runs a command, passing on the lines that tell of progress or trouble; gives its exit status and whole output. */
@@ -60,6 +67,7 @@ async function main() {
 			sourceFolder,
 			"-B",
 			buildFolder,
+			`-DOCTAVO_NODE_MODULES=${headersFolder()}`,
 			`-DOCTAVO_WITH_CUDA=${args.includes("--cuda") ? "ON" : "OFF"}`,
 			...passedOn,
 		],

@@ -22,7 +22,9 @@ export function loadAddon(): Addon {
 		addon = createRequire(import.meta.url)(addonPath) as Addon;
 		return addon;
 	} catch (error) {
-		const reason = existsSync(addonPath) ? (error as Error).message : "no such file; `npm run build` makes it";
+		const reason = existsSync(addonPath)
+			? (error as Error).message
+			: `no such file; \`npm run build\` in ${fileURLToPath(new URL("../..", import.meta.url))} makes it`;
 		const message = `Expected the native engine at ${addonPath} but received: ${reason}`;
 		throw Object.assign(new Error(message, { cause: error }), { code: "ERR_OCTAVO_NATIVE" });
 	}

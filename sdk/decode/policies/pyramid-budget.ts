@@ -36,7 +36,7 @@ export interface PyramidBudgetOptions {
  * import { loadModel, policies } from "octavo";
  * const model = await loadModel();
  * const budget = policies.pyramidBudget({ numLayers: model.config.numLayers, blockSize: 8, mean: 64 });
- * console.log(budget.join(" "));   // 104 80 48 24
+ * console.log(budget.join(" "));   // 104 88 40 24
  * using session = model.session({ blockSize: 8, policy: policies.snapKv({ budget, window: 8 }) });
  * ```
  * Source: arXiv:2406.02069 (PyramidKV), the arithmetic sequence of its cache sizes over layers, with its hyperparameter β.

@@ -11,6 +11,9 @@ import { after, before, test } from "node:test";
 import { type KernelMessage, ServerConnection } from "@jupyterlab/services";
 import { WebSocket } from "ws";
 import { decodeFromSocket, encodeForSocket, v1Protocol } from "../kernel/server/channel-codec.js";
+import { findKernelSpec } from "../kernel/server/kernel-specs.js";
+import { KernelStore } from "../kernel/server/kernel-store.js";
+import { type KernelModel, ManagedKernel } from "../kernel/server/managed-kernel.js";
 import { startTestServer, type TestServer } from "./helpers/server.js";
 
 const { serializer } = ServerConnection.makeSettings();
@@ -274,6 +277,64 @@ test("a kernel that cannot start is reported, not restarted for ever", async () 
 		if (before === undefined) delete process.env.JUPYTER_PATH;
 		else process.env.JUPYTER_PATH = before;
 	}
+});
+
+/** Command lines of the processes that serve a kernel. */
+function processesOf(id: string): string[] {
+	const lines = execFileSync("ps", ["-eo", "args"]).toString().split("\n");
+	return lines.filter((line) => line.includes(`kernel-${id}.json`));
+}
+
+test("restarts at once, and a death just before, leave one process", async () => {
+	const { id } = (await it.call("POST", "/api/kernels", {})).json;
+	const client = new Client(id, [v1Protocol]);
+	await client.open();
+	await client.execute("1");
+	client.send("execute_request", { code: `process.kill(process.ppid, "SIGKILL")` });
+	await client.next((message) => isStatus(message, "restarting"));
+	const restart = () => it.call("POST", `/api/kernels/${id}/restart`);
+	const answers = await Promise.all([restart(), restart(), restart()]);
+	assert.deepEqual(
+		answers.map(({ status }) => status),
+		[200, 200, 200],
+	);
+	assert.equal(processesOf(id).length, 1);
+	assert.equal(((await client.execute("2")).content as { status: string }).status, "ok");
+	client.close();
+	await it.call("DELETE", `/api/kernels/${id}`);
+	assert.deepEqual(processesOf(id), []);
+});
+
+test("a kernel that is shut down while it starts leaves no process, nor does a server that is closed meanwhile", async () => {
+	const options = {
+		id: randomUUID(),
+		kernelSpec: findKernelSpec("octavo"),
+		cwd: it.root,
+		runtimeFolder: it.root,
+		env: {},
+		log: () => undefined,
+	};
+	const kernel = new ManagedKernel(options);
+	const refused = assert.rejects(kernel.start(), { code: "ERR_OCTAVO_KERNEL_START", message: /shut down while/ });
+	await kernel.shutdown();
+	await refused;
+	assert.deepEqual(processesOf(options.id), []);
+
+	const store = new KernelStore({ env: {}, log: () => undefined });
+	const started = assert.rejects(store.start("octavo", it.root), { code: "ERR_OCTAVO_KERNEL_START" });
+	const [{ id }] = store.models as [KernelModel];
+	await store.close();
+	await started;
+	assert.deepEqual(processesOf(id), []);
+});
+
+test("a path that is opened twice at once has one session and one kernel", async () => {
+	const open = () => it.call("POST", "/api/sessions", { path: "twice.ipynb", name: "twice", type: "notebook" });
+	const [first, second] = await Promise.all([open(), open()]);
+	assert.equal(first!.json.id, second!.json.id);
+	assert.equal((await it.call("GET", "/api/kernels")).json.length, 1);
+	await it.call("DELETE", `/api/sessions/${first!.json.id}`);
+	assert.deepEqual((await it.call("GET", "/api/kernels")).json, []);
 });
 
 test("sessions tie a path to one kernel, which starts in the notebook's folder", async () => {

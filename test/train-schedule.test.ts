@@ -60,6 +60,18 @@ test("buckets cover each layer and each subgroup exactly once", () => {
 	}
 });
 
+test("two buckets are in flight at most: a third waits for the first one's buffers", () => {
+	const { buffers, tasks } = zeroOffloadAsync(tinyConfiguration({ bucketElements: 20_000 }));
+	const input = (bucket: number): string =>
+		tasks.find((task) => task.id === `reduce[0.${bucket}]`)!.reads.find(({ buffer }) => buffer.includes("input"))!
+			.buffer;
+	assert.deepEqual(
+		[0, 1, 2, 3].map(input),
+		[0, 1, 0, 1].map((slot) => `device.bucket-input[${slot}]`),
+	);
+	assert.equal(buffers.filter(({ id }) => id.startsWith("device.bucket")).length, 4);
+});
+
 test("every planner updates every parameter once and moves what its description says", () => {
 	for (const offloadRatio of [1, 0.6, 0]) {
 		const configuration = tinyConfiguration({ offloadRatio });

@@ -71,6 +71,13 @@ function addSessionRoutes(app: FastifyInstance, store: KernelStore, root: Conten
 		if (known) return reply.code(201).send(known);
 		const kernelId =
 			(await kernelOf(body, path)) ?? (await store.start(kernelName, await workingFolder(root, dirname(path)))).id;
+		// Two pages may open one notebook at once: the first to have a kernel wins.
+		const meanwhile = store.sessionOfPath(path);
+		if (meanwhile) {
+			const isUsed = store.sessions.some((session) => session.kernel.id === kernelId);
+			if (!isUsed && text((body?.kernel as Body)?.id) === undefined) await store.shutdown(kernelId);
+			return reply.code(201).send(meanwhile);
+		}
 		const session = store.addSession({
 			path,
 			name: text(body?.name) ?? "",

@@ -84,8 +84,13 @@ export class KernelStore {
 			env,
 			log,
 		});
-		await kernel.start();
 		this.#kernels.set(id, kernel);
+		try {
+			await kernel.start();
+		} catch (error) {
+			this.#kernels.delete(id);
+			throw error;
+		}
 		return kernel;
 	}
 

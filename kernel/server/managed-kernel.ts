@@ -48,6 +48,9 @@ export class ManagedKernel {
 	#heardIopub: (() => void) | undefined;
 	#deaths: number[] = [];
 	#closing = false;
+	/** Under way: whoever asks for the same meanwhile waits for it, so that there are never two processes. */
+	#starting: Promise<void> | undefined;
+	#restarting: Promise<void> | undefined;
 
 	constructor(options: LaunchOptions) {
 		this.id = options.id;
@@ -58,10 +61,22 @@ export class ManagedKernel {
 	/**
 	 * Starts the process; gives control back as soon as it runs. `ready` tells when it answers.
 	 *
-	 * @throws {OctavoError} ERR_OCTAVO_KERNEL_START
+	 * @throws {OctavoError} ERR_OCTAVO_KERNEL_START, also when the kernel is shut down meanwhile
 	 */
-	async start(): Promise<void> {
+	start(): Promise<void> {
+		this.#starting ??= this.#start().finally(() => {
+			this.#starting = undefined;
+		});
+		return this.#starting;
+	}
+
+	async #start(): Promise<void> {
 		const launched = await KernelProcess.launch(this.#options);
+		if (this.#closing) {
+			launched.kill("SIGKILL");
+			await launched.exited;
+			throw new OctavoError("ERR_OCTAVO_KERNEL_START", `Kernel ${this.name} was shut down while it started`);
+		}
 		const sockets = new KernelClientSockets(launched.connection, this.#own.session);
 		this.#process = launched;
 		this.#sockets = sockets;
@@ -107,7 +122,14 @@ export class ManagedKernel {
 	}
 
 	/** Ends the process and starts another; listeners stay. */
-	async restart(): Promise<void> {
+	restart(): Promise<void> {
+		this.#restarting ??= this.#restart().finally(() => {
+			this.#restarting = undefined;
+		});
+		return this.#restarting;
+	}
+
+	async #restart(): Promise<void> {
 		this.#state = "restarting";
 		this.#deaths = [];
 		await this.#end(true);
@@ -119,7 +141,8 @@ export class ManagedKernel {
 	async shutdown(): Promise<void> {
 		this.#closing = true;
 		await this.#end(false);
-		this.#setDead();
+		await this.#starting?.catch(() => undefined);
+		this.#become("dead");
 	}
 
 	/** Kills the kernel without waiting, for a server whose own process is exiting. */
@@ -208,23 +231,16 @@ export class ManagedKernel {
 		const now = performance.now();
 		this.#deaths = [...this.#deaths.filter((time) => now - time < deathWindowMs), now];
 		this.#options.log(`kernel ${this.name} (${this.id}) died: ${how}\n`);
-		if (!wasReady || this.#deaths.length >= deathLimit) {
-			this.#setDead();
-			return;
-		}
-		this.#state = "restarting";
-		this.#announce("restarting");
+		if (!wasReady || this.#deaths.length >= deathLimit) return this.#become("dead");
+		this.#become("restarting");
 		this.start()
 			.then(() => this.#ready)
-			.catch(() => this.#setDead());
+			.catch(() => this.#become("dead"));
 	}
 
-	#setDead(): void {
-		this.#state = "dead";
-		this.#announce("dead");
-	}
-
-	#announce(state: ExecutionState): void {
+	/** Tells the listeners of a state that the kernel itself cannot tell of. */
+	#become(state: ExecutionState): void {
+		this.#state = state;
 		const message = makeMessage("iopub", "status", { execution_state: state }, this.#own.session);
 		for (const listener of this.#listeners) listener.deliver(message);
 	}

@@ -42,7 +42,7 @@ export function memoryOverTime(simulation: Simulation): MemoryMoment[] {
 		{ timeUs: fromUs, place: buffer.place, bytes: buffer.bytes },
 		{ timeUs: toUs, place: buffer.place, bytes: -buffer.bytes },
 	]);
-	changes.sort((a, b) => a.timeUs - b.timeUs || a.bytes - b.bytes);
+	changes.sort((a, b) => a.timeUs - b.timeUs);
 	const moments: MemoryMoment[] = [];
 	let [deviceBytes, hostBytes] = [0, 0];
 	for (const [index, { timeUs, place, bytes }] of changes.entries()) {

@@ -157,3 +157,42 @@ TEST("a fork that sums attention up from its beginning comes back from an empty 
   REQUIRE(logits_of(*fork) == first);
   REQUIRE(bytes_of(fork->take_trace()) == bytes);
 }
+
+TEST("whether the last step has a pattern is known again after going back and forth") {
+  const TinyLlama tiny(7);
+  Session session(tiny.open(), config_of({"h2o", EvictionUnit::kToken, Holes::kRecycle, Heads::kShared}));
+  session.prefill(some_tokens(kPrompt, 3));
+  advance(session, steps(1));
+  REQUIRE_ERROR("ERR_OCTAVO_PATTERN", session.attention_pattern(0));  // the prompt saw what it dropped
+  const int64_t cut = session.take_snapshot();
+  advance(session, steps(1));
+  const std::vector<float> pattern = session.attention_pattern(0);
+  const int64_t decoded = session.take_snapshot();
+  session.rewind_to_snapshot(cut);
+  REQUIRE_ERROR("ERR_OCTAVO_PATTERN", session.attention_pattern(0));
+  session.rewind_to_snapshot(decoded);
+  REQUIRE(session.attention_pattern(0) == pattern);
+}
+
+TEST("compacting leaves fewer holes than a block's, and the newest block in its place, wherever it begins") {
+  for (const unsigned seed : {1U, 2U, 3U}) {
+    const TinyLlama tiny(9);
+    const auto model = tiny.open();
+    Session session(model, config_of({"random", EvictionUnit::kToken, Holes::kMask, Heads::kShared}));
+    session.prefill(some_tokens(kPrompt, seed));
+    advance(session, steps(17));
+    for (int phase = 0; phase < 2 * kBlockSize; ++phase) {
+      advance(session, steps(1));
+      ForkConfig changes;
+      changes.policy = config_of({"random", EvictionUnit::kToken, Holes::kCompact, Heads::kShared}).policy;
+      const auto fork = session.fork(changes);
+      for (int step = 0; step < 2 * kBlockSize; ++step) {
+        advance(*fork, steps(1));
+        const BlockTable& table = fork->layer_cache(0).table();
+        REQUIRE(table.num_slots() - table.kv_len() < kBlockSize);
+        REQUIRE_EQUAL(fork->layer_cache(0).slot_position(table.num_slots() - 1),
+                      static_cast<int32_t>(fork->num_tokens() - 1));
+      }
+    }
+  }
+}

@@ -231,7 +231,10 @@ export class ManagedKernel {
 		const now = performance.now();
 		this.#deaths = [...this.#deaths.filter((time) => now - time < deathWindowMs), now];
 		this.#options.log(`kernel ${this.name} (${this.id}) died: ${how}\n`);
-		if (!wasReady || this.#deaths.length >= deathLimit) return this.#become("dead");
+		if (!wasReady || this.#deaths.length >= deathLimit) {
+			this.#become("dead");
+			return;
+		}
 		this.#become("restarting");
 		this.start()
 			.then(() => this.#ready)

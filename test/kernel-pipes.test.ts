@@ -19,10 +19,27 @@ before(async () => {
 after(() => kernel.stop());
 
 const bytes = (...values: number[]) => `import { writeSync } from "node:fs"; writeSync(3, Buffer.from([${values}]));`;
+const event = (value: unknown) => {
+	const text = Buffer.from(JSON.stringify(value));
+	const head = Buffer.from([0, 0, 0, 0, 3]);
+	head.writeUInt32LE(text.length);
+	return bytes(...head, ...text);
+};
+const comm = (at: unknown) => ({
+	type: "comm",
+	kind: "msg",
+	commId: "x",
+	data: {},
+	metadata: {},
+	range: { message: 1, at },
+});
 for (const [what, code] of Object.entries({
 	"what looks like a frame": bytes(1, 0, 0, 0, 3, 65),
 	"an event that is none": bytes(4, 0, 0, 0, 3, 110, 117, 108, 108),
 	"bytes that announce four gigabytes": bytes(255, 255, 255, 255, 255, 255),
+	"a message whose bytes lie behind their lane's end": event(comm([[2 ** 45, 10]])),
+	"a message with more bytes than there can be": event(comm([[4096, 2 ** 52]])),
+	"a message whose bytes lie nowhere": event(comm([["a", 5]])),
 })) {
 	test(`a cell that writes ${what} to the kernel's pipe ends its worker, not the kernel`, async () => {
 		const { reply } = await kernel.execute(code);

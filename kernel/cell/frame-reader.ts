@@ -1,6 +1,7 @@
 // Cuts what comes from the worker into frames. Cells and native code can write to its descriptor too, so that what comes may
 // be none: after that nothing can be told apart any more, and no more is read.
 
+import { OctavoError } from "../../sdk/errors.js";
 import type { StreamName } from "../protocol/outlet.js";
 import { frameKind, type WorkerEvent } from "./protocol.js";
 
@@ -57,11 +58,21 @@ export class FrameReader {
 		const text = bytes.toString("utf8", headBytes, end(bytes));
 		if (kind === frameKind.event) {
 			const event = parse(text);
-			if (event) this.#sink.event(event);
-			return event !== undefined;
+			return event !== undefined && this.#hand(event);
 		}
 		this.#sink.stream(kind === frameKind.stdout ? "stdout" : "stderr", text);
 		return true;
+	}
+
+	/** False for an event that names bytes which are not there: the worker never writes one. */
+	#hand(event: WorkerEvent): boolean {
+		try {
+			this.#sink.event(event);
+			return true;
+		} catch (error) {
+			if (error instanceof OctavoError && error.code === "ERR_OCTAVO_LANE") return false;
+			throw error;
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ import { makeInstall } from "./install.js";
 import { type MainMessage, slot } from "./interrupt-state.js";
 import type { InterruptThreadData } from "./interrupt-thread.js";
 import { Interrupted, Interrupts } from "./interrupts.js";
+import { giveBackFreed } from "./lane-file.js";
 import { captureStreams, Outbox, plainConsole } from "./outbox.js";
 import { makeProgress } from "./progress.js";
 import { type ExecuteResult, laneDescriptors, type WorkerRequest } from "./protocol.js";
@@ -49,12 +50,17 @@ const { interrupts, thread } = startInterrupts();
 const outbox = new Outbox(new FrameWriter(held, interrupts, () => tell("held")));
 const evaluator = new Evaluator(process.cwd(), interrupts, () => outbox.flushed());
 const toWorker = new LaneReader(laneDescriptors.toWorker);
-const comms = new CommRegistry({
-	send: (event) => outbox.event(event),
-	toFront: new LaneWriter(laneDescriptors.toFront, true),
-	toWorker,
-});
-const memory = new IdleMemory(() => tell("collect"));
+const toFront = new LaneWriter(laneDescriptors.toFront, true);
+const contents = new LaneWriter(laneDescriptors.contents, true);
+const comms = new CommRegistry({ send: (event) => outbox.event(event), toFront, toWorker });
+const memory = new IdleMemory(
+	() => tell("collect"),
+	() => {
+		toFront.rest();
+		contents.rest();
+		giveBackFreed();
+	},
+);
 const delivery = new CommDelivery(comms, interrupts, outbox, showFailure("Error in a comm handler"));
 const inputs = new Inputs(
 	(event) => (event.sync ? outbox.urgent(event) : outbox.event(event)),
@@ -64,7 +70,6 @@ const inputs = new Inputs(
 captureStreams(outbox, (text) => evaluator.explainer.mapped(text));
 plainConsole();
 guardProcess();
-const contents = new LaneWriter(laneDescriptors.contents, true);
 const cellDisplay = makeDisplay(outbox, (value) => display.toMimeBundle(value), contents);
 installDisposables();
 installGlobals({
@@ -147,7 +152,10 @@ async function answer(request: WorkerRequest): Promise<void> {
 	const { id } = request;
 	// Beside a running cell, whose state these must leave alone.
 	if (request.method === "input") return inputs.answer(request.inputId, request.text);
-	if (request.method === "comm") return reply(id, () => delivery.deliver(request, id));
+	if (request.method === "comm") {
+		memory.passed();
+		return reply(id, () => delivery.deliver(request, id));
+	}
 	memory.hold();
 	interrupts.enter();
 	await reply(id, () => (request.method === "execute" ? execute(request) : language(request)));

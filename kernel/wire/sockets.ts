@@ -92,15 +92,18 @@ export class KernelSockets {
 	}
 
 	async #listen(channel: RequestChannel | "stdin", listener: MessageListener): Promise<void> {
-		for await (const frames of this.#routers[channel]) {
-			let message: Message;
-			try {
-				message = this.#codec.decode(frames);
-			} catch (error) {
-				process.stderr.write(`octavo: dropped a message on ${channel}: ${(error as Error).message}\n`);
-				continue;
-			}
-			listener(channel, message);
+		for await (const frames of this.#routers[channel]) this.#take(channel, frames.splice(0), listener);
+	}
+
+	/** In a call of its own, with the frames taken out: the loop would hold them, however large, until others come. */
+	#take(channel: RequestChannel | "stdin", frames: Buffer[], listener: MessageListener): void {
+		let message: Message;
+		try {
+			message = this.#codec.decode(frames);
+		} catch (error) {
+			process.stderr.write(`octavo: dropped a message on ${channel}: ${(error as Error).message}\n`);
+			return;
 		}
+		listener(channel, message);
 	}
 }

@@ -5,6 +5,7 @@ import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { packageRoot } from "./cell/packages.js";
+import { frontEnv } from "./cell/worker-env.js";
 
 /** Name of the kernelspec, as notebooks record it. */
 export const kernelName = "octavo";
@@ -33,6 +34,7 @@ export function kernelSpec(): KernelSpec {
 		language: "typescript",
 		interrupt_mode: "message",
 		metadata: { debugger: true },
+		env: frontEnv,
 	};
 }
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { kernelSpec } from "../kernel/kernelspec.js";
 import { KernelClient } from "./helpers/kernel-client.js";
 
 const value = async (kernel: KernelClient, code: string): Promise<string> => {
@@ -40,11 +41,12 @@ test("memory that a cell has dropped goes back when nothing is asked, and variab
 test("cells see the environment as the user set it", { skip }, async () => {
 	const code =
 		"[process.env.MALLOC_ARENA_MAX, Object.keys(process.env).filter((name) => name.includes('ARENA')).length]";
-	for (const [given, seen, started] of [
-		[undefined, "[ undefined, 0 ]", "2"],
-		["4", "[ '4', 1 ]", "4"],
+	for (const [env, seen, started] of [
+		[{ MALLOC_ARENA_MAX: undefined }, "[ undefined, 0 ]", "2"],
+		[{ MALLOC_ARENA_MAX: "4" }, "[ '4', 1 ]", "4"],
+		[kernelSpec().env, "[ undefined, 0 ]", "2"],
 	] as const) {
-		const kernel = await KernelClient.start({ env: { MALLOC_ARENA_MAX: given } });
+		const kernel = await KernelClient.start({ env: { ...env } });
 		try {
 			assert.equal(await value(kernel, code), seen);
 			const pid = await value(kernel, "process.pid");

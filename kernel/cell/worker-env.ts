@@ -17,9 +17,15 @@ const variable = "MALLOC_ARENA_MAX";
 /** Set beside it, so that one which the user has set is left alone. */
 const mark = "OCTAVO_FEW_ARENAS";
 
+/**
+ * What the kernelspec adds to the environment of the front process: one heap for all of its threads. A large message that
+ * ZeroMQ's thread receives needs fresh memory otherwise, which takes as long to become resident as the bytes take to come.
+ */
+export const frontEnv = { [variable]: "1", [mark]: "1" };
+
 /** Gives the environment to start a worker with. */
 export function workerEnv(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
-	return env[variable] === undefined ? { ...env, [variable]: "2", [mark]: "1" } : env;
+	return env[variable] === undefined || env[mark] !== undefined ? { ...env, [variable]: "2", [mark]: "1" } : env;
 }
 
 /** Takes out of the worker's own environment what {@link workerEnv} has added: glibc has read it by now. */

@@ -236,7 +236,8 @@ test("truncated and hostile frames are refused with a code", () => {
 	refused(Buffer.from(whole), false);
 });
 
-test("a kernel that dies is restarted, and its clients are told", async () => {
+/** A kernel whose process has just died, with a client that was told so. */
+async function startAndKill(): Promise<{ id: string; client: Client }> {
 	const { id } = (await it.call("POST", "/api/kernels", {})).json;
 	const client = new Client(id, [v1Protocol]);
 	await client.open();
@@ -244,6 +245,11 @@ test("a kernel that dies is restarted, and its clients are told", async () => {
 	// Cells run in a child of the kernel's process.
 	client.send("execute_request", { code: `process.kill(process.ppid, "SIGKILL")` });
 	await client.next((message) => isStatus(message, "restarting"));
+	return { id, client };
+}
+
+test("a kernel that dies is restarted, and its clients are told", async () => {
+	const { id, client } = await startAndKill();
 	const reply = await client.execute("1 + 1");
 	assert.equal((reply.content as { status: string }).status, "ok");
 	assert.equal((await it.call("GET", `/api/kernels/${id}`)).json.id, id);
@@ -286,12 +292,7 @@ function processesOf(id: string): string[] {
 }
 
 test("restarts at once, and a death just before, leave one process", async () => {
-	const { id } = (await it.call("POST", "/api/kernels", {})).json;
-	const client = new Client(id, [v1Protocol]);
-	await client.open();
-	await client.execute("1");
-	client.send("execute_request", { code: `process.kill(process.ppid, "SIGKILL")` });
-	await client.next((message) => isStatus(message, "restarting"));
+	const { id, client } = await startAndKill();
 	const restart = () => it.call("POST", `/api/kernels/${id}/restart`);
 	const answers = await Promise.all([restart(), restart(), restart()]);
 	assert.deepEqual(

@@ -38,7 +38,7 @@ export function takeSnapshot(): Snapshot | undefined {
 }
 
 /** Where snapshots lie: the user's cache folder, by the system's rules. */
-export function cacheFolder(env: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
+function cacheFolder(env: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
 	const home = env.HOME || homedir();
 	if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, "octavo");
 	if (platform === "darwin") return join(home, "Library", "Caches", "octavo");

@@ -34,7 +34,7 @@ export function failureText(failure: CellFailure, { path, colors }: FailureTextO
 }
 
 /** Finds the line of the cell that a traceback speaks of, counting from 1; undefined when it names none. */
-export function markedLine(failure: CellFailure, numLines: number): number | undefined {
+function markedLine(failure: CellFailure, numLines: number): number | undefined {
 	const text = stripVTControlCharacters(failure.traceback.join("\n"));
 	const match = /cell \[\d+\]:(\d+):\d+/.exec(text) ?? /Cell In ?\[\d+\], line (\d+)/.exec(text);
 	const line = match ? Number(match[1]) : Number.NaN;

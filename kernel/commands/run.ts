@@ -3,16 +3,9 @@
 
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
+import type { RunCommandOptions } from "../client/run-command.js";
 
-interface Options {
-	output?: string;
-	html?: string;
-	server?: string;
-	token?: string;
-	kernel?: string;
-	timeout?: number;
-	allowErrors?: boolean;
-}
+type Options = Omit<RunCommandOptions, "notebook" | "kernelEnv" | "onResult">;
 
 /** Adds the command. */
 export function register(program: Command): void {

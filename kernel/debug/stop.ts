@@ -55,7 +55,7 @@ export interface Scope {
 }
 
 /** Where the worker keeps the debugger's tools. */
-export const toolsExpression = "globalThis.__octavo__.debug";
+const toolsExpression = "globalThis.__octavo__.debug";
 
 /** Calls a method of the tools on the main thread, with values by reference. */
 export async function callTools<Result>(

@@ -10,7 +10,7 @@ import type { Outlet } from "../protocol/outlet.js";
 import type { Handler } from "../protocol/router.js";
 
 /** Version of this package. */
-export const octavoVersion: string = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")).version;
+const octavoVersion: string = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")).version;
 
 const kernelInfo = {
 	status: "ok" as const,

@@ -6,7 +6,7 @@ import type { WorkerProcess } from "../cell/worker-process.js";
 import type { Handler } from "../protocol/router.js";
 
 /** Gives the UTF-16 offset of a code point position; positions beyond the end mean the end. */
-export function toUtf16(text: string, codePoints: number): number {
+function toUtf16(text: string, codePoints: number): number {
 	let offset = 0;
 	for (let count = 0; count < codePoints && offset < text.length; count++) {
 		offset += text.codePointAt(offset)! > 0xffff ? 2 : 1;
@@ -15,7 +15,7 @@ export function toUtf16(text: string, codePoints: number): number {
 }
 
 /** Gives the code point position of a UTF-16 offset. */
-export function toCodePoints(text: string, offset: number): number {
+function toCodePoints(text: string, offset: number): number {
 	return [...text.slice(0, offset)].length;
 }
 

@@ -16,7 +16,7 @@ export interface FoundKernelSpec {
 }
 
 /** Folders that hold kernelspecs, the one that wins first. */
-export function kernelSpecFolders(env: NodeJS.ProcessEnv = process.env): string[] {
+function kernelSpecFolders(env: NodeJS.ProcessEnv = process.env): string[] {
 	const data = [
 		...(env.JUPYTER_PATH ?? "").split(delimiter).filter((folder) => folder !== ""),
 		jupyterDataDir(env),

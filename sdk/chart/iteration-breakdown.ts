@@ -6,7 +6,7 @@ import { checkRows, describeIteration, numbersOf, textsOf } from "./iteration-ro
 import { finish, round } from "./theme.js";
 
 /** Colour of each phase. */
-export const phaseColors = {
+const phaseColors = {
 	forward: "#56B4E9",
 	backward: "#CC79A7",
 	update: "#E69F00",

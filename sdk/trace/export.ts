@@ -11,7 +11,7 @@ import { OctavoError, received } from "../errors.js";
 import { type TraceTableName, traceTableNames } from "./schema.js";
 
 /** Path of one table of a trace saved at `path`. */
-export function tablePath(path: string, name: TraceTableName): string {
+function tablePath(path: string, name: TraceTableName): string {
 	if (typeof path !== "string" || !path.endsWith(".arrow")) {
 		throw new OctavoError("ERR_OCTAVO_TRACE", `Expected a path that ends in .arrow but received ${received(path)}`);
 	}

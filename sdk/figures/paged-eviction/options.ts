@@ -39,7 +39,7 @@ export const contenderList: Check<readonly Contender[] | undefined> = (value, na
 };
 
 /** Tokens that a model must know to be asked the tasks' questions. */
-export const taskVocabulary: number = recallTokens.filler[1];
+const taskVocabulary: number = recallTokens.filler[1];
 
 /**
  * Checks what an experiment was called with.

@@ -21,7 +21,7 @@ export function keepsGradient(context: Pick<UpdateContext, "builder">, index: nu
 }
 
 /** Bytes of one copy of a subgroup's fp32 tensor. */
-export function stateBytes(context: UpdateContext, subgroup: number): number {
+function stateBytes(context: UpdateContext, subgroup: number): number {
 	return 4 * context.builder.configuration.subgroupNumels[subgroup]!;
 }
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -134,4 +134,31 @@ test("a bad connection file ends the command with a clear error", async () => {
 	const code = await new Promise((resolve) => child.once("close", resolve));
 	assert.equal(code, 1);
 	assert.match(told, /ERR_OCTAVO_CONNECTION_FILE/);
+});
+
+test("a worker that cannot start is tried anew with each cell, and not for ever in between", async (t) => {
+	const folder = mkdtempSync(join(tmpdir(), "octavo-no-worker-"));
+	t.after(() => rmSync(folder, { recursive: true, force: true }));
+	const started = join(folder, "started");
+	const preload = join(folder, "preload.cjs");
+	const lines = [
+		`const { appendFileSync, existsSync } = require("node:fs");`,
+		`if (process.argv[1]?.endsWith("worker.js") && !existsSync(${JSON.stringify(join(folder, "may"))})) {`,
+		`	appendFileSync(${JSON.stringify(started)}, ".");`,
+		`	process.exit(3);`,
+		`}`,
+	];
+	writeFileSync(preload, lines.join("\n"));
+	const kernel = await startFor(t, { env: { NODE_OPTIONS: `--require ${preload}` } });
+	const starts = () => (existsSync(started) ? readFileSync(started, "utf8").length : 0);
+	await kernel.until(() => starts() > 0);
+	const { reply } = await kernel.execute("1 + 1");
+	assert.equal(reply.ename, "KernelWorkerDied");
+	assert.match(reply.evalue, /ended with exit code 3 while it started\. The next cell tries again\.$/);
+	const before = starts();
+	await kernel.ask("interrupt_request", {}, "control");
+	await new Promise((resolve) => setTimeout(resolve, 1000));
+	assert.equal(starts(), before, "it was started again though nobody asked");
+	writeFileSync(join(folder, "may"), "");
+	assert.equal(result(await kernel.execute("2 + 2")), "4");
 });

@@ -4,9 +4,13 @@
 export class WorkerDied extends Error {
 	override readonly name = "KernelWorkerDied";
 
-	/** @param how a sentence without its full stop */
-	constructor(how: string) {
-		super(`${how}. The worker was started again: variables of earlier cells are gone.`);
+	/**
+	 * @param how a sentence without its full stop
+	 * @param wasReady false when it ended while it started: it would only do so again
+	 */
+	constructor(how: string, wasReady: boolean) {
+		const next = "The worker was started again: variables of earlier cells are gone";
+		super(`${how}${wasReady ? `. ${next}` : " while it started. The next cell tries again"}.`);
 	}
 }
 

@@ -72,8 +72,8 @@ export class WorkerProcess {
 	#stopping = false;
 	readonly #snapshot = new SnapshotFile(workerFlags);
 	#makeSnapshot: NodeJS.Timeout | undefined;
-	/** True until a worker that was started from the snapshot has said that it is ready. */
-	#trying = false;
+	/** Of the worker: `trying` to start from the snapshot; `gone` when it ended before it was ready, until it is asked again. */
+	#state: "trying" | "starting" | "ready" | "gone" = "starting";
 	#stderrTail = "";
 	/** Why this process ends the worker. */
 	#reason: string | undefined;
@@ -81,7 +81,7 @@ export class WorkerProcess {
 		new MarkedStream((text) => this.listener?.stream("stdout", text)),
 		new MarkedStream((text) => {
 			this.#stderrTail = (this.#stderrTail + text).slice(-stderrKept);
-			if (!this.#trying) this.listener?.stream("stderr", text);
+			if (this.#state !== "trying") this.listener?.stream("stderr", text);
 		}),
 	] as const;
 	#lanes: FrontLanes | undefined;
@@ -105,6 +105,7 @@ export class WorkerProcess {
 		named?.(id);
 		return new Promise<Result>((resolve, reject) => {
 			const line = `${JSON.stringify({ ...request, id })}\n`;
+			if (this.#state === "gone") this.#start();
 			this.#pending.set(id, { line, resolve: resolve as (value: unknown) => void, reject });
 			this.#pipe(requestDescriptor).write(line);
 		});
@@ -162,7 +163,7 @@ export class WorkerProcess {
 		this.#lanes = new FrontLanes();
 		const { toWorker, toFront, contents } = this.#lanes.files;
 		const fromSnapshot = this.#snapshot.startFlags;
-		this.#trying = fromSnapshot.length > 0;
+		this.#state = fromSnapshot.length > 0 ? "trying" : "starting";
 		const child = spawn(process.execPath, [...workerFlags, ...fromSnapshot, workerPath], {
 			stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", toWorker, toFront, "pipe", contents],
 			env: workerEnv(),
@@ -206,7 +207,7 @@ export class WorkerProcess {
 
 	#receive(event: WorkerEvent): void {
 		if (event.type === "ready") {
-			this.#trying = false;
+			this.#state = "ready";
 			const { snapshot } = event;
 			if (snapshot) this.#makeSnapshot = setTimeout(() => void this.#snapshot.make(snapshot), snapshotDelayMs).unref();
 		}
@@ -229,17 +230,18 @@ export class WorkerProcess {
 
 	#died(code: number | null, signal: NodeJS.Signals | null): void {
 		if (this.#stopping) return;
-		if (this.#trying) {
+		if (this.#state === "trying") {
 			// The snapshot is damaged, or of another Node.js after all: nothing has run yet, so nothing is lost.
 			this.#snapshot.refuse();
 			this.#start();
 			for (const { line } of this.#pending.values()) this.#pipe(requestDescriptor).write(line);
 			return;
 		}
-		const died = new WorkerDied(this.#reason ?? howItEnded(code, signal, this.#stderrTail));
+		if (this.#state === "starting") this.#state = "gone";
+		const died = new WorkerDied(this.#reason ?? howItEnded(code, signal, this.#stderrTail), this.#state === "ready");
 		const pending = [...this.#pending.values()];
 		this.#pending = new Map();
-		this.#start();
+		if (this.#state === "ready") this.#start();
 		this.listener?.died();
 		if (pending.length === 0) this.listener?.stream("stderr", `${died.message}\n`);
 		for (const { reject } of pending) reject(died);

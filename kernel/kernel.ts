@@ -1,19 +1,19 @@
 // One running kernel: sockets, worker and handlers tied together, and the ways in which it ends.
 
 import { OctavoError } from "../sdk/errors.js";
+import type { Owner } from "./cell/protocol.js";
 import type { WorkerProcess } from "./cell/worker-process.js";
 import { Comms } from "./handlers/comm.js";
 import { controlHandlers } from "./handlers/control.js";
 import { debugHandlers } from "./handlers/debug.js";
-import { Executions } from "./handlers/execute.js";
+import { type Execution, Executions } from "./handlers/execute.js";
 import { History } from "./handlers/history.js";
 import { Inputs } from "./handlers/input.js";
 import { languageHandlers } from "./handlers/language.js";
-import { Outlet } from "./protocol/outlet.js";
-import { OutputLimit, outputLimit } from "./protocol/output-limit.js";
+import { subshellHandlers } from "./handlers/subshells.js";
+import { Outlet, type StreamName } from "./protocol/outlet.js";
 import { Router } from "./protocol/router.js";
 import type { ConnectionInfo } from "./wire/connection.js";
-import type { Message } from "./wire/frames.js";
 import { KernelSockets } from "./wire/sockets.js";
 
 /** How often a kernel looks whether the Jupyter process that started it still lives, in milliseconds. */
@@ -30,40 +30,41 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 	const history = new History();
 	const inputs = new Inputs(worker, outlet);
 	const comms = new Comms(worker, outlet);
-	const limit = new OutputLimit(outputLimit(), (name, text) => outlet.stream(name, text, parent()));
 	const executions = new Executions(worker, outlet, history, {
-		begins() {
-			limit.begin();
-			return debug.ready();
-		},
-		ended() {
-			inputs.drop();
-			limit.end();
-		},
+		begins: () => debug.ready(),
+		ended: (request) => inputs.drop(request),
 	});
-	/** The comm request whose handler puts out what arrives now; none: the cell does. */
-	let within: Message | undefined;
-	const parent = () => within ?? executions.current;
-	const isShown = () => within !== undefined || !executions.silent;
+	/** Whose output arrives now. */
+	let owner: Owner = {};
+	const handled = () => (owner.request === undefined ? undefined : comms.request(owner.request));
+	const cell = () => executions.of(owner.shell);
+	const parent = () => handled() ?? cell().request;
+	const isShown = () => handled() !== undefined || !cell().silent;
+	const show = (name: StreamName, text: string, { limit, silent }: Execution) => {
+		const request = handled();
+		if (request) limit.write(name, text, (shownName, shown) => outlet.stream(shownName, shown, request));
+		else if (!silent) limit.write(name, text);
+	};
 
-	const debug = debugHandlers(worker, outlet, () => executions.current);
+	const debug = debugHandlers(worker, outlet, () => executions.latest.request);
 
 	worker.listener = {
-		stream(name, text) {
-			if (isShown()) limit.write(name, text);
-		},
+		stream: (name, text) => show(name, text, cell()),
+		nativeText: (name, text) => show(name, text, executions.latest),
 		event(event) {
 			switch (event.type) {
 				case "within":
-					within = event.request === undefined ? undefined : comms.request(event.request);
+					owner = event.owner;
 					break;
 				// A channel that is opened is there, whatever the cell shows.
 				case "comm":
 					comms.publish(event, parent());
 					break;
-				case "input":
-					if (executions.current) inputs.ask(event, executions.current);
+				case "input": {
+					const { request, isRunning } = cell();
+					if (request && isRunning) inputs.ask(event, request);
 					break;
+				}
 				case "clear":
 					if (isShown()) outlet.publish("clear_output", { wait: event.wait }, parent());
 			}
@@ -72,8 +73,8 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 			if (isShown()) outlet.publish(update ? "update_display_data" : "display_data", content, parent());
 		},
 		died() {
-			within = undefined;
-			comms.closeAll(executions.current);
+			owner = {};
+			comms.closeAll(executions.latest.request);
 			debug.workerDied();
 		},
 		debug: debug.receive,
@@ -92,7 +93,7 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 		return ending;
 	};
 
-	const router = new Router(
+	const router: Router = new Router(
 		outlet,
 		new Map([
 			["execute_request", executions.handle],
@@ -101,6 +102,10 @@ export async function startKernel(connection: ConnectionInfo, worker: WorkerProc
 			...controlHandlers(worker, outlet, interrupt, shutdown),
 			...comms.handlers(),
 			...debug.handlers,
+			...subshellHandlers(
+				() => router,
+				(id) => executions.forget(id),
+			),
 		]),
 		executions.aborted,
 		inputs.accept,

@@ -34,7 +34,7 @@ const places = (frames: { name: string; line: number }[]) => frames.map(({ name,
 test("kernel_info announces the debugger", async () => {
 	const info = await client.kernel.ask("kernel_info_request", {}, "control");
 	assert.equal(info.debugger, true);
-	assert.deepEqual(info.supported_features, ["debugger"]);
+	assert.deepEqual(info.supported_features, ["debugger", "kernel subshells"]);
 });
 
 test("cells' paths carry the hash that JupyterLab computes", async () => {

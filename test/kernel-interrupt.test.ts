@@ -47,6 +47,12 @@ const loops: Record<string, string> = {
 		"display({ [Symbol.for('Jupyter.display')]: () => new Promise(() => {}) }); setTimeout(() => { while (true) counter++; }, 5);",
 	"a thrown value that never finishes to show itself":
 		"throw { [Symbol.for('nodejs.util.inspect.custom')]() { while (true) counter++; } };",
+	"a loop in an AsyncLocalStorage, behind an await":
+		"import { AsyncLocalStorage } from 'node:async_hooks';" +
+		"await new AsyncLocalStorage().run(1, async () => { await sleep(5); while (true) counter++; });",
+	"a loop in an AsyncLocalStorage, inside a timer":
+		"import { AsyncLocalStorage } from 'node:async_hooks'; new AsyncLocalStorage().run(1, () =>" +
+		"setTimeout(() => { console.log('running'); while (true) counter++; }, 5)); await sleep(1e9);",
 	"a loop inside a timer":
 		"setTimeout(() => { console.log('running'); while (true) counter++; }, 5); await sleep(1e9);",
 };

@@ -26,7 +26,7 @@ test("kernel_info has what the protocol asks for", async () => {
 	for (const channel of ["shell", "control"] as const) {
 		const info = await kernel.ask("kernel_info_request", {}, channel);
 		assert.equal(info.status, "ok");
-		assert.equal(info.protocol_version, "5.4");
+		assert.equal(info.protocol_version, "5.5");
 		assert.equal(info.implementation, "octavo");
 		assert.equal(info.language_info.name, "typescript");
 		assert.equal(info.language_info.file_extension, ".ts");

@@ -13,7 +13,6 @@ function through(limit: number, pieces: readonly string[]): { stdout: string; st
 		assert.ok(Buffer.from(text).toString() === text, "no half characters");
 		shown[name] += text;
 	});
-	counted.begin();
 	for (const piece of pieces) counted.write("stdout", piece);
 	counted.end();
 	return shown;

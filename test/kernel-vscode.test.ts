@@ -48,7 +48,7 @@ test("at the start: kernel_info, silent cells that leave no trace, comm_info; th
 		[info.status, info.language_info.name, info.language_info.file_extension],
 		["ok", "typescript", ".ts"],
 	);
-	assert.deepEqual(info.supported_features, ["debugger"]);
+	assert.deepEqual(info.supported_features, ["debugger", "kernel subshells"]);
 	for (const code of ["1 + 1", "console.log('unseen')", "throw new Error('unseen')", ""]) {
 		const { reply, iopub } = await kernel.execute(code, unseen);
 		assert.equal(reply.execution_count, 0, code);

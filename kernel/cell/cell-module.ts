@@ -14,6 +14,8 @@ export interface CellModuleContext {
 	/** Declarations of earlier cells. */
 	declarations: TypeScript.SourceFile | undefined;
 	notes: AwaitNotes;
+	/** Number under which the last expression's value is kept. */
+	id: number;
 }
 
 /** Local names that stand for a property of an imported module. */
@@ -22,7 +24,7 @@ type Imported = Map<string, { module: TypeScript.Identifier; name: string }>;
 /** Makes the last transformer of a cell. */
 export function cellModule(ts: Ts, context: CellModuleContext): TypeScript.TransformerFactory<TypeScript.SourceFile> {
 	const { factory } = ts;
-	const { checker, declarations, notes } = context;
+	const { checker, declarations, notes, id } = context;
 	const helper = (name: string, ...values: TypeScript.Expression[]) =>
 		factory.createCallExpression(
 			factory.createPropertyAccessExpression(factory.createIdentifier("__octavo__"), name),
@@ -116,9 +118,9 @@ export function cellModule(ts: Ts, context: CellModuleContext): TypeScript.Trans
 			if (ts.isVariableStatement(statement)) {
 				const [declaration] = statement.declarationList.declarations;
 				if (statement.modifiers?.length && declaration?.initializer) {
-					// tslab's name for the last expression.
+					// The last expression, to which tslab has given a name.
 					const value = visit(declaration.initializer, true) as TypeScript.Expression;
-					const kept = factory.createAssignment(exported((declaration.name as TypeScript.Identifier).text), value);
+					const kept = helper("keep", factory.createNumericLiteral(id), value);
 					statements.push(ts.setTextRange(factory.createExpressionStatement(kept), declaration.initializer));
 					continue;
 				}

@@ -13,7 +13,7 @@ export interface ExecutorScope {
 	require(id: string): Module;
 }
 
-/** Runs converted cells. */
+/** Runs converted cells, one at a time. */
 export class CellRunner {
 	/** What cells see as `exports` and `require`. */
 	readonly scope: ExecutorScope;
@@ -22,8 +22,11 @@ export class CellRunner {
 	#scriptName = "";
 	#thrown: { value: unknown } | undefined;
 
-	/** @param folder the notebook's folder */
-	constructor(folder: string) {
+	/**
+	 * @param folder the notebook's folder
+	 * @param scope that of another runner, whose cells run beside those of this one; default new
+	 */
+	constructor(folder: string, scope?: ExecutorScope) {
 		const { createExecutor } = createRequire(import.meta.url)("tslab/dist/executor.js");
 		const prepared = { convert: () => this.#prepared ?? { diagnostics: [] } };
 		this.#executor = createExecutor(
@@ -36,7 +39,9 @@ export class CellRunner {
 				},
 			},
 		);
-		this.scope = (globalThis as unknown as { __tslab__: ExecutorScope }).__tslab__;
+		const holder = globalThis as unknown as { __tslab__: ExecutorScope };
+		if (scope) holder.__tslab__ = scope;
+		this.scope = holder.__tslab__;
 	}
 
 	/** Runs a converted cell. @param name the script's */

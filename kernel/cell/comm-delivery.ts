@@ -1,24 +1,24 @@
 // Takes comm messages to the handlers of cells: in order, each once the running cell has come to an await. What a handler
 // puts out before its own first await belongs to the message; what it throws is shown like any error nobody caught.
 
+import type { CellContexts } from "./cell-context.js";
 import type { CommRegistry } from "./comms.js";
 import type { Interrupts } from "./interrupts.js";
-import type { Outbox } from "./outbox.js";
 import type { CommMessage, CommResult } from "./protocol.js";
 
 /** Delivers the comm messages of the front end. */
 export class CommDelivery {
 	readonly #comms: CommRegistry;
 	readonly #interrupts: Interrupts;
-	readonly #outbox: Outbox;
+	readonly #contexts: CellContexts;
 	readonly #show: (error: unknown) => void;
 	readonly #waiting: (() => void)[] = [];
 
 	/** @param show shows what a handler throws */
-	constructor(comms: CommRegistry, interrupts: Interrupts, outbox: Outbox, show: (error: unknown) => void) {
+	constructor(comms: CommRegistry, interrupts: Interrupts, contexts: CellContexts, show: (error: unknown) => void) {
 		this.#comms = comms;
 		this.#interrupts = interrupts;
-		this.#outbox = outbox;
+		this.#contexts = contexts;
 		this.#show = show;
 	}
 
@@ -43,17 +43,15 @@ export class CommDelivery {
 	};
 
 	async #call(handler: () => unknown, id: number): Promise<boolean> {
-		let inside = false;
+		const { parent } = this.#contexts;
 		const leave = () => {
-			if (inside) this.#outbox.event({ type: "within" });
-			inside = false;
+			parent.outbox.owner = parent.outbox.cells;
 		};
 		try {
 			await this.#interrupts.user(() => {
-				inside = true;
-				this.#outbox.event({ type: "within", request: id });
+				parent.outbox.owner = { request: id };
 				try {
-					return handler();
+					return this.#contexts.run(parent, handler);
 				} finally {
 					leave();
 				}

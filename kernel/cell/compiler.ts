@@ -31,6 +31,8 @@ type Loose = Record<string, unknown>;
 
 /** What one conversion leaves behind, besides tslab's own result. */
 export interface Compilation extends AwaitNotes {
+	/** Number under which the cell keeps its last expression's value. */
+	id: number;
 	/** Source map from the cell (one line below tslab's prefix) to the text that runs. */
 	sourceToOutput?: string;
 	/** Files beside the notebook that were compiled with the cell. */
@@ -90,6 +92,10 @@ export function tuneCompiler(folder: string): Compiler {
 	ts.sys.getCurrentDirectory = () => folder;
 	const view = new PackageView(folder);
 	const sourceFile = join(folder, "__tslab__.ts");
+	let numCompilations = 0;
+	const nothing = (): Compilation => {
+		return { id: ++numCompilations, awaits: false, imports: [], modules: [], kept: [] };
+	};
 	let current = nothing();
 	let namesOnly = false;
 
@@ -171,7 +177,7 @@ export function tuneCompiler(folder: string): Compiler {
 			compileImported(builder.getProgram(), file);
 			const declarations = file.parent as TypeScript.Node as TypeScript.SourceFile;
 			current.kept = keptNamespaces(ts, declarations, file);
-			const last = cellModule(ts, { checker, declarations, notes: current });
+			const last = cellModule(ts, { checker, declarations, notes: current, id: current.id });
 			const all = {
 				before: [topLevelUsing(ts)],
 				...transformers,
@@ -236,10 +242,6 @@ export function tuneCompiler(folder: string): Compiler {
 		},
 	};
 	return compiler;
-}
-
-function nothing(): Compilation {
-	return { awaits: false, imports: [], modules: [], kept: [] };
 }
 
 function withoutMapUrl(text: string): string {

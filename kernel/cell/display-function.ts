@@ -84,11 +84,12 @@ export function ownDisplayId(value: unknown): string | undefined {
 /**
  * Makes the function.
  *
+ * @param outbox gives that of the code which displays
  * @param toBundle shows a value
  * @param lane takes large contents
  */
 export function makeDisplay(
-	outbox: Outbox,
+	outbox: () => Outbox,
 	toBundle: (value: unknown) => Promise<Bundle>,
 	lane: LaneWriter,
 ): DisplayFunction {
@@ -96,7 +97,7 @@ export function makeDisplay(
 		const { data, metadata } = await toBundle(value);
 		return { type: "display", content: new Content(lane, { data, metadata, transient: { display_id } }), update };
 	};
-	const send = (value: unknown, displayId: string, update: boolean) => outbox.later(make(value, displayId, update));
+	const send = (value: unknown, displayId: string, update: boolean) => outbox().later(make(value, displayId, update));
 	const start = async (
 		make: () => unknown,
 		{ displayId, update = false }: DisplayOptions = {},
@@ -114,6 +115,6 @@ export function makeDisplay(
 		json: (value: unknown, options?: DisplayOptions) => show(json(value), options),
 		svg: (text: string, options?: DisplayOptions) => show(svg(text), options),
 		image: (bytes: Uint8Array, options?: DisplayOptions) => note(start(() => image(bytes), options)),
-		clear: ({ wait = false }: ClearOptions = {}) => outbox.event({ type: "clear", wait }),
+		clear: ({ wait = false }: ClearOptions = {}) => outbox().event({ type: "clear", wait }),
 	});
 }

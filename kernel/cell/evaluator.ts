@@ -4,23 +4,22 @@
 import { createRequire } from "node:module";
 import { relative } from "node:path";
 import type { ErrorContent } from "../protocol/messages.js";
+import type { CellContext, CellContexts } from "./cell-context.js";
 import { makeHelpers } from "./cell-helpers.js";
-import { CellRunner } from "./cell-runner.js";
+import { CellLanguage } from "./cell-language.js";
+import { CellRunner, type ExecutorScope } from "./cell-runner.js";
 import { type Compilation, type Compiler, tuneCompiler } from "./compiler.js";
 import { loadConverter } from "./compiler-copy.js";
-import { unlessTooDeep, withinLimits } from "./compiler-limits.js";
+import { withinLimits } from "./compiler-limits.js";
 import { DebugTools } from "./debug-tools.js";
-import { CellResources } from "./disposables.js";
 import { ErrorExplainer, Explained, scriptPrefix } from "./errors.js";
 import { Imports } from "./imports.js";
-import { Interrupted, type Interrupts } from "./interrupts.js";
-import type { Verdict } from "./is-complete.js";
-import { describeCompletions, describeInfo } from "./language.js";
-import { completePath } from "./paths.js";
-import type { Bundle, CompleteResult, InspectResult, IsCompleteResult, SnapshotParts } from "./protocol.js";
+import { Interrupted } from "./interrupted.js";
+import type { Interrupts } from "./interrupts.js";
+import { type Bundle, frameKind, type SnapshotParts } from "./protocol.js";
 import { isInstance } from "./thrown.js";
 import type { Converted, Converter } from "./tslab-types.js";
-import { Variables } from "./variables.js";
+import { type CellNames, Variables } from "./variables.js";
 
 /** A line that says what becomes of type errors, from its cell on. */
 const typeErrorsLine = /^[ \t]*\/\/[ \t]*@octavo[ \t]+type-errors:[ \t]*(warn|refuse)[ \t]*$/m;
@@ -32,39 +31,60 @@ export interface Outcome {
 	bundle?: Bundle;
 }
 
+/** What a cell runs as. */
+export interface RunningCell {
+	/** The request's id, as {@link Interrupts.startRequest} was given it. */
+	request: number;
+	/** How tracebacks call it. */
+	label: string;
+	context: CellContext;
+}
+
+/** Shows the last expression's value, or gives nothing where it has displayed it already. */
+type Show = (value: unknown) => Promise<Bundle | undefined>;
+
 /** One notebook's cells: their declarations, variables and errors. */
 export class Evaluator {
 	readonly explainer = new ErrorExplainer();
+	/** Answers what is asked about cells that do not run. */
+	readonly language: CellLanguage;
 	readonly #folder: string;
 	readonly #interrupts: Interrupts;
-	readonly #flushed: () => Promise<void>;
+	readonly #contexts: CellContexts;
 	readonly #compiler: Compiler;
 	readonly #converter: Converter;
-	readonly #runner: CellRunner;
+	/** Those that run no cell; cells that run at once have one each. */
+	readonly #idleRunners: CellRunner[];
+	readonly #scope: ExecutorScope;
 	readonly #imports: Imports;
 	readonly #variables = new Variables();
-	readonly #resources = new CellResources();
-	readonly #isCompleteCode: (code: string) => Verdict;
+	/** Values of last expressions that have not been shown. */
+	readonly #results = new Map<number, unknown>();
 	readonly #metadata: (code: string) => { module?: string; jsx?: boolean };
 	#declarations = "";
 	#scripts = 0;
 
-	/**
-	 * @param folder the notebook's folder, from which imports resolve
-	 * @param flushed settles when all that a cell displays has been sent; part of the cell too
-	 */
-	constructor(folder: string, interrupts: Interrupts, flushed: () => Promise<void>) {
-		this.#flushed = flushed;
+	/** @param folder the notebook's folder, from which imports resolve */
+	constructor(folder: string, interrupts: Interrupts, contexts: CellContexts) {
+		this.#contexts = contexts;
 		this.#folder = folder;
 		this.#interrupts = interrupts;
 		const require = createRequire(import.meta.url);
 		this.#compiler = tuneCompiler(folder);
 		const { createConverter, isCompleteCode } = loadConverter();
 		this.#metadata = require("tslab/dist/metadata.js").getCodeMetadata;
-		this.#isCompleteCode = isCompleteCode;
 		this.#converter = createConverter({});
-		this.#runner = new CellRunner(folder);
-		const { scope } = this.#runner;
+		this.language = new CellLanguage({
+			folder,
+			compiler: this.#compiler,
+			converter: this.#converter,
+			declarations: () => this.#declarations,
+			verdict: isCompleteCode,
+		});
+		const runner = new CellRunner(folder);
+		this.#idleRunners = [runner];
+		const { scope } = runner;
+		this.#scope = scope;
 		this.#imports = new Imports(folder, scope.require);
 		scope.require = (id) => this.#imports.require(id);
 		scope.exports = this.#variables.values;
@@ -72,7 +92,8 @@ export class Evaluator {
 			folder,
 			variables: this.#variables,
 			imports: this.#imports,
-			resources: this.#resources,
+			keep: (id, value) => this.#results.set(id, value),
+			contexts,
 			interrupts,
 			debug: new DebugTools({
 				variables: this.#variables.values,
@@ -96,19 +117,15 @@ export class Evaluator {
 		this.#convert("const octavoWarm: string = [1].join(); octavoWarm");
 	}
 
-	/**
-	 * Runs a cell.
-	 *
-	 * @param label how tracebacks call it
-	 * @param show shows the last expression's value, or gives nothing where it has displayed it already; part of the cell,
-	 *   since values run code to show themselves
-	 */
-	async execute(code: string, label: string, show: (value: unknown) => Promise<Bundle | undefined>): Promise<Outcome> {
-		let lastName: string | undefined;
+	/** Runs a cell. @param show part of the cell, since values run code to show themselves */
+	async execute(code: string, cell: RunningCell, show: Show): Promise<Outcome> {
+		const { request, label, context } = cell;
+		const runner = this.#idleRunners.pop() ?? new CellRunner(this.#folder, this.#scope);
+		let id = 0;
 		let bundle: Bundle | undefined;
-		this.#variables.begin();
+		let names: CellNames | undefined;
 		try {
-			await this.#interrupts.run(async ({ loads, begins }) => {
+			await this.#interrupts.run(request, async ({ loads, begins }) => {
 				const metadata = this.#metadata(code);
 				if (metadata.module !== undefined) {
 					this.#addModule(metadata.module, code, label, metadata.jsx === true);
@@ -117,99 +134,77 @@ export class Evaluator {
 				const switched = typeErrorsLine.exec(code)?.[1];
 				if (switched) this.#compiler.tolerant = switched === "warn";
 				const [converted, compilation] = withinLimits(() => this.#convert(code));
+				id = compilation.id;
 				if (converted.diagnostics.length > 0) {
 					throw new Explained(this.explainer.explainDiagnostics(code, label, converted.diagnostics));
 				}
 				if (compilation.tolerated?.length) {
 					const { traceback } = this.explainer.explainDiagnostics(code, label, compilation.tolerated);
-					process.stderr.write(`${traceback.join("\n")}\n`);
+					context.outbox.text(frameKind.stderr, `${traceback.join("\n")}\n`);
 				}
 				for (const module of compilation.modules) {
 					this.#imports.addLocal(module);
 					this.explainer.addFile(relative(this.#folder, module.path), module);
 				}
-				if (compilation.imports.length > 0) {
-					loads();
-					await this.#imports.preload(compilation.imports);
-				}
-				lastName = converted.lastExpressionVar;
-				const name = this.#note(converted, compilation, code, label);
-				this.#declarations = [converted.declOutput ?? "", ...compilation.kept].join("\n");
-				begins();
-				await this.#runner.run(name, converted);
-				const value = lastName === undefined ? undefined : this.#variables.values[lastName];
-				if (value !== undefined) bundle = await show(value);
-				await this.#flushed();
+				// Now, so that a cell of another shell that is converted while this one loads adds to them.
+				const before = this.#declarations;
+				const after = [converted.declOutput ?? "", ...compilation.kept].join("\n");
+				this.#declarations = after;
+				await this.#contexts.run(context, async () => {
+					if (compilation.imports.length > 0) {
+						loads();
+						await this.#imports.preload(compilation.imports).catch((error: unknown) => {
+							if (this.#declarations === after) this.#declarations = before;
+							throw error;
+						});
+					}
+					const name = this.#note(converted, compilation, code, label);
+					begins();
+					names = this.#variables.begin();
+					await runner.run(name, converted);
+					const value = this.#results.get(id);
+					if (value !== undefined) bundle = await show(value);
+					await context.outbox.flushed();
+				});
 			});
-			await this.#release();
+			await this.#release(cell);
 			return bundle === undefined ? {} : { bundle };
 		} catch (error) {
-			this.#variables.restore();
+			names?.restore();
 			if (isInstance(error, Interrupted)) this.#imports.interrupted();
 			// In an object: what is thrown may have a `then`.
-			const { last } = await this.#release({ error }).then(
+			const { last } = await this.#release(cell, { error }).then(
 				() => ({ last: error }),
 				(another) => ({ last: another }),
 			);
-			return { error: await this.#explain(last) };
+			return { error: await this.#explain(last, cell) };
 		} finally {
-			if (lastName !== undefined) delete this.#variables.values[lastName];
-			this.#runner.letGo();
+			this.#results.delete(id);
+			runner.letGo();
+			this.#idleRunners.push(runner);
 		}
 	}
 
-	/** Completions at a position, in UTF-16 units. */
-	complete(code: string, position: number): CompleteResult {
-		const nothing = { start: position, end: position, matches: [] };
-		return unlessTooDeep<CompleteResult>(
-			() => this.#complete(code, position),
-			() => nothing,
-		);
-	}
-
-	#complete(code: string, position: number): CompleteResult {
-		const string = /["'`]/.test(code) ? this.#compiler.stringAt(code, position) : undefined;
-		const path = string && completePath(this.#folder, string, position);
-		if (path) return path;
-		const found = describeCompletions(this.#converter.complete(this.#declarations, code, position), code, position);
-		const isKnown = found.matches.some(({ text }) => text.startsWith(code.slice(found.start, position)));
-		return (isKnown ? undefined : this.#compiler.importSnippets(code, position)) ?? found;
-	}
-
-	/** What is known of the name at a position, in UTF-16 units. */
-	inspect(code: string, position: number): InspectResult {
-		const inspect = (at: number) => this.#converter.inspect(this.#declarations, code, at);
-		// Right behind a name, or behind its opening bracket, the name is still what the user asks about.
-		const ask = () => inspect(position) ?? inspect(Math.max(0, position - 1));
-		return describeInfo(unlessTooDeep(ask, () => undefined));
-	}
-
-	/** Whether a cell can run as it stands. */
-	isComplete(code: string): IsCompleteResult {
-		const ask = () => this.#compiler.isComplete(code, this.#isCompleteCode(code));
-		return unlessTooDeep(ask, () => ({ status: "invalid" }));
-	}
-
 	/** Disposes of what the cell declared with `using`; by then its value has been shown. */
-	async #release(failed?: { error: unknown }): Promise<void> {
-		if (this.#resources.isEmpty) return;
-		await this.#interrupts.run(async ({ begins }) => {
+	async #release({ request, context }: RunningCell, failed?: { error: unknown }): Promise<void> {
+		if (context.resources.isEmpty) return;
+		await this.#interrupts.run(request, async ({ begins }) => {
 			begins();
-			await this.#interrupts.wait(this.#resources.dispose(failed));
-			await this.#flushed();
+			await this.#interrupts.wait(this.#contexts.run(context, () => context.resources.dispose(failed)));
+			await context.outbox.flushed();
 		});
 	}
 
 	/** As part of the cell: what is thrown may have code of its own that shows it. */
-	async #explain(error: unknown): Promise<ErrorContent> {
+	async #explain(error: unknown, { request, context }: RunningCell): Promise<ErrorContent> {
 		if (isInstance(error, Explained)) return error.content;
 		let content: ErrorContent | undefined;
 		try {
 			if (isInstance(error, Interrupted)) throw error;
-			await this.#interrupts.run(async ({ begins }) => {
+			await this.#interrupts.run(request, async ({ begins }) => {
 				begins();
-				content = this.explainer.explain(error);
-				await this.#flushed();
+				content = this.#contexts.run(context, () => this.explainer.explain(error));
+				await context.outbox.flushed();
 			});
 		} catch (interrupted) {
 			content ??= this.explainer.explain(interrupted);

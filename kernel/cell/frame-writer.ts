@@ -3,7 +3,7 @@
 // returns. The first texts after a pause go out at once, and so in their order with what native code writes.
 
 import { writeSync } from "node:fs";
-import { outputDescriptor } from "./protocol.js";
+import { frameKind, type Owner, outputDescriptor } from "./protocol.js";
 
 /** How long text is held at most, in milliseconds. */
 export const heldMs = 10;
@@ -100,6 +100,8 @@ export class FrameWriter {
 	readonly #wake: () => void;
 	#numRecent = 0;
 	#lastAt = 0;
+	/** Whose the newest frame is. */
+	#owner: Owner = {};
 
 	/** @param wake called when text is held: {@link HeldFrames.tryFlush} is due on the other thread after {@link heldMs} */
 	constructor(held: HeldFrames, guard: Guard, wake: () => void) {
@@ -109,21 +111,22 @@ export class FrameWriter {
 	}
 
 	/** Writes text of a stream, now or soon. */
-	text(kind: number, text: string): void {
+	text(kind: number, text: string, owner: Owner): void {
 		const now = performance.now();
 		if (now - this.#lastAt > pauseMs) this.#numRecent = 0;
 		this.#lastAt = now;
-		this.#write(kind, text, ++this.#numRecent > directTexts);
+		this.#write(kind, text, ++this.#numRecent > directTexts, owner);
 	}
 
 	/** Writes a frame and all text before it. */
-	frame(kind: number, text: string): void {
-		this.#write(kind, text, false);
+	frame(kind: number, text: string, owner: Owner): void {
+		this.#write(kind, text, false, owner);
 	}
 
-	#write(kind: number, text: string, mayWait: boolean): void {
+	#write(kind: number, text: string, mayWait: boolean, owner: Owner): void {
 		const wasUser = this.#guard.enter();
 		try {
+			this.#attribute(owner);
 			if (text.length > maxHeldLength) {
 				this.#held.flush();
 				writeFrame(kind, text);
@@ -135,6 +138,15 @@ export class FrameWriter {
 		} finally {
 			if (wasUser) this.#guard.leave();
 		}
+	}
+
+	/** Says whose the next frame is, where that changes. */
+	#attribute(owner: Owner): void {
+		const { request, shell } = this.#owner;
+		if (owner.request === request && owner.shell === shell) return;
+		this.#owner = owner;
+		this.#held.add(frameKind.event, JSON.stringify({ type: "within", owner }));
+		this.#held.flush();
 	}
 }
 

@@ -18,7 +18,8 @@ export class IdleMemory {
 	readonly #collect: () => void;
 	readonly #giveBack: () => void;
 	#timer: NodeJS.Timeout | undefined;
-	#isHeld = false;
+	/** Requests that run. */
+	#numHeld = 0;
 	#collected = false;
 	/** Resident memory after the last collection, in bytes. */
 	#leftBytes = 0;
@@ -32,20 +33,20 @@ export class IdleMemory {
 		this.#giveBack = giveBack;
 	}
 
-	/** Says that something is asked, or has been answered: the idle time starts anew. */
+	/** Says that something is asked, or has been answered: the idle time starts anew, unless another request runs. */
 	touch(): void {
-		this.#isHeld = false;
-		this.#wait();
+		if (this.#numHeld > 0) this.#numHeld--;
+		this.passed();
 	}
 
 	/** Says that a message came, which does not end what {@link hold} began. */
 	passed(): void {
-		if (!this.#isHeld) this.#wait();
+		if (this.#numHeld === 0) this.#wait();
 	}
 
-	/** Says that a request runs: nothing is collected until {@link touch}. */
+	/** Says that a request runs: nothing is collected until as many calls of {@link touch}. */
 	hold(): void {
-		this.#isHeld = true;
+		this.#numHeld++;
 		this.#begin();
 	}
 

@@ -4,6 +4,7 @@
 
 import { OctavoError, received } from "../../sdk/errors.js";
 import type { LaneReader } from "./buffer-lane.js";
+import type { CellContext, CellContexts } from "./cell-context.js";
 import type { WorkerEvent } from "./protocol.js";
 
 /** Pause between two looks for an answer, in milliseconds. */
@@ -31,35 +32,35 @@ export class Inputs {
 	readonly #send: (event: InputEvent) => void;
 	readonly #lane: LaneReader;
 	readonly #wait: <T>(promise: Promise<T>) => PromiseLike<T> | T;
-	readonly #waiting = new Map<number, (text: string) => void>();
+	readonly #contexts: CellContexts;
+	readonly #waiting = new Map<number, { asker: CellContext; resolve: (text: string) => void }>();
 	#count = 0;
-	#allowed: boolean | undefined;
 
-	/** @param wait awaits as cell code does: an interrupt rejects it */
+	/**
+	 * @param wait awaits as cell code does: an interrupt rejects it
+	 * @param contexts tells whose cell asks
+	 */
 	constructor(
 		send: (event: InputEvent) => void,
 		lane: LaneReader,
 		wait: <T>(promise: Promise<T>) => PromiseLike<T> | T,
+		contexts: CellContexts,
 	) {
 		this.#send = send;
 		this.#lane = lane;
 		this.#wait = wait;
+		this.#contexts = contexts;
 	}
 
-	/** Says that a cell begins. @param allowed whether its front end takes questions */
-	begin(allowed: boolean): void {
-		this.#allowed = allowed;
-	}
-
-	/** Says that the cell is over: questions that nobody answered are forgotten. */
-	end(): void {
-		this.#allowed = undefined;
-		this.#waiting.clear();
+	/** Says that a cell is over: questions of its that nobody answered are forgotten. */
+	end(cell: CellContext): void {
+		cell.takesQuestions = undefined;
+		for (const [id, { asker }] of this.#waiting) if (asker === cell) this.#waiting.delete(id);
 	}
 
 	/** Takes an answer. */
 	answer(inputId: number, text: string): void {
-		this.#waiting.get(inputId)?.(text);
+		this.#waiting.get(inputId)?.resolve(text);
 		this.#waiting.delete(inputId);
 	}
 
@@ -96,7 +97,8 @@ export class Inputs {
 
 	async #ask(prompt: unknown, password: boolean): Promise<string> {
 		const inputId = this.#request(prompt, password, false);
-		return await this.#wait(new Promise<string>((resolve) => this.#waiting.set(inputId, resolve)));
+		const asker = this.#contexts.current;
+		return await this.#wait(new Promise<string>((resolve) => this.#waiting.set(inputId, { asker, resolve })));
 	}
 
 	#askSync(prompt: unknown, password: boolean): string {
@@ -113,8 +115,9 @@ export class Inputs {
 		if (typeof prompt !== "string") {
 			throw new OctavoError("ERR_OCTAVO_STDIN", `Expected a text to ask with but received ${received(prompt)}`);
 		}
-		if (this.#allowed !== true) {
-			const came = this.#allowed === false ? "one that takes no questions (allow_stdin is false)" : "no running cell";
+		const { takesQuestions } = this.#contexts.current;
+		if (takesQuestions !== true) {
+			const came = takesQuestions === false ? "one that takes no questions (allow_stdin is false)" : "no running cell";
 			throw new OctavoError("ERR_OCTAVO_STDIN", `Expected a cell of a front end that answers but received ${came}`);
 		}
 		const inputId = ++this.#count;

@@ -3,7 +3,7 @@
 
 import { spawn } from "node:child_process";
 import { OctavoError } from "../../sdk/errors.js";
-import { interruptSignal } from "./interrupts.js";
+import { interruptSignal } from "./interrupted.js";
 
 /** Adds packages to the notebook's folder. */
 export type InstallFunction = (...packages: string[]) => Promise<void>;

@@ -2,28 +2,21 @@
 // by interrupt-thread.ts. After an interrupt every await of cell code fails until the next cell starts, so that a loop
 // which catches errors comes to an end too: it then spins without yielding, and the thread terminates it.
 // A busy machine makes the thread terminate a callback of ours instead: each therefore takes its work only behind `enter`.
+// Cells of several shells may run at once; an interrupt stops them all.
 
 import type { MessagePort } from "node:worker_threads";
+import { skipAsyncHookChecks } from "./async-hook-checks.js";
 import { activity, codeState, type InterruptMessage, isSettled, slot } from "./interrupt-state.js";
+import { Interrupted, interruptSignal } from "./interrupted.js";
 import { type Turn, Turns } from "./turns.js";
-
-/** Key of the global AbortSignal that is aborted when the running cell is interrupted; long native calls listen to it. */
-export const interruptSignal = Symbol.for("octavo.interrupt");
 
 function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
 	return typeof (value as PromiseLike<T> | null | undefined)?.then === "function";
 }
 
-/** What awaiting cell code is rejected with. */
-export class Interrupted extends Error {
-	override readonly name = "Interrupted";
-
-	constructor() {
-		super("The cell was interrupted.");
-	}
-}
-
 interface Run {
+	/** What it does, as {@link activity} numbers it. */
+	doing: number;
 	reject(error: Interrupted): void;
 }
 
@@ -51,9 +44,11 @@ export class Interrupts {
 	#failing = false;
 	#abort = new AbortController();
 	readonly #turns = new Turns(() => this.enter());
-	#run: Run | undefined;
-	/** Turns that wait for the cell to begin; undefined once it has. */
-	#beforeCell: Turn[] | undefined;
+	readonly #runs = new Set<Run>();
+	/** Ids of the requests that run, the oldest first; those whose cell has not begun; and what waits until all have. */
+	readonly #requests = new Set<number>();
+	readonly #unbegun = new Set<number>();
+	readonly #beforeCell: Turn[] = [];
 
 	constructor(shared: Int32Array, port: MessagePort, hooks: InterruptHooks) {
 		this.#shared = shared;
@@ -68,28 +63,38 @@ export class Interrupts {
 		Object.defineProperty(globalThis, interruptSignal, { configurable: true, get: () => this.#abort.signal });
 	}
 
-	/** Says which request runs now: interrupts that were meant for earlier ones are over. */
+	/** Says that a request runs from now on: interrupts that were meant for requests that are over are void. */
 	startRequest(id: number): void {
-		Atomics.store(this.#shared, slot.request, id);
-		this.#beforeCell ??= [];
+		this.#requests.add(id);
+		this.#unbegun.add(id);
+		const [oldest] = this.#requests;
+		Atomics.store(this.#shared, slot.request, oldest!);
+	}
+
+	/** Says that it is over. */
+	endRequest(id: number): void {
+		this.#requests.delete(id);
+		this.#sayBegun(id);
+		const [oldest = id] = this.#requests;
+		Atomics.store(this.#shared, slot.request, oldest);
 	}
 
 	/**
-	 * Calls a function of the kernel's own, in order with others, once the cell that was started last has come to its first
-	 * await, or to its end. Without a promise, since a termination drops the continuations that are due.
+	 * Calls a function of the kernel's own, in order with others, once all started cells have come to their first await, or
+	 * to their end. Without a promise, since a termination drops the continuations that are due.
 	 */
 	whenYielded(call: () => void): void {
 		const turn: Turn = (wasUser) => {
 			call();
 			if (wasUser) this.leave();
 		};
-		if (this.#beforeCell) this.#beforeCell.push(turn);
+		if (this.#unbegun.size > 0) this.#beforeCell.push(turn);
 		else this.#turns.next(turn);
 	}
 
 	/** Calls user code that is no cell, such as a handler; rejects with {@link Interrupted} at an interrupt. */
 	user<T>(call: () => T | PromiseLike<T>): Promise<T> {
-		if (!this.#run) this.#forget();
+		if (this.#runs.size === 0) this.#forget();
 		const result = new Promise<T>((resolve, reject) => {
 			this.#waiting.add(reject);
 			const done = () => this.#waiting.delete(reject);
@@ -113,6 +118,7 @@ export class Interrupts {
 
 	/** Awaits for cell code: rejects at an interrupt, whatever `value` does. */
 	wait<T>(value: T | PromiseLike<T>): T | PromiseLike<T> {
+		skipAsyncHookChecks();
 		if (this.#failing) throw new Interrupted();
 		if (!isThenable(value)) return value;
 		return new Promise<T>((resolve, reject) => {
@@ -143,35 +149,40 @@ export class Interrupts {
 	}
 
 	/**
-	 * Runs a cell; rejects with {@link Interrupted} when it is interrupted, even if `cell` never settles.
+	 * Runs a cell, or a part of one; rejects with {@link Interrupted} when it is interrupted, even if `cell` never settles.
 	 *
+	 * @param request the id that {@link startRequest} was given
 	 * @param cell says when user code starts; what it does before that is never terminated
 	 */
-	async run<T>(cell: (phases: CellPhases) => Promise<T>): Promise<T> {
-		this.#forget();
-		this.#say(activity.cell);
+	async run<T>(request: number, cell: (phases: CellPhases) => Promise<T>): Promise<T> {
+		if (this.#runs.size === 0) this.#forget();
+		const run: Run = { doing: activity.cell, reject: () => {} };
+		this.#runs.add(run);
+		this.#sayActive();
 		try {
 			return await new Promise<T>((resolve, reject) => {
-				const run: Run = { reject };
-				this.#run = run;
-				const start = (what: number) => {
-					if (!isSettled(this.#shared) || this.#run !== run) throw new Interrupted();
-					this.#say(what);
+				run.reject = reject;
+				const start = (doing: number) => {
+					if (!isSettled(this.#shared) || !this.#runs.has(run)) throw new Interrupted();
+					run.doing = doing;
+					this.#sayActive();
 					this.leave();
 				};
 				const loads = () => start(activity.loading);
 				const begins = () => {
 					this.enter();
-					this.#sayBegun();
+					this.#sayBegun(request);
 					start(activity.cell);
 				};
 				this.#turns.next(() => cell({ loads, begins }).then(resolve, reject));
+				// Until that turn comes other cells may go on.
+				if (this.#runs.size > 1) this.leave();
 			});
 		} finally {
-			this.#run = undefined;
+			this.#runs.delete(run);
 			this.enter();
-			this.#say(activity.none);
-			this.#sayBegun();
+			this.#sayActive();
+			this.#sayBegun(request);
 		}
 	}
 
@@ -187,16 +198,17 @@ export class Interrupts {
 
 	/** Says that only user code, such as a timer's callback, runs from now on. */
 	leave(): void {
+		skipAsyncHookChecks();
 		Atomics.store(this.#shared, slot.state, codeState.user);
 	}
 
-	#say(what: number): void {
-		Atomics.store(this.#shared, slot.active, what);
+	#sayActive(): void {
+		Atomics.store(this.#shared, slot.active, Math.max(activity.none, ...[...this.#runs].map(({ doing }) => doing)));
 	}
 
-	#sayBegun(): void {
-		for (const turn of this.#beforeCell?.splice(0) ?? []) this.#turns.next(turn);
-		this.#beforeCell = undefined;
+	#sayBegun(request: number): void {
+		if (!this.#unbegun.delete(request) || this.#unbegun.size > 0) return;
+		for (const turn of this.#beforeCell.splice(0)) this.#turns.next(turn);
 	}
 
 	/** Lets what starts now await again after an interrupt. */
@@ -209,21 +221,22 @@ export class Interrupts {
 		if (message === "ask" && Atomics.load(this.#shared, slot.state) === codeState.terminating) return;
 		const requested = Atomics.load(this.#shared, slot.requested);
 		const wasUser = this.enter();
-		const run = this.#run;
-		if (run && !this.#failing) {
+		const runs = [...this.#runs];
+		if (runs.length > 0 && !this.#failing) {
 			this.#failing = true;
 			this.#abort.abort(new Interrupted());
 		}
-		const waiting = [...this.#waiting];
+		for (const reject of [...this.#waiting]) reject(new Interrupted());
 		this.#waiting.clear();
-		for (const reject of waiting) reject(new Interrupted());
 		// Rejected code runs first; if it never yields, the thread finds no answer and terminates it.
 		this.#turns.next(() => {
 			Atomics.store(this.#shared, slot.handled, requested);
 			this.#hooks.interrupted();
 			this.leave();
-			run?.reject(new Interrupted());
-			if (this.#run === run) this.#run = undefined;
+			for (const run of runs) {
+				run.reject(new Interrupted());
+				this.#runs.delete(run);
+			}
 			this.#hooks.takeRequests();
 		});
 		if (wasUser) this.leave();

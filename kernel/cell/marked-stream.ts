@@ -1,5 +1,5 @@
 // Text of one of the worker's descriptors, in which a mark says that everything of a cell has come. The mark itself is
-// taken out, wherever the pipe may have cut it.
+// taken out, wherever the pipe may have cut it. Cells of several shells look for theirs at once.
 
 import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
@@ -8,9 +8,9 @@ import { StringDecoder } from "node:string_decoder";
 export class MarkedStream {
 	readonly #deliver: (text: string) => void;
 	#stream: Readable | undefined;
-	#mark = "";
+	/** What is told of each mark that is looked for. */
+	readonly #marks = new Map<string, () => void>();
 	#held = "";
-	#seen: (() => void) | undefined;
 
 	constructor(deliver: (text: string) => void) {
 		this.#deliver = deliver;
@@ -34,17 +34,14 @@ export class MarkedStream {
 
 	/** Starts to look for a mark; the given function waits until it came or some milliseconds passed. */
 	until(mark: string): (milliseconds: number) => Promise<void> {
-		this.#mark = mark;
-		const seen = new Promise<void>((resolve) => {
-			this.#seen = resolve;
-		});
+		const seen = new Promise<void>((resolve) => this.#marks.set(mark, resolve));
 		return async (milliseconds) => {
-			const timer = setTimeout(() => this.#seen?.(), milliseconds);
+			const timer = setTimeout(() => this.#marks.get(mark)?.(), milliseconds);
 			await seen;
 			clearTimeout(timer);
-			this.#flush();
-			this.#mark = "";
-			this.#seen = undefined;
+			this.#marks.delete(mark);
+			// The beginning of a mark, which nobody waits for any more.
+			if (this.#marks.size === 0) this.#flush();
 		};
 	}
 
@@ -54,22 +51,19 @@ export class MarkedStream {
 	}
 
 	#push(text: string): void {
-		if (this.#mark === "") {
-			this.#deliver(text);
-			return;
-		}
-		const joined = this.#held + text;
-		const at = joined.indexOf(this.#mark);
-		if (at >= 0) {
-			this.#held = "";
-			this.#deliver(joined.slice(0, at) + joined.slice(at + this.#mark.length));
-			this.#seen?.();
-			return;
+		let rest = this.#held + text;
+		this.#held = "";
+		for (const [mark, seen] of this.#marks) {
+			const at = rest.indexOf(mark);
+			if (at < 0) continue;
+			rest = rest.slice(0, at) + rest.slice(at + mark.length);
+			seen();
 		}
 		// A mark may be cut in two by the pipe: hold back what could be its beginning.
-		const start = joined.lastIndexOf("\u0000");
-		const hold = start >= 0 && this.#mark.startsWith(joined.slice(start)) ? start : joined.length;
-		this.#deliver(joined.slice(0, hold));
-		this.#held = joined.slice(hold);
+		const start = this.#marks.size > 0 ? rest.lastIndexOf("\u0000") : -1;
+		const isBegun = start >= 0 && [...this.#marks.keys()].some((mark) => mark.startsWith(rest.slice(start)));
+		const hold = isBegun ? start : rest.length;
+		this.#deliver(rest.slice(0, hold));
+		this.#held = rest.slice(hold);
 	}
 }

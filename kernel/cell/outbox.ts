@@ -1,9 +1,9 @@
-// Everything a cell puts out, in the order in which it did; once a display waits for its value to show itself, what
-// follows waits behind it.
+// Everything that the cells of a shell put out, in the order in which they did; once a display waits for its value to show
+// itself, what follows waits behind it.
 
 import { StringDecoder } from "node:string_decoder";
 import type { FrameWriter } from "./frame-writer.js";
-import { frameKind, type WorkerEvent } from "./protocol.js";
+import { frameKind, type Owner, type WorkerEvent } from "./protocol.js";
 
 /** Longest text in one frame, in UTF-16 units. */
 const pieceLength = 1024 * 1024;
@@ -13,49 +13,61 @@ interface Place {
 	write?: () => void;
 }
 
-/** Ordered output of the worker. */
+/** Ordered output of one shell. */
 export class Outbox {
+	/** The shell's cells. */
+	readonly cells: Owner;
+	/** Whose output comes now: that of the cells, or of a comm request that is being handled. */
+	owner: Owner;
 	readonly #writer: FrameWriter;
 	readonly #waiting: Place[] = [];
 	readonly #whenEmpty: (() => void)[] = [];
 
-	/** @param writer writes each frame whole */
-	constructor(writer: FrameWriter) {
+	/**
+	 * @param writer writes each frame whole
+	 * @param cells whose output it is
+	 */
+	constructor(writer: FrameWriter, cells: Owner) {
 		this.#writer = writer;
+		this.cells = cells;
+		this.owner = cells;
 	}
 
 	/** Sends text of a stream, in pieces: whoever reads it need not hold all of it. */
 	text(kind: number, text: string): void {
+		const { owner } = this;
 		for (let at = 0; at < text.length; ) {
 			let end = Math.min(text.length, at + pieceLength);
 			const last = text.charCodeAt(end - 1);
 			// Not between the halves of a character.
 			if (end < text.length && last >= 0xd800 && last <= 0xdbff) end--;
 			const piece = text.slice(at, end);
-			this.#push(() => this.#writer.text(kind, piece));
+			this.#push(() => this.#writer.text(kind, piece, owner));
 			at = end;
 		}
 	}
 
 	/** Sends an event. */
 	event(event: WorkerEvent): void {
-		this.#push(() => this.#write(event));
+		const { owner } = this;
+		this.#push(() => this.#write(event, owner));
 	}
 
-	/** Sends an event ahead of what waits: for one whose sender is about to block. */
+	/** Sends an event ahead of what waits: for one whose sender is about to block, or which belongs to no cell. */
 	urgent(event: WorkerEvent): void {
-		this.#write(event);
+		this.#write(event, this.owner);
 	}
 
 	/** Sends an event that is still being made; what comes after waits for it. Settles when it has been sent. */
 	async later(event: Promise<WorkerEvent>): Promise<void> {
 		const place: Place = {};
+		const { owner } = this;
 		this.#waiting.push(place);
 		try {
 			const ready = await event;
 			await new Promise<void>((resolve) => {
 				place.write = () => {
-					this.#write(ready);
+					this.#write(ready, owner);
 					resolve();
 				};
 				// Given up: nothing waits for it, nor it for anything.
@@ -85,8 +97,8 @@ export class Outbox {
 		this.#sayEmpty();
 	}
 
-	#write(event: WorkerEvent): void {
-		this.#writer.frame(frameKind.event, JSON.stringify(event));
+	#write(event: WorkerEvent, owner: Owner): void {
+		this.#writer.frame(frameKind.event, JSON.stringify(event), owner);
 	}
 
 	#push(write: () => void): void {
@@ -105,11 +117,12 @@ export class Outbox {
 }
 
 /**
- * Sends what is written to `process.stdout` and `process.stderr` through the outbox.
+ * Sends what is written to `process.stdout` and `process.stderr` through an outbox.
  *
+ * @param outbox gives that of the code which writes
  * @param mapped puts the frames of stacks in place, as of an error that is printed
  */
-export function captureStreams(outbox: Outbox, mapped: (text: string) => string): void {
+export function captureStreams(outbox: () => Outbox, mapped: (text: string) => string): void {
 	for (const name of ["stdout", "stderr"] as const) {
 		// Bytes of one character may come in several writes.
 		const decoder = new StringDecoder("utf8");
@@ -122,7 +135,7 @@ export function captureStreams(outbox: Outbox, mapped: (text: string) => string)
 			const isText = typeof chunk === "string" && (typeof encoding !== "string" || /^utf-?8$/i.test(encoding));
 			const bytes = () => Buffer.from(chunk as string, typeof encoding === "string" ? encoding : "utf8");
 			const text = isText ? decoder.end() + chunk : decoder.write(bytes());
-			outbox.text(frameKind[name], mapped(text));
+			outbox().text(frameKind[name], mapped(text));
 			if (callback) process.nextTick(callback);
 			return true;
 		};

@@ -43,6 +43,7 @@ async function askParts(): Promise<SnapshotParts | undefined> {
 			timer = setTimeout(() => resolve(undefined), partsMs);
 			worker.listener = {
 				stream() {},
+				nativeText() {},
 				display() {},
 				debug() {},
 				died: () => resolve(undefined),

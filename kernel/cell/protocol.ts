@@ -41,6 +41,8 @@ export type WorkerRequest = { id: number } & (
 			/** Whether the front end answers input requests of this cell. */
 			stdin: boolean;
 			mark: string;
+			/** The subshell; absent: the parent shell. */
+			shell?: string;
 	  }
 	| ({ method: "comm" } & CommMessage)
 	| { method: "input"; inputId: number; text: string }
@@ -94,6 +96,12 @@ export interface IsCompleteResult {
 	indent?: string;
 }
 
+/** Whose output it is: a comm request's while it is handled; else of a subshell's cells; with neither, of the parent shell's. */
+export interface Owner {
+	readonly request?: number;
+	readonly shell?: string;
+}
+
 /** What a snapshot of a worker is made of. */
 export interface SnapshotParts {
 	/** File names of the libraries that every cell sees. */
@@ -113,8 +121,8 @@ export type WorkerEvent =
 	| { type: "clear"; wait: boolean }
 	| ({ type: "comm" } & CommMessage)
 	| { type: "input"; inputId: number; prompt: string; password: boolean; sync: boolean }
-	/** What follows belongs to this comm request; without one, to the cell again. */
-	| { type: "within"; request?: number };
+	/** What follows belongs to this owner; at first to the parent shell's cells. */
+	| { type: "within"; owner: Owner };
 
 /** Kinds of frames on the wire, each: length of the payload (4 bytes, little endian), kind (1 byte), payload in UTF-8. */
 export const frameKind = { stdout: 1, stderr: 2, event: 3 } as const;

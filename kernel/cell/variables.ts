@@ -5,37 +5,54 @@
 export class Variables {
 	/** What converted cells see as `exports`. */
 	readonly values: Record<string, unknown> = {};
-	#replaced = new Map<string, PropertyDescriptor | undefined>();
+	#starting: CellNames | undefined;
 
-	/** Says that a cell is about to run. */
-	begin(): void {
-		this.#replaced.clear();
+	/** Names of a cell that is about to run. */
+	begin(): CellNames {
+		this.#starting = new CellNames(this.values);
+		return this.#starting;
 	}
 
 	/**
-	 * Declares the names of a cell.
+	 * Declares the names of the cell that begins: the first that it does.
 	 *
 	 * @param accessors an object whose getters and setters reach the cell's variables
 	 */
 	declare(accessors: object): void {
-		for (const [name, accessor] of Object.entries(Object.getOwnPropertyDescriptors(accessors))) {
-			this.#replaced.set(name, Object.getOwnPropertyDescriptor(this.values, name));
-			Object.defineProperty(this.values, name, accessor);
+		this.#starting?.declare(accessors);
+	}
+}
+
+/** What one cell declares. */
+export class CellNames {
+	readonly #values: Record<string, unknown>;
+	readonly #declared = new Map<string, { own: PropertyDescriptor; before: PropertyDescriptor | undefined }>();
+
+	constructor(values: Record<string, unknown>) {
+		this.#values = values;
+	}
+
+	/** Makes its variables those of their names. */
+	declare(accessors: object): void {
+		for (const [name, own] of Object.entries(Object.getOwnPropertyDescriptors(accessors))) {
+			this.#declared.set(name, { own, before: Object.getOwnPropertyDescriptor(this.#values, name) });
+			Object.defineProperty(this.#values, name, own);
 		}
 	}
 
-	/** Gives names that a failed cell declared but never reached what they meant before. */
+	/** Gives names that it declared but never reached, as it failed, what they meant before. */
 	restore(): void {
-		for (const [name, before] of this.#replaced) {
-			if (this.#isReached(name)) continue;
-			if (before) Object.defineProperty(this.values, name, before);
-			else delete this.values[name];
+		for (const [name, { own, before }] of this.#declared) {
+			// Another cell may have declared it since.
+			if (Object.getOwnPropertyDescriptor(this.#values, name)?.get !== own.get || this.#isReached(name)) continue;
+			if (before) Object.defineProperty(this.#values, name, before);
+			else delete this.#values[name];
 		}
 	}
 
 	#isReached(name: string): boolean {
 		try {
-			return this.values[name] !== undefined;
+			return this.#values[name] !== undefined;
 		} catch {
 			// Read before its declaration ran.
 			return false;

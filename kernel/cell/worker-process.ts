@@ -40,13 +40,19 @@ const stderrKept = 4096;
 /** Time after a worker's start in which the snapshot is not yet made: the first cells come first. In milliseconds. */
 const snapshotDelayMs = 3000;
 
+/** A cell to run. */
+export type CellToRun = Omit<WithoutId<Extract<WorkerRequest, { method: "execute" }>>, "mark">;
+
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
 /** A request without what this class fills in. */
 export type Request = WithoutId<WorkerRequest>;
 
 /** What the worker sends beside replies. */
 export interface WorkerListener {
+	/** Text that cells printed. */
 	stream(name: StreamName, text: string): void;
+	/** Text that native code and child processes wrote; whose it is nobody knows. */
+	nativeText(name: StreamName, text: string): void;
 	event(event: WorkerEvent): void;
 	/** An output, with the content of its message: as JSON bytes where it is large. */
 	display(content: MessageContent, update: boolean): void;
@@ -78,10 +84,10 @@ export class WorkerProcess {
 	/** Why this process ends the worker. */
 	#reason: string | undefined;
 	readonly #marks = [
-		new MarkedStream((text) => this.listener?.stream("stdout", text)),
+		new MarkedStream((text) => this.listener?.nativeText("stdout", text)),
 		new MarkedStream((text) => {
 			this.#stderrTail = (this.#stderrTail + text).slice(-stderrKept);
-			if (this.#state !== "trying") this.listener?.stream("stderr", text);
+			if (this.#state !== "trying") this.listener?.nativeText("stderr", text);
 		}),
 	] as const;
 	#lanes: FrontLanes | undefined;
@@ -112,9 +118,7 @@ export class WorkerProcess {
 	}
 
 	/** Runs a cell and waits until all of its output has arrived. */
-	async execute(
-		request: Omit<WithoutId<Extract<WorkerRequest, { method: "execute" }>>, "mark">,
-	): Promise<ExecuteOutcome> {
+	async execute(request: CellToRun): Promise<ExecuteOutcome> {
 		const mark = `\u0000${randomBytes(12).toString("hex")}\u0000`;
 		const marks = this.#marks.map((stream) => stream.until(mark));
 		const result = await this.request<ExecuteOutcome>({ ...request, mark });
@@ -133,7 +137,7 @@ export class WorkerProcess {
 		else void this.request({ method: "input", inputId, text }).catch(() => {});
 	}
 
-	/** Stops the running cell; its variables stay. */
+	/** Stops the running cells; their variables stay. */
 	interrupt(): void {
 		this.#pipe(interruptDescriptor).write(`${this.#nextId - 1}\n`);
 	}
@@ -243,7 +247,7 @@ export class WorkerProcess {
 		this.#pending = new Map();
 		if (this.#state === "ready") this.#start();
 		this.listener?.died();
-		if (pending.length === 0) this.listener?.stream("stderr", `${died.message}\n`);
+		if (pending.length === 0) this.listener?.nativeText("stderr", `${died.message}\n`);
 		for (const { reject } of pending) reject(died);
 	}
 }

@@ -6,6 +6,7 @@ import { stripVTControlCharacters } from "node:util";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { createDisplay } from "../display/index.js";
 import { LaneReader, LaneWriter } from "./buffer-lane.js";
+import { type CellContext, CellContexts } from "./cell-context.js";
 import { optimizeLate, skipInterpreter } from "./code-tiers.js";
 import { CommDelivery } from "./comm-delivery.js";
 import { CommRegistry } from "./comms.js";
@@ -20,13 +21,16 @@ import { Inputs } from "./input.js";
 import { makeInstall } from "./install.js";
 import { type MainMessage, slot } from "./interrupt-state.js";
 import type { InterruptThreadData } from "./interrupt-thread.js";
-import { Interrupted, Interrupts } from "./interrupts.js";
+import { Interrupted } from "./interrupted.js";
+import { Interrupts } from "./interrupts.js";
 import { giveBackFreed } from "./lane-file.js";
 import { captureStreams, Outbox, plainConsole } from "./outbox.js";
 import { makeProgress } from "./progress.js";
-import { type ExecuteResult, laneDescriptors, type WorkerRequest } from "./protocol.js";
+import { type ExecuteResult, laneDescriptors, type WorkerEvent, type WorkerRequest } from "./protocol.js";
 import { isInstance } from "./thrown.js";
 import { restoreEnv } from "./worker-env.js";
+
+type ExecuteRequest = Extract<WorkerRequest, { method: "execute" }>;
 
 /** Conversions made while nothing is asked, after which the compiler runs at its full speed; 10 ms each at first. */
 const warmRounds = 20;
@@ -39,6 +43,7 @@ const startedFromSnapshot = "octavoSnapshot" in globalThis;
 // A process from a snapshot begins without this, and then no error has a stack.
 Error.stackTraceLimit ??= 10;
 let numRequests = 0;
+const running = new Set<CellContext>();
 const held = new HeldFrames();
 const display = createDisplay(
 	(error) => stripVTControlCharacters(evaluator.explainer.explain(error).traceback.join("\n")),
@@ -47,12 +52,14 @@ const display = createDisplay(
 /** Requests of the front process, as the interrupt thread has read them; taken out one by one, never listened to. */
 const { port1: requests, port2: requestsIn } = new MessageChannel();
 const { interrupts, thread } = startInterrupts();
-const outbox = new Outbox(new FrameWriter(held, interrupts, () => tell("held")));
-const evaluator = new Evaluator(process.cwd(), interrupts, () => outbox.flushed());
+const writer = new FrameWriter(held, interrupts, () => tell("held"));
+const contexts = new CellContexts((shell) => new Outbox(writer, shell === undefined ? {} : { shell }));
+const outbox = () => contexts.current.outbox;
+const evaluator = new Evaluator(process.cwd(), interrupts, contexts);
 const toWorker = new LaneReader(laneDescriptors.toWorker);
 const toFront = new LaneWriter(laneDescriptors.toFront, true);
 const contents = new LaneWriter(laneDescriptors.contents, true);
-const comms = new CommRegistry({ send: (event) => outbox.event(event), toFront, toWorker });
+const comms = new CommRegistry({ send: (event) => outbox().event(event), toFront, toWorker });
 const memory = new IdleMemory(
 	() => tell("collect"),
 	() => {
@@ -61,16 +68,17 @@ const memory = new IdleMemory(
 		giveBackFreed();
 	},
 );
-const delivery = new CommDelivery(comms, interrupts, outbox, showFailure("Error in a comm handler"));
+const delivery = new CommDelivery(comms, interrupts, contexts, showFailure("Error in a comm handler"));
 const inputs = new Inputs(
-	(event) => (event.sync ? outbox.urgent(event) : outbox.event(event)),
+	(event) => (event.sync ? outbox().urgent(event) : outbox().event(event)),
 	toWorker,
 	(promise) => interrupts.wait(promise),
+	contexts,
 );
 captureStreams(outbox, (text) => evaluator.explainer.mapped(text));
 plainConsole();
 guardProcess();
-const cellDisplay = makeDisplay(outbox, (value) => display.toMimeBundle(value), contents);
+const cellDisplay = makeDisplay(outbox, (value) => display.toMimeBundle(value, contexts.current.cell), contents);
 installDisposables();
 installGlobals({
 	display: cellDisplay,
@@ -83,7 +91,7 @@ installGlobals({
 // What libraries find, so that they need not import the kernel.
 Object.defineProperty(globalThis, Symbol.for("octavo.notebook"), { value: { display: cellDisplay, comms } });
 interrupts.leave();
-outbox.event(startedFromSnapshot ? { type: "ready" } : { type: "ready", snapshot: evaluator.snapshotParts });
+outbox().event(startedFromSnapshot ? { type: "ready" } : { type: "ready", snapshot: evaluator.snapshotParts });
 warmInBackground(warmRounds);
 memory.touch();
 
@@ -97,7 +105,7 @@ function startInterrupts(): { interrupts: Interrupts; thread: Worker } {
 	});
 	thread.unref();
 	return {
-		interrupts: new Interrupts(shared, port1, { takeRequests, interrupted: () => outbox.abandon() }),
+		interrupts: new Interrupts(shared, port1, { takeRequests, interrupted: abandonOutput }),
 		thread,
 	};
 }
@@ -118,8 +126,7 @@ function guardProcess(): void {
 function showFailure(what: string): (error: unknown) => void {
 	return (error) => {
 		if (isInstance(error, Interrupted)) return;
-		const { traceback } = evaluator.explainer.explain(error);
-		process.stderr.write(`${what}: ${traceback.join("\n")}\n`);
+		process.stderr.write(`${what}: ${evaluator.explainer.explain(error).traceback.join("\n")}\n`);
 	};
 }
 
@@ -150,52 +157,65 @@ function warmInBackground(rounds: number): void {
 async function answer(request: WorkerRequest): Promise<void> {
 	numRequests++;
 	const { id } = request;
-	// Beside a running cell, whose state these must leave alone.
+	// These leave the state of running cells alone.
 	if (request.method === "input") return inputs.answer(request.inputId, request.text);
 	if (request.method === "comm") {
 		memory.passed();
-		return reply(id, () => delivery.deliver(request, id));
+		return reply(id, behind(contexts.parent), () => delivery.deliver(request, id));
 	}
 	memory.hold();
 	interrupts.enter();
-	await reply(id, () => (request.method === "execute" ? execute(request) : language(request)));
+	if (request.method === "execute") await execute(request);
+	else await reply(id, atOnce, () => language(request));
 	skipInterpreter();
 	interrupts.leave();
 	memory.touch();
 }
 
-async function reply(id: number, perform: () => unknown): Promise<void> {
+async function reply(id: number, send: (event: WorkerEvent) => void, perform: () => unknown): Promise<void> {
 	try {
-		outbox.event({ type: "reply", id, result: await perform() });
+		send({ type: "reply", id, result: await perform() });
 	} catch (error) {
-		outbox.event({ type: "reply", id, failure: (error as Error).stack ?? String(error) });
+		send({ type: "reply", id, failure: (error as Error).stack ?? String(error) });
 	}
 }
+
+const atOnce = (event: WorkerEvent) => contexts.parent.outbox.urgent(event);
+const behind = (context: CellContext) => (event: WorkerEvent) => context.outbox.event(event);
 
 function language(request: Exclude<WorkerRequest, { method: "execute" | "comm" | "input" }>): unknown {
 	switch (request.method) {
 		case "complete":
-			return evaluator.complete(request.code, request.cursor);
+			return evaluator.language.complete(request.code, request.cursor);
 		case "inspect":
-			return evaluator.inspect(request.code, request.cursor);
+			return evaluator.language.inspect(request.code, request.cursor);
 		case "isComplete":
-			return evaluator.isComplete(request.code);
+			return evaluator.language.isComplete(request.code);
 	}
 }
 
-async function execute(request: Extract<WorkerRequest, { method: "execute" }>): Promise<ExecuteResult> {
-	interrupts.startRequest(request.id);
-	display.beginCell(request.cell);
-	inputs.begin(request.stdin);
-	const show = (value: unknown) => display.toMimeBundle(value);
+async function execute(request: ExecuteRequest): Promise<void> {
+	const { id, cell, shell, stdin } = request;
+	const context = contexts.begin(shell, cell, stdin);
+	running.add(context);
+	interrupts.startRequest(id);
+	display.beginCell(cell);
+	await reply(id, behind(context), () => run(request, context));
+	running.delete(context);
+	interrupts.endRequest(id);
+}
+
+async function run(request: ExecuteRequest, context: CellContext): Promise<ExecuteResult> {
+	const show = (value: unknown) => display.toMimeBundle(value, context.cell);
 	const showResult = async (value: unknown) => {
-		// A result has no id, so what replaces its output later is displayed instead.
 		if (isDisplayed(value)) return undefined;
+		// A result has no id, so what replaces its output later is displayed instead.
 		if (ownDisplayId(value) === undefined) return show(value);
 		await cellDisplay(value);
 		return undefined;
 	};
-	const { error, bundle } = await evaluator.execute(request.code, `cell [${request.count}]`, showResult);
+	const cell = { request: request.id, context, label: `cell [${request.count}]` };
+	const { error, bundle } = await evaluator.execute(request.code, cell, showResult);
 	const result: ExecuteResult = { expressions: {} };
 	if (error) {
 		result.error = error;
@@ -207,12 +227,12 @@ async function execute(request: Extract<WorkerRequest, { method: "execute" }>): 
 			if (typeof text === "string") result.text = text;
 		}
 		for (const [name, code] of Object.entries(request.expressions)) {
-			const outcome = await evaluator.execute(String(code), "user expression", show);
+			const outcome = await evaluator.execute(String(code), { ...cell, label: "user expression" }, show);
 			const shown = outcome.bundle ?? { data: { "text/plain": "undefined" }, metadata: {} };
 			result.expressions[name] = outcome.error ? { status: "error", ...outcome.error } : { status: "ok", ...shown };
 		}
 	}
-	inputs.end();
+	inputs.end(context);
 	// Native code writes to the descriptors themselves: the mark says that nothing of this cell is still in the pipe.
 	for (const descriptor of [1, 2]) {
 		try {
@@ -222,4 +242,9 @@ async function execute(request: Extract<WorkerRequest, { method: "execute" }>): 
 		}
 	}
 	return result;
+}
+
+/** After an interrupt, which stops all cells. */
+function abandonOutput(): void {
+	for (const { outbox } of [contexts.parent, ...running]) outbox.abandon();
 }

@@ -19,8 +19,10 @@ export interface Display {
 	/**
 	 * What a front end shows for a value. Never rejects: a value that fails to show itself is shown as text, with the
 	 * error noted. `data` has `text/plain` and is ready for JSON.
+	 *
+	 * @param cell the cell that shows it; default the one that began last
 	 */
-	toMimeBundle(value: unknown): Promise<MimeBundle>;
+	toMimeBundle(value: unknown, cell?: string): Promise<MimeBundle>;
 }
 
 /**
@@ -33,14 +35,14 @@ export function createDisplay(
 	explain?: (error: Error) => string,
 	mapped: (text: string) => string = (text) => text,
 ): Display {
-	let cell = "";
+	let newest = "";
 	let carrier: string | undefined;
 	return {
 		beginCell(started) {
-			cell = started;
-			if (carrier === cell) carrier = undefined;
+			newest = started;
+			if (carrier === started) carrier = undefined;
 		},
-		async toMimeBundle(value) {
+		async toMimeBundle(value, cell = newest) {
 			const bundle = await bundleOf(value);
 			const text = bundle.data["text/plain"];
 			if (explain && isPlainError(value)) bundle.data["text/plain"] = explain(value);

@@ -31,7 +31,7 @@ const kernelInfo = {
 		{ text: "TypeScript", url: "https://www.typescriptlang.org/docs/" },
 		{ text: "Node.js", url: "https://nodejs.org/docs/latest-v20.x/api/" },
 	],
-	supported_features: ["debugger"],
+	supported_features: ["debugger", "kernel subshells"],
 	debugger: true,
 };
 

@@ -8,7 +8,7 @@ import type { Message } from "../wire/frames.js";
 
 type Question = Extract<WorkerEvent, { type: "input" }> & { parent: Message; messageId?: string };
 
-/** The questions of the running cell. */
+/** The questions of running cells. */
 export class Inputs {
 	readonly #worker: WorkerProcess;
 	readonly #outlet: Outlet;
@@ -26,9 +26,11 @@ export class Inputs {
 	}
 
 	/** Forgets the questions of a cell that is over. */
-	readonly drop = (): void => {
-		this.#waiting = [];
-	};
+	drop(cell: Message): void {
+		const [asked] = this.#waiting;
+		this.#waiting = this.#waiting.filter(({ parent }) => parent !== cell);
+		if (this.#waiting[0] !== asked) this.#next();
+	}
 
 	/** Takes a message of the stdin channel. */
 	readonly accept = (message: Message): void => {

@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import type { Message, MessageContent, MessageHeader, OutgoingMessage } from "../wire/frames.js";
 
 /** Version of the Jupyter messaging protocol that this kernel speaks. */
-export const protocolVersion = "5.4";
+export const protocolVersion = "5.5";
 
 /** Content of an `execute_request`. */
 export interface ExecuteRequest {

@@ -23,7 +23,7 @@ export function outputLimit(environment: NodeJS.ProcessEnv = process.env): numbe
 	throw new OctavoError("ERR_OCTAVO_OPTION", `Expected ${expected} but received ${received(given)}`);
 }
 
-/** Counts what a cell prints. */
+/** Counts what one cell prints. */
 export class OutputLimit {
 	readonly #limit: number;
 	readonly #show: (name: StreamName, text: string) => void;
@@ -40,25 +40,22 @@ export class OutputLimit {
 		this.#show = show;
 	}
 
-	/** Says that another cell begins. */
-	begin(): void {
-		this.#length = 0;
-		this.#dropped = 0;
-		this.#tails = { stdout: "", stderr: "" };
-	}
-
-	/** Shows text, as far as the cell may. */
-	write(name: StreamName, text: string): void {
+	/**
+	 * Shows text, as far as the cell may.
+	 *
+	 * @param show shows this text; default as all of the cell's
+	 */
+	write(name: StreamName, text: string, show = this.#show): void {
 		const room = this.#limit - this.#length;
 		this.#length += text.length;
 		if (text.length <= room) {
-			this.#show(name, text);
+			show(name, text);
 			return;
 		}
 		const shown = wholeCharacters(text, Math.max(0, room));
 		if (this.#dropped === 0) {
-			if (shown > 0) this.#show(name, text.slice(0, shown));
-			this.#show(
+			if (shown > 0) show(name, text.slice(0, shown));
+			show(
 				"stderr",
 				`\nOutput limit reached: this cell has printed more than ${megabytes(this.#limit)}. What follows is dropped but for its end; OCTAVO_OUTPUT_LIMIT sets the limit, in MiB.\n`,
 			);
@@ -79,7 +76,9 @@ export class OutputLimit {
 			const whole = tail.length === tailLength && isLowSurrogate(tail, 0) ? tail.slice(1) : tail;
 			if (whole !== "") this.#show(name, whole);
 		}
-		this.begin();
+		this.#length = 0;
+		this.#dropped = 0;
+		this.#tails = { stdout: "", stderr: "" };
 	}
 }
 

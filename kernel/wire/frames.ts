@@ -14,6 +14,8 @@ export interface MessageHeader {
 	date: string;
 	/** Version of the messaging protocol. */
 	version: string;
+	/** The subshell that is to take a request; null or absent: the parent shell. */
+	subshell_id?: string | null;
 }
 
 /** One Jupyter message, with the ZeroMQ identities it came from or goes to. */

@@ -90,6 +90,8 @@ export class KernelClient {
 	readonly stdin = new Dealer({ routingId: this.identity, linger: 0 });
 	readonly #iopub = new Subscriber({ linger: 0, receiveHighWaterMark: 0 });
 	readonly #heartbeat = new Request({ linger: 0 });
+	/** Subshell that requests are sent to; undefined: the parent shell. */
+	subshell: string | undefined;
 	readonly #checks = new MessageChecks();
 	readonly #key: string;
 	#isPeer = false;
@@ -190,7 +192,8 @@ export class KernelClient {
 		date = new Date().toISOString(),
 	): { id: string; frames: Buffer[] } {
 		const id = randomUUID();
-		const header = { msg_id: id, msg_type: type, session: this.session, username: "test", date, version: "5.3" };
+		const own = { msg_id: id, msg_type: type, session: this.session, username: "test", date, version: "5.3" };
+		const header = this.subshell === undefined ? own : { ...own, subshell_id: this.subshell };
 		this.#checks.sent(header, channel);
 		const parts = [header, parent, metadata, content].map((part) => Buffer.from(JSON.stringify(part)));
 		const signature = this.#key === "" ? "" : this.sign(parts, key);

@@ -165,6 +165,9 @@ export const contentShapes: Readonly<Record<string, Check>> = {
 	comm_info_reply: reply({ comms: dictOf(fields({ target_name: text })) }),
 	shutdown_reply: reply({ restart: flag }),
 	interrupt_reply: reply({}),
+	create_subshell_reply: reply({ subshell_id: text }),
+	delete_subshell_reply: reply({}),
+	list_subshell_reply: reply({ subshell_id: listOf(text) }),
 	// A response of the Debug Adapter Protocol; every reply of Jupyter's has a status besides.
 	debug_reply: fields(
 		{ type: oneOf("response"), request_seq: count, success: flag, command: text, seq: count },

@@ -4,6 +4,5 @@
 namespace octavo {
 
 const char* engine_version();  // "0.1.0"
-const char* gemm_library();    // "onednn" or "plain"
 
 }  // namespace octavo

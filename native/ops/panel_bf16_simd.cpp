@@ -1,8 +1,8 @@
 // Six rows by a panel stay in registers over the whole depth: 24 accumulators of 32 registers. Columns are
-// packed in tiles of sixteen by sixteen pairs, turned over in registers.
+// packed in square tiles of pairs, turned over in registers.
 #include "ops/panel_bf16_simd.h"
 
-#include "core/simd_vector.h"
+#include "core/simd_transpose.h"
 
 #if defined(__AVX512F__)
 #pragma GCC push_options
@@ -13,7 +13,6 @@ namespace {
 
 constexpr int kRowsAtOnce = 6;
 constexpr int kPanelVectors = kBf16PanelWidth / kLanes;
-constexpr int kPairsPerTile = 16;
 constexpr int64_t kPrefetchPairs = 64;  // four lines ahead: more rows than a core's prefetcher follows
 
 inline __m512i load_pairs(const uint16_t* from) { return _mm512_loadu_si512(from); }
@@ -72,48 +71,23 @@ void multiply(int64_t num_rows, int64_t num_pairs, const uint16_t* a, int64_t a_
   }
 }
 
-// Sixteen rows of sixteen pairs, turned over: first by pairs of lanes, then by fours, then by quarters.
+// A square of pairs: a pair is a 32-bit number to it.
 inline void pack_tile(const uint16_t* rows, int64_t row_stride, uint16_t* panel) {
-  __m512i a[16], b[16];
+  UintVec tile[kLanes];
 #pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) {
-    a[i] = load_pairs(rows + i * row_stride);
+  for (int i = 0; i < kLanes; ++i) {
+    tile[i] = (UintVec)load_pairs(rows + i * row_stride);
     __builtin_prefetch(rows + i * row_stride + 2 * kPrefetchPairs, 0, 3);
   }
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
-    b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    a[i] = _mm512_unpacklo_epi64(b[i], b[i + 2]);
-    a[i + 1] = _mm512_unpackhi_epi64(b[i], b[i + 2]);
-    a[i + 2] = _mm512_unpacklo_epi64(b[i + 1], b[i + 3]);
-    a[i + 3] = _mm512_unpackhi_epi64(b[i + 1], b[i + 3]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    b[i] = _mm512_shuffle_i32x4(a[i], a[i + 4], 0x88);
-    b[i + 4] = _mm512_shuffle_i32x4(a[i], a[i + 4], 0xDD);
-    b[i + 8] = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0x88);
-    b[i + 12] = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0xDD);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    a[i] = _mm512_shuffle_i32x4(b[i], b[i + 8], 0x88);
-    a[i + 4] = _mm512_shuffle_i32x4(b[i + 4], b[i + 12], 0x88);
-    a[i + 8] = _mm512_shuffle_i32x4(b[i], b[i + 8], 0xDD);
-    a[i + 12] = _mm512_shuffle_i32x4(b[i + 4], b[i + 12], 0xDD);
-  }
+  turn_over(tile);
 #pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) _mm512_storeu_si512(panel + i * (2 * kBf16PanelWidth), a[i]);
+  for (int i = 0; i < kLanes; ++i) _mm512_storeu_si512(panel + i * (2 * kBf16PanelWidth), (__m512i)tile[i]);
 }
 
 void pack(int64_t num_rows, int64_t depth, const uint16_t* rows, int64_t row_stride, uint16_t* panel) {
   const int64_t num_tiled_rows = num_rows / kLanes * kLanes;
-  const int64_t tiled_depth = depth / (2 * kPairsPerTile) * (2 * kPairsPerTile);
-  for (int64_t k = 0; k < tiled_depth; k += 2 * kPairsPerTile)
+  const int64_t tiled_depth = depth / (2 * kLanes) * (2 * kLanes);
+  for (int64_t k = 0; k < tiled_depth; k += 2 * kLanes)
     for (int64_t row = 0; row < num_tiled_rows; row += kLanes)
       pack_tile(rows + row * row_stride + k, row_stride, panel + k * kBf16PanelWidth + 2 * row);
   for (int64_t k = 0; k < depth + depth % 2; ++k)

@@ -77,7 +77,7 @@ export class Model {
 	}
 
 	/**
-	 * One weight; no copy, and read-only: the memory is the mapped file.
+	 * One weight; no copy: what is written to it changes the model in memory, and never its file.
 	 *
 	 * @throws {OctavoError} ERR_OCTAVO_MODEL_WEIGHTS for an unknown name
 	 */

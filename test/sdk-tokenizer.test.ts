@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { Session } from "../sdk/decode/session.js";
 import type { OctavoError } from "../sdk/errors.js";
 import { loadModel } from "../sdk/load-model.js";
 import { ChatTemplate } from "../sdk/model/chat-template.js";
@@ -91,6 +92,26 @@ test("text of steps is right again after going back", () => {
 	const read = (from: number) => tokens.slice(from).map((token, i) => stepText.add(token, from + i));
 	assert.deepEqual(read(0), ["a", "", "", "", "🦉", "b"]);
 	for (const from of [3, 1, 5, 2, 4, 0]) assert.equal(read(from).join(""), from > 4 ? "b" : from > 0 ? "🦉b" : "a🦉b");
+});
+
+test("a character that is unfinished at a fork or a snapshot is finished there", async (t) => {
+	const files = { "tokenizer.json": bpe.json };
+	using model = await loadModel(await writeTiny(await temporaryFolder(t), tinyCheckpoint({ vocabSize: 400 }), files));
+	using session = model.session({ blockSize: 4 });
+	const idOf = (byte: number) => bpe.tokenBytes.findIndex((bytes) => bytes.equals(Buffer.of(byte)));
+	const [first, second, ...rest] = Array.from(Buffer.from("🦉"), idOf);
+	const feed = (to: Session, tokens: number[]) => to.feedSync(tokens).map(({ text }) => text);
+	session.prefillSync([idOf(0x61)]);
+	assert.deepEqual(feed(session, [first!, second!]), ["", ""]);
+	using fork = session.fork();
+	using snapshot = session.snapshot();
+	assert.deepEqual(feed(session, rest), ["", "🦉"]);
+	session.rewind({ tokens: 0 });
+	session.prefillSync([idOf(0x61)]);
+	assert.deepEqual(feed(session, [idOf(0x62), idOf(0x63), idOf(0x64)]), ["b", "c", "d"]);
+	session.rewind(snapshot);
+	assert.deepEqual(feed(session, rest), ["", "🦉"]);
+	assert.deepEqual(feed(fork, rest), ["", "🦉"]);
 });
 
 test("vocabularies with byte fallback, as SentencePiece makes them", () => {

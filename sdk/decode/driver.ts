@@ -4,6 +4,7 @@ import type { DecisionSpec, NativeSession } from "../../native/addon.js";
 import { Breakpoints } from "../debug/breakpoints.js";
 import { LiveViews } from "../debug/live-view.js";
 import { native, OctavoError } from "../errors.js";
+import type { StepText } from "../model/step-text.js";
 import type { TraceMetadata } from "../trace/arrow-schema.js";
 import { TraceRecorder } from "../trace/recorder.js";
 import { Trace } from "../trace/trace.js";
@@ -26,7 +27,7 @@ export class Driver implements RunContext {
 	decision: DecisionSpec | undefined;
 	readonly #metadata: TraceMetadata;
 	readonly #recorder: TraceRecorder;
-	readonly #textOf: (token: number, stepIndex: number) => string;
+	#text: StepText;
 	// Of the first step that `takeSteps` has not read.
 	#nextStep = 0;
 	// Steps read since the last drain.
@@ -41,21 +42,15 @@ export class Driver implements RunContext {
 	readonly scorer: Scorer | undefined;
 
 	/**
-	 * @param textOf text that a token adds in a step, for the record of the step
+	 * @param text text that a token adds in a step, for the record of the step; of a fork: its parent's goes on
 	 * @param scorer of a policy that is a function
 	 * @param parent whose trace this one goes on from
 	 */
-	constructor(
-		session: NativeSession,
-		metadata: TraceMetadata,
-		textOf: (token: number, stepIndex: number) => string,
-		scorer?: Scorer,
-		parent?: Driver,
-	) {
+	constructor(session: NativeSession, metadata: TraceMetadata, text: StepText, scorer?: Scorer, parent?: Driver) {
 		this.scorer = scorer;
 		this.native = session;
 		this.#metadata = metadata;
-		this.#textOf = textOf;
+		this.#text = parent ? parent.#text.fork() : text;
 		const beforeRead = () => {
 			if (!this.#busy && !this.#closed && !this.owner?.busy) this.drain();
 		};
@@ -102,7 +97,7 @@ export class Driver implements RunContext {
 	takeSteps(): Step[] {
 		const steps = readSteps(
 			native(() => this.native.stepRows(this.#nextStep)),
-			this.#textOf,
+			this.#text,
 		);
 		this.#nextStep = (steps.at(-1)?.index ?? this.#nextStep - 1) + 1;
 		this.#numWaiting += steps.length;
@@ -116,7 +111,7 @@ export class Driver implements RunContext {
 		const { step_index: indices, token_id: tokens } = rows.steps as Record<string, Int32Array>;
 		indices!.forEach((index, row) => {
 			// Text of a step may depend on the one before, so none is passed over.
-			if (index >= this.#nextStep) this.#textOf(tokens![row]!, index);
+			if (index >= this.#nextStep) this.#text.add(tokens![row]!, index);
 		});
 		this.#nextStep = Math.max(this.#nextStep, (indices!.at(-1) ?? -1) + 1);
 		this.#numWaiting = 0;
@@ -137,6 +132,7 @@ export class Driver implements RunContext {
 			this.native,
 			id,
 			this.#recorder.fork(this.#metadata, () => {}),
+			this.#text.fork(),
 		);
 	}
 
@@ -149,8 +145,10 @@ export class Driver implements RunContext {
 		this.stoppedAt = undefined;
 		this.decision = undefined;
 		this.#nextStep = nextStep;
-		if (to instanceof Snapshot) this.#recorder.restore(to.recorder);
-		else this.#recorder.cutAt(nextStep);
+		if (to instanceof Snapshot) {
+			this.#recorder.restore(to.recorder);
+			this.#text = to.text.fork();
+		} else this.#recorder.cutAt(nextStep);
 		this.views.changed();
 		return nextStep;
 	}

@@ -34,11 +34,9 @@ export abstract class SessionView {
 	/** Made by `model.session` and `fork`. */
 	constructor(session: NativeSession, model: SessionModel, parent?: Driver) {
 		this.model = model;
-		const text = new StepText(model.tokenizer);
-		const textOf = (token: number, stepIndex: number) => text.add(token, stepIndex);
 		const custom = customScoreOf(model.policy);
 		const scorer = custom && makeScorer(custom, session, (index) => this.layer(index));
-		this.driver = new Driver(session, model.metadata, textOf, scorer, parent);
+		this.driver = new Driver(session, model.metadata, new StepText(model.tokenizer), scorer, parent);
 	}
 
 	/** The record of the run up to now, without a call still under way; stays readable after `close`. */

@@ -1,6 +1,7 @@
 // The record of one step as a plain object, read from the same rows that the trace keeps: what a loop sees and what the
 // tables say cannot differ.
 
+import type { StepText } from "../model/step-text.js";
 import { columnsOf } from "../trace/arrow-schema.js";
 import { type ColumnSchema, traceSchema } from "../trace/schema.js";
 
@@ -115,7 +116,7 @@ function toEviction(row: Row): Eviction {
 }
 
 /** Steps and their evictions from the engine's `stepRows`. */
-export function readSteps(packed: Float64Array, textOf: (token: number, stepIndex: number) => string): Step[] {
+export function readSteps(packed: Float64Array, text: StepText): Step[] {
 	const reader = new RowReader(packed);
 	const rows = Array.from({ length: reader.next() }, () => reader.row(columnsOf("steps")));
 	const evictions = Array.from({ length: reader.next() }, () => toEviction(reader.row(columnsOf("evictions"))));
@@ -128,7 +129,7 @@ export function readSteps(packed: Float64Array, textOf: (token: number, stepInde
 			index,
 			phase: phase.values[cell("phase")]!,
 			token,
-			text: textOf(token, index),
+			text: text.add(token, index),
 			position: cell("position_index"),
 			numTokens: cell("num_tokens"),
 			forced: cell("forced") !== 0,

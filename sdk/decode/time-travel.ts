@@ -2,6 +2,7 @@
 
 import type { NativeSession, RewindTarget } from "../../native/addon.js";
 import { native, OctavoError, received } from "../errors.js";
+import type { StepText } from "../model/step-text.js";
 import { anything, checkOptions, integer, optional } from "../options.js";
 import type { TraceRecorder } from "../trace/recorder.js";
 import { checkPolicy } from "./options.js";
@@ -30,15 +31,18 @@ export class Snapshot {
 	readonly id: number;
 	/** Rows of the trace up to then; shared, not copied. */
 	readonly recorder: TraceRecorder;
+	/** Text that is unfinished up to then. */
+	readonly text: StepText;
 	readonly #session: NativeSession;
 	#released = false;
 
 	/** Made by `snapshot`. */
-	constructor(session: NativeSession, id: number, recorder: TraceRecorder) {
+	constructor(session: NativeSession, id: number, recorder: TraceRecorder, text: StepText) {
 		this.id = id;
 		this.#session = session;
 		this.numTokens = native(() => session.numTokens);
 		this.recorder = recorder;
+		this.text = text;
 	}
 
 	/** Whether it belongs to a session. */

@@ -17,6 +17,13 @@ export class StepText {
 		this.#tokenizer = tokenizer;
 	}
 
+	/** One that goes on from the same steps, for a line of its own. */
+	fork(): StepText {
+		const fork = new StepText(this.#tokenizer);
+		for (const [stepIndex, bytes] of this.#unfinished) fork.#unfinished.set(stepIndex, bytes);
+		return fork;
+	}
+
 	/** @returns what the token adds after the steps before it; a name where the tokenizer has names, `#id` without one */
 	add(token: number, stepIndex: number): string {
 		const bytes = this.#tokenizer?.bytes(token);

@@ -79,10 +79,13 @@ TEST("a veto and another block hold for all layers, and only layer 0 decides") {
     }
     // Above its budget by two blocks the cache takes two evictions, both in every layer.
     const int chosen = *event->logical_index == 2 ? 3 : 2;
+    std::vector<float> left = event->candidate_scores;  // of blocks 1 and on, by all layers
+    left.erase(left.begin() + chosen - 1);
     Decision other;
     other.replacement = chosen;
     event = next_eviction(*session, other);
     REQUIRE(event && event->layer == 0);
+    if (shared != SharedBy::kMeanRank) REQUIRE(event->candidate_scores == left);
     const int second = *event->logical_index;
     for (const int layer : {1, 2})
       for (const int expected : {chosen, second}) {

@@ -9,11 +9,12 @@ let subshell: string;
 
 before(async () => {
 	kernel = await KernelClient.start();
-	await kernel.execute(
+	const first = await kernel.execute(
 		"const gates = new Map<string, () => void>();" +
 			"const gate = (name: string) => new Promise<void>((open) => gates.set(name, open));" +
 			"const sleep = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));",
 	);
+	assert.deepEqual([first.stdout, first.stderr], ["", ""], "a worker starts without a word");
 	({ subshell_id: subshell } = await kernel.ask("create_subshell_request", {}, "control"));
 });
 

@@ -20,11 +20,16 @@ export const skipAsyncHookChecks: () => void = wrap
 /** The numbers of Node.js that the checks look at; undefined where it does not give them. */
 function asyncWrap(): AsyncWrap | undefined {
 	const { binding } = process as unknown as { binding?(name: string): AsyncWrap };
+	const { noDeprecation = false } = process;
 	try {
+		// Its warning is meant for those who could do without.
+		process.noDeprecation = true;
 		const found = binding?.call(process, "async_wrap");
 		const isKnown = found?.async_hook_fields instanceof Uint32Array && found.constants.kTotals >= 0;
 		return isKnown && found.constants.kCheck >= 0 ? found : undefined;
 	} catch {
 		return undefined;
+	} finally {
+		process.noDeprecation = noDeprecation;
 	}
 }

@@ -6,7 +6,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import type { StreamName } from "../protocol/outlet.js";
 import type { MessageContent } from "../wire/frames.js";
 import type { SentContent } from "./content.js";
 import { FrameReader } from "./frame-reader.js";
@@ -26,6 +25,7 @@ import {
 import { SnapshotFile } from "./snapshot.js";
 import { howItEnded, howItSpoiled, WorkerDied } from "./worker-died.js";
 import { workerEnv, workerFlags } from "./worker-env.js";
+import type { WorkerListener } from "./worker-listener.js";
 
 /** What came of a cell. */
 export type ExecuteOutcome = Omit<ExecuteResult, "content"> & { content?: MessageContent };
@@ -46,21 +46,6 @@ export type CellToRun = Omit<WithoutId<Extract<WorkerRequest, { method: "execute
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
 /** A request without what this class fills in. */
 export type Request = WithoutId<WorkerRequest>;
-
-/** What the worker sends beside replies. */
-export interface WorkerListener {
-	/** Text that cells printed. */
-	stream(name: StreamName, text: string): void;
-	/** Text that native code and child processes wrote; whose it is nobody knows. */
-	nativeText(name: StreamName, text: string): void;
-	event(event: WorkerEvent): void;
-	/** An output, with the content of its message: as JSON bytes where it is large. */
-	display(content: MessageContent, update: boolean): void;
-	/** A line from the debugger's end in the worker. */
-	debug(line: string): void;
-	/** The worker has ended by itself; another is there. */
-	died(): void;
-}
 
 interface Pending {
 	line: string;
@@ -217,12 +202,14 @@ export class WorkerProcess {
 		}
 		if (event.type === "display") {
 			this.listener?.display(this.#lanes!.readContent(event.content as SentContent), event.update);
-			return;
-		}
-		if (event.type !== "reply") {
+		} else if (event.type === "reply") {
+			this.#answered(event);
+		} else {
 			this.listener?.event(event);
-			return;
 		}
+	}
+
+	#answered(event: Extract<WorkerEvent, { type: "reply" }>): void {
 		const pending = this.#pending.get(event.id);
 		this.#pending.delete(event.id);
 		const result = event.result as { content?: SentContent | MessageContent } | undefined;

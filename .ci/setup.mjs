@@ -52,8 +52,7 @@ function installSystemPackages() {
 	const command = `sudo apt-get install ${still.map(({ name }) => name).join(" ")}`;
 	if (still.some(({ required }) => required))
 		fail(`Missing: ${still.map(({ name }) => name).join(", ")}. Install them: ${command}`);
-	if (still.length > 0)
-		say(`without libdnnl-dev prompts of bf16 models take longer on processors with AMX; to have it: ${command}`);
+	if (still.length > 0) say(`without libdnnl-dev large matrices multiply more slowly; to have it: ${command}`);
 }
 
 function installNpmPackages() {

@@ -14,7 +14,7 @@ export interface EngineInfo {
 	version: string;
 	/** Instruction set the CPU ops run with on this machine. */
 	simd: "avx512" | "avx2" | "portable";
-	/** What multiplies bf16 weights of prompts: oneDNN with AMX, else our own product, as all other weights. */
+	/** What multiplies large matrices. */
 	gemm: "onednn" | "plain";
 	numThreads: number;
 	/** CUDA ops compiled in, and devices the driver reports (0 without a driver). */

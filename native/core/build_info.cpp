@@ -5,4 +5,12 @@ namespace octavo {
 
 const char* engine_version() { return "0.1.0"; }
 
+const char* gemm_library() {
+#ifdef OCTAVO_ONEDNN
+  return "onednn";
+#else
+  return "plain";
+#endif
+}
+
 }  // namespace octavo

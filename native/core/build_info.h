@@ -4,5 +4,6 @@
 namespace octavo {
 
 const char* engine_version();  // "0.1.0"
+const char* gemm_library();    // "onednn" or "plain"
 
 }  // namespace octavo

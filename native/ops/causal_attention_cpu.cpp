@@ -65,9 +65,9 @@ void attend(int num_query_heads, int num_kv_heads, int head_dim, const float* qu
         const int64_t num_keys = std::min(kKeysPerTile, num_all_keys - first);
         const HeadRows from = rows(head, first, num_keys, scratch.data());
         for (int64_t panel = 0; panel * width < num_keys; ++panel)
-          kernels.transpose_f32(std::min(width, num_keys - panel * width), head_dim,
-                                from.key + panel * width * from.stride, from.stride,
-                                key_panels.data() + task * keys_per_tile_size + panel * head_dim * width);
+          kernels.transpose(std::min(width, num_keys - panel * width), head_dim,
+                            from.key + panel * width * from.stride, from.stride,
+                            key_panels.data() + task * keys_per_tile_size + panel * head_dim * width);
         float* const tile = value_panels_memory.data() + task * values_per_tile_size;
         for (int64_t slot = 0; slot < num_keys; ++slot)
           for (int64_t i = 0; i < head_dim; i += width)

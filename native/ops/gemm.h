@@ -1,8 +1,8 @@
 // C = A·Bᵀ: activations times a weight matrix stored [out, in]. One row runs through our own matrix-vector
-// product, which reads memory at full speed; more rows through our own blocked products. f16 weights are
-// widened and activations stay fp32, so prefill and decode agree to fp32 rounding; so are bf16 weights,
-// except in products of 16 rows and more on machines that multiply bf16 faster (gemm_bf16.h): there
-// activations are rounded to bf16, as other engines and GPUs do.
+// product, which reads memory at full speed; more rows through oneDNN, or our own blocked product when that
+// is not built in. f16 weights are widened and activations stay fp32, so prefill and decode agree to fp32
+// rounding; so are bf16 weights, except in products of 16 rows and more on machines that multiply bf16
+// faster (gemm_bf16.h): there activations are rounded to bf16, as other engines and GPUs do.
 #pragma once
 
 #include <cstdint>
@@ -41,11 +41,10 @@ void gemv_cpu(const float* input, std::initializer_list<GemvPart> parts);
 void gemm_cpu(const float* input,  // [num_rows, in]
               std::initializer_list<GemvPart> parts, int64_t num_rows);
 
-// The product in fp32, whatever the machine: 16-bit weights are widened.
-void gemm_fp32_cpu(const float* input,  // [num_rows, in]
-                   std::initializer_list<GemvPart> parts, int64_t num_rows);
-
-// What multiplies bf16 weights of prompts: "onednn" with AMX, else "plain", our own.
-const char* gemm_library();
+// The product that stands in where oneDNN is not built in; f32, bf16 and f16 weights.
+void gemm_plain_cpu(const float* input,    // [num_rows, in]
+                    const Tensor& weight,  // [out, in]
+                    int64_t num_rows,
+                    float* output);  // [num_rows, out]
 
 }  // namespace octavo

@@ -2,7 +2,7 @@
 // of 16 elsewhere.
 #include "ops/panel_simd.h"
 
-#include "core/simd_transpose.h"
+#include "core/simd_vector.h"
 
 namespace octavo::OCTAVO_SIMD {
 namespace {
@@ -62,39 +62,23 @@ void multiply(int64_t num_rows, int64_t depth, const float* a, int64_t a_stride,
   }
 }
 
-constexpr int kPrefetchBytes = 256;  // of each row: more rows than a core's prefetcher follows
-
-template <typename Element>
-inline void transpose_tile(const Element* rows, int64_t row_stride, float* panel) {
-  UintVec tile[kLanes];
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i) {
-    const Element* const row = rows + i * row_stride;
-    tile[i] = (UintVec)load_widened_vec(row);
-    __builtin_prefetch(reinterpret_cast<const char*>(row) + kPrefetchBytes, 0, 3);
+void transpose(int64_t num_rows, int64_t depth, const float* rows, int64_t row_stride, float* panel) {
+  // Sixteen columns of depth at a time: their lines of the panel stay in the first cache while all rows pass.
+  constexpr int64_t kTile = 16;
+  for (int64_t k0 = 0; k0 < depth; k0 += kTile) {
+    const int64_t tile = depth - k0 < kTile ? depth - k0 : kTile;
+    for (int64_t row = 0; row < num_rows; ++row)
+      for (int64_t k = 0; k < tile; ++k)
+        panel[(k0 + k) * kPanelWidth + row] = rows[row * row_stride + k0 + k];
+    for (int64_t k = 0; k < tile; ++k)
+      for (int64_t row = num_rows; row < kPanelWidth; ++row) panel[(k0 + k) * kPanelWidth + row] = 0.0f;
   }
-  turn_over(tile);
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i) store(panel + i * kPanelWidth, (Vec)tile[i]);
-}
-
-template <typename Element>
-void transpose(int64_t num_rows, int64_t depth, const void* memory, int64_t row_stride, float* panel) {
-  const Element* const rows = static_cast<const Element*>(memory);
-  const int64_t num_tiled_rows = num_rows / kLanes * kLanes, tiled_depth = depth / kLanes * kLanes;
-  for (int64_t k = 0; k < tiled_depth; k += kLanes)
-    for (int64_t row = 0; row < num_tiled_rows; row += kLanes)
-      transpose_tile(rows + row * row_stride + k, row_stride, panel + k * kPanelWidth + row);
-  for (int64_t k = 0; k < depth; ++k)
-    for (int64_t row = k < tiled_depth ? num_tiled_rows : 0; row < kPanelWidth; ++row)
-      panel[k * kPanelWidth + row] = row < num_rows ? widen(rows[row * row_stride + k]) : 0.0f;
 }
 
 }  // namespace
 
 const PanelKernels& panel_kernels() {
-  static constexpr PanelKernels kernels = {kPanelWidth, multiply, transpose<float>, transpose<Bf16>,
-                                           transpose<F16>};
+  static constexpr PanelKernels kernels = {kPanelWidth, multiply, transpose};
   return kernels;
 }
 

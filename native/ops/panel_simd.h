@@ -20,13 +20,12 @@ struct PanelKernels {
                    float* c,  // [num_rows, panel_width], rows c_stride apart
                    int64_t c_stride);
 
-  // Turns rows into a panel's columns: panel[k][row] = rows[row][k] as fp32, 0 for columns from num_rows on.
-  using Transpose = void (*)(int64_t num_rows,  // at most panel_width
-                             int64_t depth,
-                             const void* rows,  // [num_rows, depth], rows row_stride elements apart
-                             int64_t row_stride,
-                             float* panel);                // [depth, panel_width]
-  Transpose transpose_f32, transpose_bf16, transpose_f16;  // for each type of the rows
+  // Turns rows into a panel's columns: panel[k][row] = rows[row][k], 0 for columns from num_rows on.
+  void (*transpose)(int64_t num_rows,  // at most panel_width
+                    int64_t depth,
+                    const float* rows,  // [num_rows, depth], rows row_stride apart
+                    int64_t row_stride,
+                    float* panel);  // [depth, panel_width]
 };
 
 OCTAVO_DECLARE_SIMD(PanelKernels, panel_kernels);

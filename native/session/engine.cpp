@@ -9,7 +9,6 @@
 #include "core/cpu_info.h"
 #include "core/cuda.h"
 #include "core/thread_pool.h"
-#include "ops/gemm.h"
 #include "ops/paged_attention.h"
 
 namespace octavo {

@@ -73,8 +73,7 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
     if (step.stage == Stage::kChoose) {
       const Stopwatch stopwatch(step.evict_us);
       if (by_token) {
-        // Long as a cache, the list is made only for who stops before the choice or keeps it with the blocks.
-        choose_cached_tokens(stop.evict || config_.record_blocks);
+        choose_cached_tokens();
       } else {
         choose_block();
       }

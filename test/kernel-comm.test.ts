@@ -87,6 +87,9 @@ test("a cell opens a comm, sends, and hears; either side closes", async () => {
 	const closing = await kernel.execute("const second = comms.open('front'); second.close({ bye: 1 }); second.close();");
 	const types = closing.iopub.filter(({ type }) => /^comm_/.test(type)).map(({ type }) => type);
 	assert.deepEqual(types, ["comm_open", "comm_close"]);
+	const ids = closing.iopub.filter(({ type }) => type === "comm_open").map(({ content }) => content.comm_id);
+	const { comms } = await kernel.ask("comm_info_request", {});
+	for (const closed of [id, ...ids]) assert.ok(!(closed in comms), "a comm that is closed is not listed");
 });
 
 test("comm_info lists what is open, also by target, also while a cell loops", async () => {

@@ -103,6 +103,18 @@ test("the oldest sessions make way when there are too many bytes", async () => {
 	assert.equal(next.read(8)[0]!.code, "next");
 });
 
+test("the oldest sessions make way when there are more than 500", async () => {
+	const own = join(data, "many");
+	mkdirSync(own);
+	for (let number = 1; number <= 503; number++)
+		writeFileSync(join(own, `${String(number).padStart(8, "0")}.jsonl`), `{"line":1,"code":"${number}"}\n`);
+	const store = new HistoryStore(own);
+	store.add(1, "next");
+	await store.close();
+	const earlier = store.earlier();
+	assert.deepEqual([store.session, earlier.length, earlier[0], earlier.at(-1)], [504, 499, 5, 503]);
+});
+
 test("where a session cannot begin history is kept in memory, and no other session is written to", async () => {
 	const own = join(data, "full");
 	mkdirSync(own);

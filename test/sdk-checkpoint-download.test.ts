@@ -203,6 +203,19 @@ test("a part that someone else spoilt is found by its hash", async (t) => {
 	assert.ok((await readFile(join(folder, "model.safetensors"))).equals(files.get("model.safetensors")!));
 });
 
+test("a server that sends another range than asked for is refused, and its bytes are not kept", async (t) => {
+	const files = modelFiles();
+	const behaviour: HubBehaviour = { files, breakAfterBytes: 1000, numBreaks: 1, shiftsRangesBy: 8 };
+	const hub = await startHub(t, behaviour);
+	const options = { cacheDir: await temporaryFolder(t), endpoint: hub.endpoint };
+	const message = /Expected bytes from \d+ of \S+ but received bytes \d+-/;
+	await assert.rejects(downloadModel("org/tiny", options), { code: "ERR_OCTAVO_DOWNLOAD", message });
+	delete behaviour.shiftsRangesBy;
+	const folder = await downloadModel("org/tiny", options);
+	const name = "model.safetensors";
+	assert.ok((await readFile(join(folder, name))).equals(files.get(name)!));
+});
+
 test("no network, no such model, no token, no weights: each says so", async (t) => {
 	const cacheDir = await temporaryFolder(t);
 	const behaviour: HubBehaviour = { files: modelFiles(), token: "hf_right" };

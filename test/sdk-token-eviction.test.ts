@@ -113,3 +113,18 @@ test("layers that are skipped keep everything; reassigned positions go on", asyn
 	await stream.run({ maxTokens: 20, endTokens: [] });
 	assert.deepEqual([...stream.layer(0).block(0).positions].slice(0, 2), [0, 1]);
 });
+
+test("steps that come together have the evictions of their own", async () => {
+	using session = model.session({ blockSize: 8, policy: policies.streamingLlm({ budget, granularity: "token" }) });
+	await session.prefill(prompt);
+	const steps = await session.feed([150, 151, 152]);
+	assert.equal(steps.length, 3);
+	for (const { index, evictions } of steps) {
+		assert.equal(evictions.length, model.config.numLayers);
+		for (const eviction of evictions) assert.equal(eviction.step, index);
+	}
+	assert.deepEqual(
+		steps.map(({ evictions }) => evictions[0]!.positions),
+		[[prompt.length - budget + 4], [prompt.length - budget + 5], [prompt.length - budget + 6]],
+	);
+});

@@ -230,6 +230,9 @@ test("truncated and hostile frames are refused with a code", () => {
 		wrong.writeBigUInt64LE(count, 0);
 		refused(wrong);
 	}
+	const withoutContent = Buffer.concat([Buffer.alloc(8 * 6), Buffer.from("shell{}{}{}")]);
+	for (const [i, value] of [5, 48, 53, 55, 57, 59].entries()) withoutContent.writeBigUInt64LE(BigInt(value), 8 * i);
+	refused(withoutContent);
 	const backwards = Buffer.from(whole);
 	backwards.writeBigUInt64LE(9n, 24);
 	refused(backwards);

@@ -23,6 +23,8 @@ export interface HubBehaviour {
 	numBreaks?: number;
 	/** Answers ranges with the whole file. */
 	ignoresRanges?: boolean;
+	/** Answers ranges with ones that begin so many bytes later. */
+	shiftsRangesBy?: number;
 	/** Token without which it answers 401. */
 	token?: string;
 	/** Changes contents as they are sent, not what is said of them. */
@@ -102,7 +104,7 @@ function sendFile(
 	const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
 	const isProbe = last === "0";
 	const isRange = first !== undefined && (isProbe || !behaviour.ignoresRanges);
-	const start = isRange ? Number(first) : 0;
+	const start = isRange ? Number(first) + (isProbe ? 0 : (behaviour.shiftsRangesBy ?? 0)) : 0;
 	const end = isRange && last ? Number(last) + 1 : contents.length;
 	response.writeHead(isRange ? 206 : 200, {
 		"content-length": end - start,

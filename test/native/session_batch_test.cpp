@@ -93,7 +93,21 @@ TEST("whoever comes when, a sequence is what it is alone; the newest is swapped 
         added.push_back(batch.add(requests.back()));
         if (gap > 0) advance(batch, gap);
       }
-      run_to_end(batch);
+      std::vector<uint8_t> before = batch.requests().state;
+      for (BatchReason reason = BatchReason::kSteps; reason != BatchReason::kDone;) {
+        reason = advance(batch, 1).reason;
+        const std::vector<uint8_t> now = batch.requests().state;
+        const auto is = [](uint8_t state, SequenceState other) {
+          return state == static_cast<uint8_t>(other);
+        };
+        bool older_waits = false;  // swapped out, for the whole step
+        for (size_t i = 0; i < now.size(); ++i) {
+          const bool was_swapped = is(before[i], SequenceState::kSwapped);
+          REQUIRE(!(older_waits && was_swapped && is(now[i], SequenceState::kRunning)));
+          older_waits = older_waits || (was_swapped && is(now[i], SequenceState::kSwapped));
+        }
+        before = now;
+      }
       for (size_t i = 0; i < requests.size(); ++i) {
         REQUIRE_EQUAL(static_cast<int>(state_of(batch, added[i].id)),
                       static_cast<int>(SequenceState::kFinished));

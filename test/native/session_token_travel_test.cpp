@@ -196,3 +196,30 @@ TEST("compacting leaves fewer holes than a block's, and the newest block in its 
     }
   }
 }
+
+TEST("in a fork to h2o by visible query, tokens before it count the queries since it began") {
+  const TinyLlama tiny(7);
+  Session session(tiny.open(), session_config("full", kBlockSize, 0));
+  session.prefill(some_tokens(kPrompt, 3));
+  advance(session, steps(1 + 11));
+  std::vector<std::vector<float>> scores;
+  for (const bool normalised : {false, true}) {
+    ForkConfig changes;  // the fork's fifth step is the first to evict
+    changes.policy =
+        config_of({"h2o", EvictionUnit::kToken, Holes::kRecycle, Heads::kShared}, kPrompt + 11 + 4).policy;
+    changes.policy->normalised = normalised;
+    const auto fork = session.fork(changes);
+    AdvanceRequest request = steps(10);
+    request.stop.evict = true;
+    const AdvanceResult stopped = advance(*fork, request);
+    REQUIRE_EQUAL(static_cast<int>(stopped.num_steps), 4);
+    const auto& event = std::get<EvictEvent>(*stopped.event);
+    REQUIRE(event.candidates.back() < kPrompt + 11);  // all older than the fork
+    scores.push_back(event.candidate_scores);
+  }
+  REQUIRE_EQUAL(scores[0].size(), scores[1].size());
+  for (size_t place = 0; place < scores[0].size(); ++place) {
+    REQUIRE(scores[0][place] > 0);
+    REQUIRE_EQUAL(scores[1][place], scores[0][place] / 4);
+  }
+}

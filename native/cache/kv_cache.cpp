@@ -1,6 +1,4 @@
-// The undo log records only what steps do; contents of dead slots are not restored, because nothing reads
-// them. A reference that a step gives up, and a slot's cover, go with the commit: until then no other holder
-// may write what a roll-back would need.
+// See kv_cache.h. What each change leaves in the undo log is read in kv_cache_undo.cpp.
 #include "cache/kv_cache.h"
 
 #include <algorithm>
@@ -64,92 +62,6 @@ int64_t KvCache::num_blocks_needed(int64_t num_tokens, bool others_first) const 
   const int64_t num_new = missing <= 0 ? 0 : (missing + table_.block_size() - 1) / table_.block_size();
   const bool is_shared = !table_.is_full() && arena_->pool.ref_count(table_.block_ids().back()) > 1;
   return num_new + (must_copy_newest() || (others_first && is_shared) ? 1 : 0);
-}
-
-void KvCache::commit_step() {
-  const std::lock_guard lock(arena_->mutex);
-  for (const Undo& undo : undo_) {
-    if (undo.change == Change::kEviction) arena_->pool.release(undo.block_id, undo.filled, Holder::kTable);
-    if (undo.change == Change::kCopy) arena_->pool.release(undo.copied_from, undo.filled, Holder::kTable);
-    if (undo.change == Change::kDrop) arena_->pool.cover(undo.block_id, undo.filled, undo.filled - 1);
-  }
-  undo_.clear();
-  undo_positions_.clear();
-}
-
-// Small pieces of memory that outlive a layer would otherwise lie between the large ones of its products, and
-// keep these from being used again.
-void KvCache::reserve_undo(int64_t num_tokens) {
-  undo_.reserve(static_cast<size_t>(2 * (num_tokens / shape().block_size + 2)));
-  undo_positions_.reserve(static_cast<size_t>(num_tokens * num_position_rows()));
-}
-
-void KvCache::undo_in_table(const Undo& undo, BlockTable& table) {
-  switch (undo.change) {
-    case Change::kBlock:
-      table.undo_append_block();
-      break;
-    case Change::kCopy:
-      table.replace_block(undo.logical_index, undo.copied_from);
-      break;
-    case Change::kSlot:
-      for (int i = 0; i < undo.num_slots; ++i) table.undo_append_slot();
-      break;
-    case Change::kScore:
-      table.set_score(undo.logical_index, undo.score);
-      break;
-    case Change::kEviction:
-      table.undo_erase_block(undo.logical_index, undo.block_id, undo.filled, undo.score, undo.dead_words);
-      break;
-    case Change::kDrop:
-      table.undo_drop_slot();
-      break;
-    case Change::kDeath:
-      table.set_dead(undo.slot, false);
-      break;
-    case Change::kRevival:
-      table.set_dead(undo.slot, true);
-      break;
-    case Change::kOverwrite:
-      break;
-  }
-}
-
-// In a block that stands for the one that was written.
-void KvCache::undo_overwrite(const Undo& undo, int block_id) const {
-  const size_t bytes = arena_->vector_bytes();
-  const std::byte* saved = undo.contents.data();
-  for (std::byte* half : {arena_->block_keys(block_id), arena_->block_values(block_id)}) {
-    for (int head = 0; head < shape().num_kv_heads; ++head, saved += bytes) {
-      std::memcpy(half + place_of(undo.slot, head), saved, bytes);
-    }
-  }
-  int32_t* positions = arena_->block_positions(block_id) + undo.slot;
-  for (size_t row = 0; row < undo.positions.size(); ++row) {
-    positions[row * static_cast<size_t>(shape().block_size)] = undo.positions[row];
-  }
-}
-
-void KvCache::roll_back() {
-  const std::lock_guard lock(arena_->mutex);
-  for (; !undo_.empty(); undo_.pop_back()) {
-    const Undo& undo = undo_.back();
-    undo_in_table(undo, table_);
-    if (undo.change == Change::kBlock) arena_->pool.release(undo.block_id, 0, Holder::kTable);
-    if (undo.change == Change::kCopy) arena_->pool.release(undo.block_id, undo.filled, Holder::kTable);
-    if (undo.change == Change::kOverwrite) undo_overwrite(undo, undo.block_id);
-    if (undo.change == Change::kSlot) {
-      arena_->pool.cover(undo.block_id, undo.filled + undo.num_slots, undo.filled);
-      const auto num_rows = static_cast<size_t>(num_position_rows());
-      const size_t first = undo_positions_.size() - static_cast<size_t>(undo.num_slots) * num_rows;
-      int32_t* positions = arena_->block_positions(undo.block_id) + undo.filled;
-      for (size_t index = first; index < undo_positions_.size(); ++index) {
-        const size_t row = (index - first) % num_rows, slot = (index - first) / num_rows;
-        positions[row * static_cast<size_t>(shape().block_size) + slot] = undo_positions_[index];
-      }
-      undo_positions_.resize(first);
-    }
-  }
 }
 
 // With the lock held.
@@ -219,20 +131,25 @@ void KvCache::set_score(int logical_index, float score) {
 }
 
 EvictedBlock KvCache::evict(int logical_index) {
-  EvictedBlock evicted{.block_id = table_.block_id(logical_index),
-                       .freed = ref_count(table_.block_id(logical_index)) == 1,
-                       .positions = {}};
+  EvictedBlock evicted{.block_id = table_.block_id(logical_index), .freed = false, .positions = {}};
   for (int row = 0; row < num_position_rows(); ++row) {
     evicted.positions.push_back(live_positions(logical_index, row));
   }
+  evicted.freed = erase(logical_index);
+  return evicted;
+}
+
+// Takes a block out of the table; whether nothing else holds it.
+bool KvCache::erase(int logical_index) {
+  const int block_id = table_.block_id(logical_index);
   undo_.push_back({.change = Change::kEviction,
-                   .block_id = evicted.block_id,
+                   .block_id = block_id,
                    .logical_index = logical_index,
                    .filled = table_.filled(logical_index),
                    .score = table_.score(logical_index),
                    .dead_words = table_.dead_words(logical_index)});
   table_.erase_block(logical_index);
-  return evicted;
+  return ref_count(block_id) == 1;
 }
 
 void KvCache::mark_dead(int64_t slot) {
@@ -244,17 +161,23 @@ void KvCache::mark_dead(int64_t slot) {
 void KvCache::prepare_overwrite(int64_t slot) {
   const std::lock_guard lock(arena_->mutex);
   if (arena_->pool.ref_count(id_of(slot)) > 1) copy_block_at(static_cast<int>(slot / shape().block_size));
-  Undo undo{.change = Change::kOverwrite, .block_id = id_of(slot), .slot = slot % shape().block_size};
-  for (int row = 0; row < num_position_rows(); ++row) undo.positions.push_back(slot_position(slot, row));
+  undo_.push_back({.change = Change::kOverwrite,
+                   .block_id = id_of(slot),
+                   .slot = slot % shape().block_size,
+                   .saved = undo_bytes_.size()});
   const size_t bytes = arena_->vector_bytes();
-  undo.contents.reserve(static_cast<size_t>(2 * shape().num_kv_heads) * bytes);
-  for (int head = 0; head < shape().num_kv_heads; ++head) {
-    undo.contents.insert(undo.contents.end(), key_at(slot, head), key_at(slot, head) + bytes);
-  }
-  for (int head = 0; head < shape().num_kv_heads; ++head) {
-    undo.contents.insert(undo.contents.end(), value_at(slot, head), value_at(slot, head) + bytes);
-  }
-  undo_.push_back(std::move(undo));
+  undo_bytes_.resize(undo_bytes_.size() + static_cast<size_t>(2 * shape().num_kv_heads) * bytes +
+                     static_cast<size_t>(num_position_rows()) * sizeof(int32_t));
+  std::byte* saved = undo_bytes_.data() + undo_.back().saved;
+  const auto save = [&](const void* from, size_t size) {
+    std::memcpy(saved, from, size);
+    saved += size;
+  };
+  for (int head = 0; head < shape().num_kv_heads; ++head) save(key_at(slot, head), bytes);
+  for (int head = 0; head < shape().num_kv_heads; ++head) save(value_at(slot, head), bytes);
+  const int32_t* position = arena_->block_positions(id_of(slot)) + slot % shape().block_size;
+  for (int row = 0; row < num_position_rows(); ++row, position += shape().block_size)
+    save(position, sizeof *position);
 }
 
 void KvCache::copy_slot(int64_t from, int64_t to) {
@@ -291,7 +214,7 @@ bool KvCache::drop_newest_slot() {
   const int newest = table_.num_blocks() - 1;
   if (table_.filled(newest) == 1) {
     const bool is_new = is_new_in_step(table_.block_id(newest));
-    return evict(newest).freed && !is_new;
+    return erase(newest) && !is_new;
   }
   undo_.push_back(
       {.change = Change::kDrop, .block_id = table_.block_id(newest), .filled = table_.filled(newest)});
@@ -303,51 +226,6 @@ bool KvCache::is_new_in_step(int block_id) const {
   return std::any_of(undo_.begin(), undo_.end(), [&](const Undo& undo) {
     return undo.change == Change::kBlock && undo.block_id == block_id;
   });
-}
-
-HeldTable KvCache::hold() const {
-  BlockTable table = table_;
-  for (auto undo = undo_.rbegin(); undo != undo_.rend(); ++undo) undo_in_table(*undo, table);
-  // Blocks of the committed table that the step wrote over: the held table gets copies as they were.
-  struct Copy {
-    int original, block_id, filled;
-  };
-  std::vector<Copy> copies;
-  const auto release_copies = [&] {
-    const std::lock_guard lock(arena_->mutex);
-    for (const Copy& copy : copies) arena_->pool.release(copy.block_id, copy.filled, Holder::kTable);
-  };
-  for (auto undo = undo_.rbegin(); undo != undo_.rend(); ++undo) {
-    if (undo->change != Change::kOverwrite) continue;
-    auto copy = std::find_if(copies.begin(), copies.end(),
-                             [&](const Copy& each) { return each.original == undo->block_id; });
-    if (copy == copies.end()) {
-      const auto& ids = table.block_ids();
-      const auto found = std::find(ids.begin(), ids.end(), undo->block_id);
-      if (found == ids.end()) continue;  // a copy of the step's own
-      const int filled = table.filled(static_cast<int>(found - ids.begin()));
-      try {
-        const std::lock_guard lock(arena_->mutex);
-        copies.push_back({undo->block_id, arena_->allocate(filled), filled});
-      } catch (...) {
-        release_copies();
-        throw;
-      }
-      copy = copies.end() - 1;
-      arena_->copy_block(copy->original, copy->block_id, filled);
-    }
-    undo_overwrite(*undo, copy->block_id);
-  }
-  for (int index = 0; index < table.num_blocks(); ++index) {
-    for (const Copy& copy : copies) {
-      if (table.block_id(index) != copy.original) continue;
-      table.replace_block(index, copy.block_id);
-      break;
-    }
-  }
-  HeldTable held(arena_, std::move(table));
-  release_copies();
-  return held;
 }
 
 void KvCache::restore(const HeldTable& held) {

@@ -142,10 +142,8 @@ class KvCache {
     int copied_from = 0;    // copy
     int64_t slot = 0;       // death, revival: in logical order; overwrite: its place in the block
     float score = 0;        // score, eviction: what its score was
+    size_t saved = 0;       // overwrite: where in undo_bytes_ stands what was there
     std::vector<uint64_t> dead_words = {};  // eviction
-    std::vector<int32_t> positions = {};    // overwrite: what they were [num_position_rows]
-    std::vector<std::byte> contents =
-        {};  // overwrite: what keys, then values were [2, num_kv_heads, head_dim]
   };
   static void undo_in_table(const Undo& undo, BlockTable& table);
   void undo_overwrite(const Undo& undo, int block_id) const;
@@ -166,6 +164,7 @@ class KvCache {
   void copy_block_at(int logical_index);
   void prepare_overwrite(int64_t slot);
   void copy_heads(int64_t from, int64_t to, int first_head, int last_head);
+  bool erase(int logical_index);
   void retain_table();
 
   std::shared_ptr<KvArena> arena_;
@@ -174,6 +173,9 @@ class KvCache {
   // What positions of appended slots were, those of the undo log's last slots last: [slots,
   // num_position_rows].
   std::vector<int32_t> undo_positions_;
+  // Of each overwritten slot what its keys, then values were [2, num_kv_heads, head_dim] of the shape's
+  // dtype, and its positions i32 [num_position_rows].
+  std::vector<std::byte> undo_bytes_;
 };
 
 }  // namespace octavo

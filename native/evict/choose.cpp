@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "evict/lowest_score_simd.h"
 
 namespace octavo {
 
@@ -48,6 +49,21 @@ std::vector<int32_t> first_two(const std::vector<float>& scores, GoesBefore&& go
   std::partial_sort(places.begin(), end, places.end(), goes_before);
   places.erase(end, places.end());
   return places;
+}
+
+// Without a list of candidates.
+std::optional<Choice> choose_one_between(const CacheView& cache, int64_t begin, int64_t end) {
+  LowestScore lowest;
+  OCTAVO_PICK_SIMD(lowest_score_kernels)
+      .find(cache.positions.data(), cache.scores.data(), static_cast<int64_t>(cache.positions.size()),
+            static_cast<int32_t>(begin), static_cast<int32_t>(end), &lowest);
+  if (lowest.num_candidates == 0) return std::nullopt;
+  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+  return Choice{.dropped = {lowest.position},
+                .score = lowest.score,
+                .runner_up_score = lowest.num_candidates == 1 ? kNone : lowest.runner_up,
+                .candidates = {},
+                .candidate_scores = {}};
 }
 
 }  // namespace
@@ -121,19 +137,22 @@ Choice choose_lowest(std::vector<int32_t> candidates, std::vector<float> scores,
   return choice;
 }
 
-std::optional<Choice> choose_lowest_between(CacheView cache, int64_t begin, int64_t end,
+std::optional<Choice> choose_lowest_between(const CacheView& cache, int64_t begin, int64_t end,
                                             int64_t num_dropped) {
+  if (num_dropped == 1 && !cache.lists_candidates) return choose_one_between(cache, begin, end);
+  std::vector<int32_t> positions(cache.positions.begin(), cache.positions.end());
+  std::vector<float> scores(cache.scores.begin(), cache.scores.end());
   size_t count = 0;
-  for (size_t place = 0; place < cache.positions.size(); ++place) {  // without a branch to mispredict
-    const int32_t position = cache.positions[place];
-    cache.positions[count] = position;
-    cache.scores[count] = cache.scores[place];
+  for (size_t place = 0; place < positions.size(); ++place) {  // without a branch to mispredict
+    const int32_t position = positions[place];
+    positions[count] = position;
+    scores[count] = scores[place];
     count += position >= begin && position < end ? 1 : 0;
   }
   if (num_dropped < 1 || static_cast<int64_t>(count) < num_dropped) return std::nullopt;
-  cache.positions.resize(count);
-  cache.scores.resize(count);
-  return choose_lowest(std::move(cache.positions), std::move(cache.scores), num_dropped);
+  positions.resize(count);
+  scores.resize(count);
+  return choose_lowest(std::move(positions), std::move(scores), num_dropped);
 }
 
 }  // namespace octavo

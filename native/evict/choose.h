@@ -22,8 +22,9 @@ Choice choose_lowest(std::vector<int32_t> candidates,  // each once
                      std::vector<float> scores,        // in the same order
                      int64_t num_dropped);
 
-// The num_dropped tokens of a cache with the lowest scores among those at positions [begin, end); none when
-// there are not so many.
-std::optional<Choice> choose_lowest_between(CacheView cache, int64_t begin, int64_t end, int64_t num_dropped);
+// The num_dropped tokens of a cache with the lowest scores among those at positions [begin, end), begin at
+// least 0; none when there are not so many. A single one without a list of candidates costs least.
+std::optional<Choice> choose_lowest_between(const CacheView& cache, int64_t begin, int64_t end,
+                                            int64_t num_dropped);
 
 }  // namespace octavo

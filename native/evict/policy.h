@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -114,21 +115,22 @@ struct TableView {
   const float* scores;  // [num_blocks] in logical order, NaN where a block has none
 };
 
-// The live tokens of a layer in decode, or of one of its KV heads, in the order of their slots.
+// The slots of a layer in decode, or of one of its KV heads, in their order.
 struct CacheView {
   int layer;
   int64_t step_index;
-  std::optional<int> kv_head;  // where each chooses for itself
-  int64_t num_seen;            // tokens so far; the newest stands at num_seen - 1
-  std::vector<int32_t> positions;
-  std::vector<float> scores;  // in the same order; empty for a policy without evidence
+  std::optional<int> kv_head;          // where each chooses for itself
+  int64_t num_seen;                    // tokens so far; the newest stands at num_seen - 1
+  std::span<const int32_t> positions;  // -1 in holes
+  std::span<const float> scores;       // of the same slots; empty for a policy without evidence
+  bool lists_candidates = true;        // whether the choice shall list what it was made among
 };
 
 struct Choice {
-  std::vector<int32_t> dropped;         // ascending: positions of tokens, or one logical block index
-  float score;                          // the highest among what is dropped
-  float runner_up_score;                // the lowest among the candidates that stay; NaN when none does
-  std::vector<int32_t> candidates;      // ascending; tokens of a cache in the order of their slots
+  std::vector<int32_t> dropped;     // ascending: positions of tokens, or one logical block index
+  float score;                      // the highest among what is dropped
+  float runner_up_score;            // the lowest among the candidates that stay; NaN when none does
+  std::vector<int32_t> candidates;  // ascending; tokens of a cache in the order of their slots, if asked for
   std::vector<float> candidate_scores;  // in the same order
 };
 
@@ -168,7 +170,7 @@ class Policy {
   // Only with tokens as unit: how many of so many live tokens are too many.
   virtual int64_t tokens_over_budget(int64_t) const { return 0; }
   // Only with tokens as unit: num_dropped tokens of a cache to drop; none when so many may not go.
-  virtual std::optional<Choice> choose_cached_tokens(CacheView, int64_t /*num_dropped*/) const {
+  virtual std::optional<Choice> choose_cached_tokens(const CacheView&, int64_t /*num_dropped*/) const {
     return std::nullopt;
   }
 

@@ -38,13 +38,15 @@ std::optional<Choice> RandomPolicy::choose_block(const TableView& table) const {
   return choose_lowest(std::move(candidates), std::move(scores), 1);
 }
 
-std::optional<Choice> RandomPolicy::choose_cached_tokens(CacheView cache, int64_t num_dropped) const {
-  cache.scores = draw(cache.positions, stream_of(cache.layer, cache.kv_head), cache.step_index);
-  const int64_t newest = cache.num_seen - 1;
-  return choose_lowest_between(std::move(cache), block_size(), newest, num_dropped);
+std::optional<Choice> RandomPolicy::choose_cached_tokens(const CacheView& cache, int64_t num_dropped) const {
+  const std::vector<float> scores =
+      draw(cache.positions, stream_of(cache.layer, cache.kv_head), cache.step_index);
+  CacheView scored = cache;
+  scored.scores = scores;
+  return choose_lowest_between(scored, block_size(), cache.num_seen - 1, num_dropped);
 }
 
-std::vector<float> RandomPolicy::draw(const std::vector<int32_t>& candidates, uint32_t stream,
+std::vector<float> RandomPolicy::draw(std::span<const int32_t> candidates, uint32_t stream,
                                       int64_t step_index) const {
   std::vector<float> scores;
   scores.reserve(candidates.size());

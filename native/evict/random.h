@@ -14,11 +14,11 @@ class RandomPolicy final : public BudgetedPolicy {
 
   std::optional<Choice> choose_tokens(const PromptView& prompt) const override;
   std::optional<Choice> choose_block(const TableView& table) const override;
-  std::optional<Choice> choose_cached_tokens(CacheView cache, int64_t num_dropped) const override;
+  std::optional<Choice> choose_cached_tokens(const CacheView& cache, int64_t num_dropped) const override;
 
  private:
   // stream: the layer, and the head where heads choose for themselves.
-  std::vector<float> draw(const std::vector<int32_t>& candidates, uint32_t stream, int64_t step_index) const;
+  std::vector<float> draw(std::span<const int32_t> candidates, uint32_t stream, int64_t step_index) const;
 
   uint64_t seed_;
 };

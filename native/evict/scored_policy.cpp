@@ -28,9 +28,9 @@ std::optional<Choice> ScoredPolicy::choose_block(const TableView& table) const {
   return choose_lowest(candidates, {first, first + candidates.size()}, 1);
 }
 
-std::optional<Choice> ScoredPolicy::choose_cached_tokens(CacheView cache, int64_t num_dropped) const {
+std::optional<Choice> ScoredPolicy::choose_cached_tokens(const CacheView& cache, int64_t num_dropped) const {
   const int64_t end = cache.num_seen - num_protected_newest();
-  return choose_lowest_between(std::move(cache), block_size(), end, num_dropped);
+  return choose_lowest_between(cache, block_size(), end, num_dropped);
 }
 
 int64_t ScoredPolicy::num_protected_tokens(int64_t num_tokens) const {

@@ -11,7 +11,7 @@ class ScoredPolicy : public BudgetedPolicy {
  public:
   std::optional<Choice> choose_tokens(const PromptView& prompt) const override;
   std::optional<Choice> choose_block(const TableView& table) const override;
-  std::optional<Choice> choose_cached_tokens(CacheView cache, int64_t num_dropped) const override;
+  std::optional<Choice> choose_cached_tokens(const CacheView& cache, int64_t num_dropped) const override;
 
  protected:
   // Throws ERR_OCTAVO_BUDGET.

@@ -46,10 +46,12 @@ std::optional<Choice> StreamingLlmPolicy::choose_block(const TableView& table) c
   return choose_oldest(index_range(num_sinks_ / block_size(), table.num_blocks - 1), 1);
 }
 
-std::optional<Choice> StreamingLlmPolicy::choose_cached_tokens(CacheView cache, int64_t num_dropped) const {
-  cache.scores.assign(cache.positions.begin(), cache.positions.end());
-  const int64_t newest = cache.num_seen - 1;
-  return choose_lowest_between(std::move(cache), num_sinks_, newest, num_dropped);
+std::optional<Choice> StreamingLlmPolicy::choose_cached_tokens(const CacheView& cache,
+                                                               int64_t num_dropped) const {
+  const std::vector<float> ages(cache.positions.begin(), cache.positions.end());
+  CacheView aged = cache;
+  aged.scores = ages;
+  return choose_lowest_between(aged, num_sinks_, cache.num_seen - 1, num_dropped);
 }
 
 }  // namespace octavo

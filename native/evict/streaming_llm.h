@@ -15,7 +15,7 @@ class StreamingLlmPolicy final : public BudgetedPolicy {
 
   std::optional<Choice> choose_tokens(const PromptView& prompt) const override;
   std::optional<Choice> choose_block(const TableView& table) const override;
-  std::optional<Choice> choose_cached_tokens(CacheView cache, int64_t num_dropped) const override;
+  std::optional<Choice> choose_cached_tokens(const CacheView& cache, int64_t num_dropped) const override;
 
  private:
   int64_t num_sinks_;

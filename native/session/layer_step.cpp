@@ -73,7 +73,8 @@ std::optional<Event> Session::decode_layer(const StopConditions& stop) {
     if (step.stage == Stage::kChoose) {
       const Stopwatch stopwatch(step.evict_us);
       if (by_token) {
-        choose_cached_tokens();
+        // Long as a cache, the list is made only for who stops before the choice or keeps it with the blocks.
+        choose_cached_tokens(stop.evict || config_.record_blocks);
       } else {
         choose_block();
       }

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "cache/kv_cache.h"
@@ -218,7 +219,9 @@ class Session {
 
   // token_step.cpp: tokens that go in decode one by one.
   int64_t find_slot(const KvCache& cache, int32_t position, int chooser) const;
-  void choose_cached_tokens();
+  void gather_positions(const KvCache& cache, int row);
+  std::span<const float> token_scores_of(int row);
+  void choose_cached_tokens(bool lists_candidates);
   void decide_on_token(int chosen);
   void drop_cached_tokens();
   bool recycle(Layer& layer, const std::vector<int64_t>& slots);
@@ -273,7 +276,7 @@ class Session {
   std::vector<float> scores_before_step(size_t layer) const;
   void gather_layer_scores();
   std::optional<Choice> choose_shared_block();
-  std::optional<Choice> choose_shared_cached_tokens(CacheView view, int64_t num_dropped);
+  std::optional<Choice> choose_shared_cached_tokens(const CacheView& slots, int64_t num_dropped);
   void take_shared_choices();
   void share_choices();
   void choose_shared_tokens();
@@ -314,7 +317,7 @@ class Session {
   Activations activations_;
   LlamaWorkspace workspace_;
   PagedNumerators numerators_;            // of the layer that attended last
-  std::vector<int32_t> spare_positions_;  // memory for lists as long as a cache
+  std::vector<int32_t> spare_positions_;  // memory for lists as long as a cache: what chooses reads
   std::vector<float> spare_scores_;
   PagedLogits logits_of_newest_;      // of the layer under way, from its scores to its attention
   std::vector<float> next_logits_;    // [vocab_size], until the step is known to be sound

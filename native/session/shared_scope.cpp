@@ -127,27 +127,35 @@ std::optional<Choice> Session::choose_shared_block() {
 }
 
 // In layer 0. What the layers' scores come to stays as the scores of its slots, for what is decided next.
-std::optional<Choice> Session::choose_shared_cached_tokens(CacheView view, int64_t num_dropped) {
+std::optional<Choice> Session::choose_shared_cached_tokens(const CacheView& slots, int64_t num_dropped) {
   Step& step = *step_;
-  const BlockTable& table = layers_.front().cache.table();
-  std::vector<size_t> slots;                                         // of the live tokens
+  std::vector<int32_t> positions;                                    // of the live tokens
+  std::vector<size_t> slot_of;                                       // the same
   std::vector<std::vector<float>> scores(step.layer_scores.size());  // [num_layers][live tokens]
-  for (int64_t slot = 0; slot < table.num_slots(); ++slot) {
-    if (table.is_dead(slot)) continue;
-    slots.push_back(static_cast<size_t>(slot));
-    for (size_t layer = 0; layer < scores.size(); ++layer)
-      scores[layer].push_back(step.layer_scores[layer][slots.back()]);
-  }
   std::unordered_map<int32_t, size_t> place_of;
-  for (size_t place = 0; place < slots.size(); ++place) place_of[view.positions[place]] = place;
-  const auto choose = [&](const float* reduced) {
-    view.scores.assign(reduced, reduced + slots.size());
-    return policy_[step.layer].choose_cached_tokens(view, num_dropped);
+  for (size_t slot = 0; slot < slots.positions.size(); ++slot) {
+    const int32_t position = slots.positions[slot];
+    if (position < 0) continue;
+    place_of[position] = positions.size();
+    positions.push_back(position);
+    slot_of.push_back(slot);
+    for (size_t layer = 0; layer < scores.size(); ++layer)
+      scores[layer].push_back(step.layer_scores[layer][slot]);
+  }
+  CacheView live = slots;
+  live.positions = positions;
+  live.lists_candidates = true;  // scores are reduced over these
+  std::vector<float> reduced(positions.size());
+  const auto choose = [&](const float* of_places) {
+    reduced.assign(of_places, of_places + positions.size());
+    live.scores = reduced;
+    return policy_[step.layer].choose_cached_tokens(live, num_dropped);
   };
   const std::optional<Choice> choice = choose_by_all_layers(
       *config_.policy.shared, scores, choose, [&](int32_t position) { return place_of.at(position); });
   step.token_scores.assign(step.layer_scores.front().size(), BlockTable::kNoScore);
-  for (size_t place = 0; place < slots.size(); ++place) step.token_scores[slots[place]] = view.scores[place];
+  for (size_t place = 0; place < positions.size(); ++place)
+    step.token_scores[slot_of[place]] = reduced[place];
   step.layer_scores.clear();
   return choice;
 }

@@ -42,38 +42,51 @@ int64_t Session::find_slot(const KvCache& cache, int32_t position, int chooser) 
               "Expected the position of a cached token but received " + std::to_string(position));
 }
 
-void Session::choose_cached_tokens() {
+// Positions that a row holds in each slot, -1 in holes: in spare_positions_.
+void Session::gather_positions(const KvCache& cache, int row) {
+  const BlockTable& table = cache.table();
+  spare_positions_.resize(static_cast<size_t>(table.num_slots()));
+  for (int block = 0; block < table.num_blocks(); ++block)
+    std::copy_n(cache.block_positions(block, row), table.filled(block),
+                spare_positions_.begin() + int64_t{block} * config_.block_size);
+  if (!table.has_holes()) return;
+  for_slots(
+      table.dead_slots(), 0, table.num_slots(), config_.block_size,
+      [&](int64_t slot, int64_t, int, int live) { spare_positions_[static_cast<size_t>(slot)] |= live - 1; });
+}
+
+// Of a row, [num_slots]: where they stand, or in spare_scores_.
+std::span<const float> Session::token_scores_of(int row) {
+  const std::vector<float>& scores = step_->token_scores;
+  const auto num_rows = static_cast<size_t>(num_choosers());
+  if (num_rows == 1 || scores.empty()) return scores;
+  spare_scores_.resize(scores.size() / num_rows);
+  for (size_t slot = 0; slot < spare_scores_.size(); ++slot)
+    spare_scores_[slot] = scores[slot * num_rows + static_cast<size_t>(row)];
+  return spare_scores_;
+}
+
+void Session::choose_cached_tokens(bool lists_candidates) {
   Step& step = *step_;
   const KvCache& cache = layers_[static_cast<size_t>(step.layer)].cache;
-  const BlockTable& table = cache.table();
-  const int64_t num_dropped = policy_[step.layer].tokens_over_budget(table.kv_len());
+  const int64_t num_dropped = policy_[step.layer].tokens_over_budget(cache.table().kv_len());
   step.choices.clear();
   step.next_choice = 0;
   if (shares_choices() && step.layer > 0) return take_shared_choices();
   if (num_dropped == 0) return;
   const int num_rows = num_choosers();
-  const std::vector<float>& scores = step.token_scores;
   for (int row = 0; row < num_rows; ++row) {
-    CacheView view{.layer = step.layer,
-                   .step_index = step.index,
-                   .kv_head = num_rows == 1 ? std::nullopt : std::optional<int>(row),
-                   .num_seen = step.first_position + 1,
-                   .positions = std::move(spare_positions_),
-                   .scores = std::move(spare_scores_)};
-    view.positions.resize(static_cast<size_t>(table.num_slots()));  // one write more than live ones at most
-    view.scores.resize(scores.empty() ? 0 : view.positions.size());
-    size_t place = 0;
-    for_slots(table.dead_slots(), 0, table.num_slots(), config_.block_size,
-              [&](int64_t slot, int64_t block, int offset, int live) {
-                view.positions[place] = cache.block_positions(static_cast<int>(block), row)[offset];
-                if (!scores.empty()) view.scores[place] = scores[static_cast<size_t>(slot * num_rows + row)];
-                place += static_cast<size_t>(live);
-              });
-    view.positions.resize(place);
-    view.scores.resize(scores.empty() ? 0 : place);
-    std::optional<Choice> choice =
-        step.layer_scores.empty() ? policy_[step.layer].choose_cached_tokens(std::move(view), num_dropped)
-                                  : choose_shared_cached_tokens(std::move(view), num_dropped);
+    gather_positions(cache, row);
+    const CacheView view{.layer = step.layer,
+                         .step_index = step.index,
+                         .kv_head = num_rows == 1 ? std::nullopt : std::optional<int>(row),
+                         .num_seen = step.first_position + 1,
+                         .positions = spare_positions_,
+                         .scores = token_scores_of(row),
+                         .lists_candidates = lists_candidates};
+    std::optional<Choice> choice = step.layer_scores.empty()
+                                       ? policy_[step.layer].choose_cached_tokens(view, num_dropped)
+                                       : choose_shared_cached_tokens(view, num_dropped);
     if (!choice) return step.choices.clear();
     step.choices.push_back({.choice = *std::move(choice)});
   }
@@ -127,9 +140,6 @@ void Session::drop_cached_tokens() {
   for (size_t index = 0; index < events.size(); ++index) {
     note_eviction(std::move(events[index]), step.choices[index].decided_by_user, freed && index == 0);
   }
-  if (shares_choices()) return;  // other layers take them over
-  spare_positions_ = std::move(step.choices.front().choice.candidates);
-  spare_scores_ = std::move(step.choices.front().choice.candidate_scores);
 }
 
 // The newest slot's token takes the freed slot, of each head its own; then the newest slot is given up.

@@ -1,7 +1,9 @@
 // Which cached tokens policies drop in decode, against a sort of the unprotected ones, on random cases in any
 // order of slots with ties and NaN.
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <numeric>
 #include <random>
 
 #include "choice_oracle.h"
@@ -35,31 +37,46 @@ TEST(
     for (const int64_t num_live : {budget - 1, budget, budget + 1, budget + 3}) {
       REQUIRE_EQUAL(policy->tokens_over_budget(num_live), std::max<int64_t>(0, num_live - budget));
       if (num_live <= budget) continue;
-      CacheView view{
-          .layer = 1, .step_index = round, .kv_head = {}, .num_seen = 300, .positions = {}, .scores = {}};
-      for (int position = 0; position < 300; ++position) view.positions.push_back(position);
-      std::shuffle(view.positions.begin() + first, view.positions.end() - num_newest, random);
-      view.positions.erase(view.positions.begin() + first, view.positions.end() - (num_live - first));
-      std::shuffle(view.positions.begin(), view.positions.end(), random);
-      view.scores = tied_scores(random, num_live);
+      std::vector<int32_t> positions(300);
+      std::iota(positions.begin(), positions.end(), 0);
+      std::shuffle(positions.begin() + first, positions.end() - num_newest, random);
+      positions.erase(positions.begin() + first, positions.end() - (num_live - first));
+      positions.insert(positions.end(), random() % 40, -1);  // holes
+      std::shuffle(positions.begin(), positions.end(), random);
+      const std::vector<float> scores = tied_scores(random, static_cast<int64_t>(positions.size()));
+      CacheView view{.layer = 1,
+                     .step_index = round,
+                     .kv_head = {},
+                     .num_seen = 300,
+                     .positions = positions,
+                     .scores = scores};
       std::vector<Rank> ranks;
-      for (size_t place = 0; place < view.positions.size(); ++place) {
-        const int position = view.positions[place];
+      for (size_t place = 0; place < positions.size(); ++place) {
+        const int position = positions[place];
         if (position < first || position >= 300 - num_newest) continue;
-        ranks.push_back(
-            {streaming ? static_cast<float>(position) : kept_score(view.scores[place]), position});
+        ranks.push_back({streaming ? static_cast<float>(position) : kept_score(scores[place]), position});
       }
       std::sort(ranks.begin(), ranks.end());
       const auto num_dropped = static_cast<size_t>(num_live - budget);
       const auto choice = policy->choose_cached_tokens(view, num_live - budget);
+      view.lists_candidates = false;
+      const auto without_list = policy->choose_cached_tokens(view, num_live - budget);
       REQUIRE_EQUAL(choice.has_value(), ranks.size() >= num_dropped);
+      REQUIRE_EQUAL(without_list.has_value(), choice.has_value());
       num_refused += choice ? 0 : 1;
       if (!choice) continue;
       std::vector<int32_t> expected;
       for (size_t i = 0; i < num_dropped; ++i) expected.push_back(ranks[i].index);
       std::sort(expected.begin(), expected.end());
-      REQUIRE(choice->dropped == expected);
-      REQUIRE_EQUAL(choice->score, ranks[num_dropped - 1].score);
+      const float runner_up =
+          ranks.size() == num_dropped ? std::numeric_limits<float>::quiet_NaN() : ranks[num_dropped].score;
+      for (const auto& each : {choice, without_list}) {
+        REQUIRE(each->dropped == expected);
+        REQUIRE_EQUAL(each->score, ranks[num_dropped - 1].score);
+        REQUIRE(each->runner_up_score == runner_up ||
+                (std::isnan(runner_up) && std::isnan(each->runner_up_score)));
+      }
+      REQUIRE_EQUAL(choice->candidates.size(), ranks.size());
     }
   }
   REQUIRE(num_refused < 500);

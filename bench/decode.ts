@@ -10,6 +10,7 @@ import { measureReadBandwidth } from "./memory-bandwidth.js";
 const shapes: Record<string, LlamaSpec> = { "recall-tiny": tinyShape, "100M": smallShape };
 const contexts = [128, 1024, 4096];
 const numRepeats = 7;
+const numTurns = 41;
 
 /** Median and spread of repeated measurements. */
 interface Spread {
@@ -77,6 +78,17 @@ interface Overhead {
 	shape: string;
 	way: string;
 	usPerToken: Spread;
+	/** Over the free run of the same turn: median of the turns, and the middle half of them. */
+	overFreeUs: Spread;
+	/** The same as a share of the free run. */
+	overFree: Spread;
+}
+
+/** Median and quartiles: a turn in which another program ran says nothing. */
+function middle(values: number[]): Spread {
+	const sorted = [...values].sort((a, b) => a - b);
+	const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
+	return { median: at(0.5), min: at(0.25), max: at(0.75) };
 }
 
 const ways: Record<string, (session: Session, maxTokens: number) => Promise<unknown>> = {
@@ -96,17 +108,25 @@ async function measureOverhead(shape: string, model: Model): Promise<Overhead[]>
 	const numTokens = shape === "100M" ? 8 : 200;
 	const policy = policies.pagedEviction({ budget: 128 });
 	const sessions = Object.keys(ways).map(() => prepare(model, policy, 256, true).session);
+	const runs = Object.values(ways);
 	const times: number[][] = sessions.map(() => []);
-	// Ways take turns, so that a slow moment of the machine does not fall on one of them; the first turn warms up.
-	for (let repeat = 0; repeat <= numRepeats; repeat++) {
-		for (const [i, run] of Object.values(ways).entries()) {
+	// Ways take turns, and another goes first each time, so that a slow moment of the machine does not fall on one of them;
+	// the first turn warms up.
+	for (let turn = 0; turn <= numTurns; turn++) {
+		for (let place = 0; place < runs.length; place++) {
+			const i = (place + turn) % runs.length;
 			const start = performance.now();
-			await run(sessions[i]!, numTokens);
-			if (repeat > 0) times[i]!.push(((performance.now() - start) * 1000) / numTokens);
+			await runs[i]!(sessions[i]!, numTokens);
+			if (turn > 0) times[i]!.push(((performance.now() - start) * 1000) / numTokens);
 		}
 	}
 	for (const session of sessions) session.close();
-	return Object.keys(ways).map((way, i) => ({ shape, way, usPerToken: spread(times[i]!) }));
+	const free = times[0]!;
+	return Object.keys(ways).map((way, i) => ({
+		...{ shape, way, usPerToken: spread(times[i]!) },
+		overFreeUs: middle(times[i]!.map((us, turn) => us - free[turn]!)),
+		overFree: middle(times[i]!.map((us, turn) => us / free[turn]! - 1)),
+	}));
 }
 
 function markdown(device: string, bandwidth: number, throughput: Throughput[], overhead: Overhead[]): string {
@@ -127,13 +147,15 @@ function markdown(device: string, bandwidth: number, throughput: Throughput[], o
 			return `| ${row.shape} | ${row.policy} | ${row.context} | ${row.prefillTokensPerSecond.toFixed(0)} | ${show(row.tokensPerSecond)} | ${limit} | ${share} |`;
 		}),
 		"",
-		"Stepping, paged-eviction at budget 128, block rows recorded:",
+		`Stepping, paged-eviction at budget 128, block rows recorded; ${numTurns} turns, each of all ways. Over the free run of the`,
+		"same turn: median (the middle half of the turns).",
 		"",
-		"| shape | way | µs a token | over the free run |",
-		"|---|---|---|---|",
-		...overhead.map(({ shape, way, usPerToken }) => {
-			const free = overhead.find((row) => row.shape === shape)!.usPerToken.median;
-			return `| ${shape} | ${way} | ${show(usPerToken)} | ${(usPerToken.median - free).toFixed(1)} µs (${(100 * (usPerToken.median / free - 1)).toFixed(0)} %) |`;
+		"| shape | way | µs a token | over the free run, µs | share |",
+		"|---|---|---|---|---|",
+		...overhead.map(({ shape, way, usPerToken, overFreeUs, overFree }) => {
+			const { median, min, max } = overFree;
+			const share = show({ median: 100 * median, min: 100 * min, max: 100 * max });
+			return `| ${shape} | ${way} | ${show(usPerToken)} | ${show(overFreeUs)} | ${share} % |`;
 		}),
 	];
 	return lines.join("\n");

@@ -1,10 +1,12 @@
 // One layer of a step, as stages between which it may stop. In decode the cut comes before attention, which
 // so runs on the cut cache; in prefill it comes after, so the prompt attends in full.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 
 #include "core/check.h"
+#include "core/thread_pool.h"
 #include "ops/paged_attention.h"
 #include "session/session.h"
 #include "session/stopwatch.h"
@@ -26,7 +28,11 @@ bool all_finite(const float* numbers, int64_t count) {
 
 // The first of numbers that is not finite, if there is one.
 std::optional<int64_t> find_non_finite(const float* numbers, int64_t count) {
-  if (all_finite(numbers, count)) return std::nullopt;
+  std::atomic<bool> is_clean = true;
+  parallel_for_worthwhile(count, static_cast<double>(count), [&](int64_t begin, int64_t end, int) {
+    if (!all_finite(numbers + begin, end - begin)) is_clean = false;
+  });
+  if (is_clean) return std::nullopt;
   return std::find_if(numbers, numbers + count, [](float number) { return !std::isfinite(number); }) -
          numbers;
 }

@@ -34,7 +34,7 @@ std::optional<Event> Session::prefill_part(const StopConditions& stop) {
     attend_part();
     step.stage = Stage::kAttended;
   }
-  if (step.stage == Stage::kAttended) finish_layer(is_last_layer ? num_fed() - 1 : 0);
+  if (step.stage == Stage::kAttended) finish_layer(first_needed_of(num_fed()));
   return end_layer(stop);
 }
 
@@ -52,14 +52,16 @@ void Session::attend_part() {
   const Stopwatch stopwatch(step.attention_us);
   const LlamaConfig& config = model_config();
   const KvCache& cache = layers_[static_cast<size_t>(step.layer)].cache;
-  causal_attention_over_cached_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
-                                   activations_.query.data(),
-                                   {.key_cache = cache.keys().data,
-                                    .value_cache = cache.values().data,
-                                    .dtype = cache.shape().dtype,
-                                    .block_table = cache.table().block_ids().data(),
-                                    .block_size = config_.block_size},
-                                   step.part_first, num_fed(), attention_scale(config), attention_rows());
+  const int64_t first = first_needed_of(num_fed());
+  const int64_t at = first * config.num_query_heads * config.head_dim;
+  causal_attention_over_cached_cpu(
+      config.num_query_heads, config.num_kv_heads, config.head_dim, activations_.query.data() + at,
+      {.key_cache = cache.keys().data,
+       .value_cache = cache.values().data,
+       .dtype = cache.shape().dtype,
+       .block_table = cache.table().block_ids().data(),
+       .block_size = config_.block_size},
+      step.part_first + first, num_fed() - first, attention_scale(config), attention_rows() + at);
 }
 
 bool Session::is_last_part() const {

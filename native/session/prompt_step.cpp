@@ -70,15 +70,24 @@ bool Session::needs_output_of_slice() const {
   return !is_last_layer || step_->slice_first + slice_size() == num_fed();
 }
 
+// The first token, of so many under way, whose output somebody reads.
+int64_t Session::first_needed_of(int64_t num_tokens) const {
+  const bool is_last_layer = step_->layer + 1 == model_config().num_layers;
+  return is_last_layer ? num_tokens - 1 : 0;
+}
+
 // A slice over the prompt up to itself.
 void Session::attend_prompt() {
   if (!needs_output_of_slice()) return;
   Step& step = *step_;
   const Stopwatch stopwatch(step.attention_us);
   const LlamaConfig& config = model_config();
+  const int64_t first = first_needed_of(slice_size());
+  const int64_t at = first * config.num_query_heads * config.head_dim;
   causal_attention_cpu(config.num_query_heads, config.num_kv_heads, config.head_dim,
-                       activations_.query.data(), activations_.key.data(), activations_.value.data(),
-                       slice_size(), attention_scale(config), attention_rows(), step.slice_first);
+                       activations_.query.data() + at, activations_.key.data(), activations_.value.data(),
+                       slice_size() - first, attention_scale(config), attention_rows() + at,
+                       step.slice_first + first);
 }
 
 // All slices over what the choice leaves of the prompt. Where there are several, each one's queries are made
@@ -128,8 +137,7 @@ void Session::finish_slice() {
   if (!needs_output_of_slice()) return;
   const Step& step = *step_;
   const LlamaConfig& config = model_config();
-  const bool is_last_layer = step.layer + 1 == config.num_layers;
-  const int64_t first = is_last_layer ? slice_size() - 1 : 0;
+  const int64_t first = first_needed_of(slice_size());
   model_->finish_layer(step.layer,
                        attention_rows() + first * int64_t{config.num_query_heads} * config.head_dim,
                        slice_size() - first, workspace_,

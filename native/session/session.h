@@ -200,6 +200,7 @@ class Session {
   PromptView prompt_view(const float* scores, std::optional<int> kv_head) const;
   float* attention_rows();  // [num_tokens, num_query_heads, head_dim]
   bool needs_output_of_slice() const;
+  int64_t first_needed_of(int64_t num_tokens) const;
   void attend_prompt();
   void attend_cut_prompt();
   void finish_slice();

@@ -49,20 +49,23 @@ for (const kind of [{}, { dtype: "F16" }, { dtype: "BF16", tied: true }] as Tiny
 test("Llama 3 scaling is known by its factors", async (t) => {
 	const folder = await temporaryFolder(t);
 	const checkpoint = tinyCheckpoint();
-	const scaling = {
-		...{ factor: 32, low_freq_factor: 1, high_freq_factor: 4 },
-		original_max_position_embeddings: 8192,
-	};
 	const plain = { ...checkpoint.config, rope_theta: 500_000, rope_scaling: null };
-	const before = frequencies64(plain);
-	const after = frequencies64({ ...plain, rope_scaling: scaling });
-	const frequencyFactors = before.map((frequency, i) => frequency / after[i]!);
-	assert.ok(frequencyFactors.some((f) => f === 1) && frequencyFactors.some((f) => f > 1 && f < 31), "three cases");
 	const path = join(folder, "scaled.gguf");
-	await writeFile(path, encodeGguf({ ...checkpoint, config: plain }, { frequencyFactors }));
-	const { config } = await loadModel(path);
-	const expected = { factor: 32, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 };
-	assert.deepEqual(config.ropeScaling, expected);
+	const factorsOf = (originalMaxPositions: number) => {
+		const limits = { low_freq_factor: 1, high_freq_factor: 4 };
+		const scaling = { factor: 32, ...limits, original_max_position_embeddings: originalMaxPositions };
+		const after = frequencies64({ ...plain, rope_scaling: scaling });
+		return frequencies64(plain).map((frequency, i) => frequency / after[i]!);
+	};
+	for (const originalMaxPositions of [8192, 300]) {
+		const frequencyFactors = factorsOf(originalMaxPositions);
+		assert.ok(frequencyFactors.some((f) => f === 1) && frequencyFactors.some((f) => f > 1 && f < 31), "three cases");
+		await writeFile(path, encodeGguf({ ...checkpoint, config: plain }, { frequencyFactors }));
+		const { config } = await loadModel(path);
+		const expected = { factor: 32, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions };
+		assert.deepEqual(config.ropeScaling, expected);
+	}
+	const frequencyFactors = factorsOf(8192);
 	const other = frequencyFactors.map((factor, i) => (i === 5 ? factor * 1.1 : factor));
 	await writeFile(path, encodeGguf({ ...checkpoint, config: plain }, { frequencyFactors: other }));
 	await assert.rejects(loadModel(path), { code: "ERR_OCTAVO_MODEL_CONFIG", message: /rope_freqs/ });

@@ -19,20 +19,29 @@ function fail(field: string, expected: string, value: unknown): never {
 	throw new OctavoError("ERR_OCTAVO_MODEL_CONFIG", `Expected ${expected} for ${field} but received ${received(value)}`);
 }
 
-// Converters write the factors and not the numbers that they were made of. These are those of every Llama 3 model.
-const llama3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
+// Converters write the factors and not the numbers that they were made of. These are those of every Llama 3 model; the
+// length that it was first trained on is Meta's, or what a frequency between the two limits says.
+const [low, high, usualLength] = [1, 4, 8192];
 
 function findScaling(factors: Float32Array, headDim: number, theta: number): Record<string, unknown> {
 	const factor = factors.reduce((a, b) => Math.max(a, b), 0);
-	const { low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = llama3;
-	const isLlama3 = Array.from(factors).every((given, i) => {
-		const turns = (original * theta ** ((-2 * i) / headDim)) / (2 * Math.PI);
-		const kept = Math.min(1, Math.max(0, (turns - low) / (high - low)));
-		const expected = 1 / (kept + (1 - kept) / factor);
-		return Math.abs(given - expected) < 1e-3 * expected;
-	});
-	if (factors.length === headDim / 2 && isLlama3) return { rope_type: "llama3", factor, ...llama3 };
-	return fail("rope_freqs.weight", "the factors of Llama 3 scaling", Array.from(factors.slice(0, 4)).join(", "));
+	const turnsPerToken = Array.from(factors, (_, i) => theta ** ((-2 * i) / headDim) / (2 * Math.PI));
+	const isMadeOf = (length: number) =>
+		Array.from(factors).every((given, i) => {
+			const kept = Math.min(1, Math.max(0, (length * turnsPerToken[i]! - low) / (high - low)));
+			const expected = 1 / (kept + (1 - kept) / factor);
+			return Math.abs(given - expected) < 1e-3 * expected;
+		});
+	const between = factors.findIndex((given) => given > 1 && given < factor);
+	const kept = (1 / factors[between]! - 1 / factor) / (1 - 1 / factor);
+	const told = between < 0 ? [] : [Math.round((low + kept * (high - low)) / turnsPerToken[between]!)];
+	const length = [usualLength, ...told].find((each) => each > 0 && isMadeOf(each));
+	if (factors.length === headDim / 2 && length !== undefined) {
+		const limits = { low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: length };
+		return { rope_type: "llama3", factor, ...limits };
+	}
+	const expected = `${headDim / 2} factors of Llama 3 scaling (frequency limits ${low} and ${high})`;
+	return fail("rope_freqs.weight", expected, Array.from(factors.slice(0, 8)).join(", "));
 }
 
 /**

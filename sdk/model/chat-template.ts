@@ -9,7 +9,8 @@ import { anything, boolean, checkOptions } from "../options.js";
 export interface ChatMessage {
 	/** As the template knows them: `system`, `user`, `assistant`, … */
 	role: string;
-	content: string;
+	/** Text; of a turn that only calls tools null or nothing, and a list of parts where the template knows them. */
+	content?: string | null | readonly unknown[];
 	[field: string]: unknown;
 }
 
@@ -19,7 +20,7 @@ export interface ChatOptions {
 	addGenerationPrompt?: boolean;
 	/** Tools that the model may call, as JSON schemas. Default none. */
 	tools?: readonly unknown[];
-	/** Further variables by the names that the template uses. */
+	/** Further variables by the names that the template uses, such as Llama 3's `date_string`, which is today otherwise. */
 	variables?: Record<string, unknown>;
 }
 

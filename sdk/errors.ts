@@ -35,7 +35,7 @@ export function received(value: unknown): string {
 	if (typeof value === "function") return `function ${value.name || "(anonymous)"}`;
 	if (Array.isArray(value)) return `an array of length ${value.length}`;
 	if (typeof value === "object" && value !== null) return `an instance of ${value.constructor?.name ?? "Object"}`;
-	return String(value);
+	return typeof value === "bigint" ? `${value}n` : String(value);
 }
 
 /** Turns an error of the native engine into an `OctavoError`; others come back as they are. */

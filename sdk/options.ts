@@ -108,6 +108,23 @@ export function nearest(name: string, names: readonly string[]): string | undefi
 type Checked<S extends Record<string, Check<unknown>>> = { [K in keyof S]: S[K] extends Check<infer T> ? T : never };
 
 /**
+ * Checks that an object has no other fields than these.
+ *
+ * @param owner what the fields belong to, for messages: `session()`
+ * @throws {OctavoError} ERR_OCTAVO_OPTION naming the field, and the nearest one that there is
+ */
+export function checkFields(owner: string, given: object, known: readonly string[]): void {
+	const unknown = Object.keys(given).find((name) => !known.includes(name));
+	if (unknown === undefined) return;
+	const near = nearest(unknown, known);
+	const hint = near ? `; did you mean ${near}?` : "";
+	throw new OctavoError(
+		"ERR_OCTAVO_OPTION",
+		`Expected ${known.length ? `options ${known.join(", ")}` : "no options"} for ${owner} but received ${unknown}${hint}`,
+	);
+}
+
+/**
  * Checks an options object against a table of checks.
  *
  * @param owner what the options belong to, for messages: `session()`
@@ -126,14 +143,6 @@ export function checkOptions<S extends Record<string, Check<unknown>>>(
 	}
 	const options = (given ?? {}) as Record<string, unknown>;
 	const known = Object.keys(checks);
-	for (const name of Object.keys(options)) {
-		if (Object.hasOwn(checks, name)) continue;
-		const near = nearest(name, known);
-		const hint = near ? `; did you mean ${near}?` : "";
-		throw new OctavoError(
-			"ERR_OCTAVO_OPTION",
-			`Expected ${known.length ? `options ${known.join(", ")}` : "no options"} for ${owner} but received ${name}${hint}`,
-		);
-	}
+	checkFields(owner, options, known);
 	return Object.fromEntries(known.map((name) => [name, checks[name]!(options[name], name)])) as Checked<S>;
 }

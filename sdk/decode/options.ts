@@ -4,8 +4,8 @@ import type { AdvanceRequest, SamplingSpec, SessionSpec } from "../../native/add
 import { OctavoError, received } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import type { Tokenizer } from "../model/tokenizer.js";
-import { anything, boolean, checkOptions, instanceOf, integer, oneOf } from "../options.js";
-import { budgetList, checkBudgetFits } from "./policies/budget.js";
+import { anything, boolean, checkFields, checkOptions, instanceOf, integer, oneOf, optional } from "../options.js";
+import { budgetList, checkBudget, checkBudgetFits } from "./policies/budget.js";
 import { customScoreOf } from "./policies/custom.js";
 import { full, type Policy } from "./policies/index.js";
 import { checkSampling, type SamplingOptions } from "./sampling.js";
@@ -63,6 +63,12 @@ export type CheckedRun = Pick<AdvanceRequest, "sampling"> & {
 	signal: AbortSignal | undefined;
 };
 
+const policyOptions: Record<keyof Policy, true> = {
+	...{ name: true, budget: true, score: true, candidates: true, tailProtect: true, window: true, poolingWidth: true },
+	...{ pooling: true, needs: true, normalised: true, shared: true, prefillAttention: true, granularity: true },
+	...{ holes: true, heads: true, positions: true, sinks: true, recent: true, protectNewest: true },
+	...{ skipLayers: true, seed: true },
+};
 const policyNames = [
 	"full",
 	"paged-eviction",
@@ -86,7 +92,7 @@ const growingPolicies = ["full", "snap-kv", "custom"];
 export function checkSession(options: unknown, { maxPositions, numKvHeads, numLayers }: ModelConfig): SessionSpec {
 	const given = checkOptions("session()", options, {
 		blockSize: integer(1, 256, 16),
-		numBlocks: integer(0, 2 ** 31 - 1, 0),
+		numBlocks: optional(integer(1, 2 ** 31 - 1, 1)),
 		kvDtype: oneOf(["f32", "bf16", "f16"], "f32"),
 		policy: anything,
 		seed: integer(0, Number.MAX_SAFE_INTEGER, 0),
@@ -100,7 +106,7 @@ export function checkSession(options: unknown, { maxPositions, numKvHeads, numLa
 	const allBlocks = Math.ceil(maxPositions / blockSize);
 	const grows = growingPolicies.includes(policy.name) || (policy.skipLayers?.length ?? 0) > 0;
 	const mayNeed = grows ? allBlocks : blocksWithinBudget(policy, blockSize, history, numKvHeads);
-	const numBlocks = given.numBlocks || Math.min(allBlocks, mayNeed) * (1 + given.forks);
+	const numBlocks = given.numBlocks ?? Math.min(allBlocks, mayNeed) * (1 + given.forks);
 	return { blockSize, numBlocks, kvDtype, policy, seed: given.seed, recordBlocks, recordLogits, history };
 }
 
@@ -118,8 +124,13 @@ export function checkPolicy(given: unknown, blockSize: number, numLayers: number
 		);
 	}
 	customScoreOf(policy);
-	if (policy.budget !== undefined) checkBudgetFits(policy.budget, blockSize, numLayers);
-	return policy;
+	// A value written by hand or read from a file has passed no other check.
+	checkFields(`policy ${policy.name}`, policy, Object.keys(policyOptions));
+	if (policy.name !== "full") checkBudgetFits(checkBudget(policy.budget), blockSize, numLayers);
+	const absent = policy.skipLayers?.find((layer) => !(layer < numLayers));
+	if (absent === undefined) return policy;
+	const expected = `layers from 0 to ${numLayers - 1} for skipLayers`;
+	throw new OctavoError("ERR_OCTAVO_OPTION", `Expected ${expected} but received ${received(absent)}`);
 }
 
 // A cache grows to one block above its budget before it is cut; `page+remainder` keeps up to one block more.

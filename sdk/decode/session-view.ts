@@ -1,7 +1,7 @@
 // What a session shows of itself: where it stands, its layers, tokens, logits and trace. What it does is in session.ts.
 
 import type { NativeSession } from "../../native/addon.js";
-import { native, OctavoError } from "../errors.js";
+import { native, OctavoError, received } from "../errors.js";
 import { StepText } from "../model/step-text.js";
 import type { Tokenizer } from "../model/tokenizer.js";
 import { integer } from "../options.js";
@@ -62,7 +62,10 @@ export abstract class SessionView {
 	layer(index: number): LayerView {
 		const { numLayers } = this.model;
 		if (!Number.isInteger(index) || index < 0 || index >= numLayers) {
-			throw new OctavoError("ERR_OCTAVO_LAYER", `Expected a layer from 0 to ${numLayers - 1} but received ${index}`);
+			throw new OctavoError(
+				"ERR_OCTAVO_LAYER",
+				`Expected a layer from 0 to ${numLayers - 1} but received ${received(index)}`,
+			);
 		}
 		const tokens = this.tokens;
 		// The token of a step under way is cached before it counts as seen.

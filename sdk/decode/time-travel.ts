@@ -91,7 +91,7 @@ export function rewindTarget(to: RewindTo, session: NativeSession): RewindTarget
 	if (Number.isInteger(index) && index! >= 0) return { stepIndex: index! };
 	throw new OctavoError(
 		"ERR_OCTAVO_OPTION",
-		`Expected a snapshot, { tokens } or { before: event } for rewind() but received before: ${received(given.before)}`,
+		`Expected a snapshot, { tokens } or { before: event } for rewind() but received ${given.before === undefined ? received(to) : `before: ${received(given.before)}`}`,
 	);
 }
 

@@ -23,9 +23,22 @@ export interface StridePeriod {
 	readonly periodSeconds: number;
 }
 
-/** Rates of a profile for one rank of a node on which `numRanks` work. */
+function requireAtLeastOne(name: string, value: number): void {
+	if (value >= 1 && value < Number.POSITIVE_INFINITY) return;
+	throw new OctavoError(
+		"ERR_OCTAVO_OPTION",
+		`Expected a number, at least 1, for ${name} but received ${received(value)}`,
+	);
+}
+
+/**
+ * Rates of a profile for one rank of a node on which `numRanks` work.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_PROFILE; ERR_OCTAVO_OPTION for less than one rank
+ */
 export function closedFormRates(profile: Profile, numRanks: number): ClosedFormRates {
 	const constants = constantsOf(profile);
+	requireAtLeastOne("numRanks", numRanks);
 	return {
 		link: (constants.linkGBs * 1e9) / 4,
 		deviceUpdate: 1e9 / constants.deviceAdamNs,
@@ -39,7 +52,7 @@ export function closedFormRates(profile: Profile, numRanks: number): ClosedFormR
  *
  * @param stride k, at least 1
  * @param subgroupElements size of a subgroup in parameters
- * @throws {OctavoError} ERR_OCTAVO_PROFILE when a rate is not above 0
+ * @throws {OctavoError} ERR_OCTAVO_PROFILE when a rate is not above 0; ERR_OCTAVO_OPTION for a stride or size below 1
  */
 export function stridePeriod(rates: ClosedFormRates, stride: number, subgroupElements: number): StridePeriod {
 	for (const name of ["link", "deviceUpdate", "hostUpdate", "downscale"] as const) {
@@ -49,6 +62,8 @@ export function stridePeriod(rates: ClosedFormRates, stride: number, subgroupEle
 			`Expected a rate above 0 for ${name} but received ${received(rates[name])}`,
 		);
 	}
+	requireAtLeastOne("stride", stride);
+	requireAtLeastOne("subgroupElements", subgroupElements);
 	const { link, deviceUpdate, hostUpdate, downscale, duplex = 1 } = rates;
 	const onHost = (stride - 1) * subgroupElements;
 	const hostSeconds = onHost * (1 / hostUpdate + 1 / downscale);

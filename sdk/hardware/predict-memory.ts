@@ -76,6 +76,13 @@ export function predictMemory(what: Schedule | TrainingConfiguration, capacity: 
 		const message = `Expected a number above 0 for ${name} but received ${received(bytes)}`;
 		throw new OctavoError("ERR_OCTAVO_OPTION", message);
 	}
+	if (Object.keys(capacity).length > 0 && capacity.deviceBytes === undefined && capacity.hostBytes === undefined) {
+		const given = Object.keys(capacity).join(", ");
+		throw new OctavoError(
+			"ERR_OCTAVO_OPTION",
+			`Expected deviceBytes or hostBytes for the capacity but received ${given}`,
+		);
+	}
 	const schedule = "tasks" in what ? what : leastSchedule(what);
 	const broken = findProblems(schedule).find(({ kind }) => kind === "malformed" || kind === "cycle");
 	if (broken) throw new OctavoError("ERR_OCTAVO_SCHEDULE", `${broken.message}; ${broken.mend}`);

@@ -2,6 +2,7 @@
 // each task waits for the one before it on its stream besides its own dependencies.
 
 import { OctavoError, received } from "../errors.js";
+import { requireSchedule } from "../train/schedule/checker.js";
 import { predecessors } from "../train/schedule/order.js";
 import type { Schedule, Task } from "../train/schedule/task.js";
 import { sharedResources, taskCosts } from "./costs.js";
@@ -55,7 +56,9 @@ export interface Simulation {
  * itself or for a task that is not there
  */
 export function simulate(schedule: Schedule, profile: Profile): Simulation {
-	const costs = taskCosts(schedule, constantsOf(profile));
+	const constants = constantsOf(profile);
+	requireSchedule(schedule);
+	const costs = taskCosts(schedule, constants);
 	refuseUnknownTasks(schedule);
 	const before = predecessors(schedule);
 	const fluid: FluidTask[] = costs.map((cost, index) => ({ cost, after: before[index]! }));

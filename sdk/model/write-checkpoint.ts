@@ -4,7 +4,7 @@
 import { copyFile, mkdir, open, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { NativeTensor } from "../../native/addon.js";
-import { OctavoError } from "../errors.js";
+import { OctavoError, received } from "../errors.js";
 import { checkOptions, integer } from "../options.js";
 import { configJson, generationJson, type ModelConfig } from "./config.js";
 import { tokenizerFiles } from "./read-tokenizer.js";
@@ -51,6 +51,10 @@ export async function writeCheckpoint(
 	const { shardSizeBytes } = checkOptions("save()", options, {
 		shardSizeBytes: integer(1, Number.MAX_SAFE_INTEGER, 5e9),
 	});
+	if (typeof folder !== "string" || folder === "") {
+		const message = `Expected the path of a folder to write to but received ${received(folder)}`;
+		throw new OctavoError("ERR_OCTAVO_MODEL_FILE", message);
+	}
 	const path = resolve(folder);
 	try {
 		await mkdir(path, { recursive: true });

@@ -21,10 +21,24 @@ function tablePath(path: string, name: TraceTableName): string {
 /** Written only where it has rows, as most runs do not record it. */
 const optionalTable: TraceTableName = "logits";
 
-/** Writes the tables; resolves to the paths written. */
+/**
+ * Writes the tables; resolves to the paths written.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_TRACE for a path that does not end in .arrow or cannot be written to
+ */
 export async function saveTables(path: string, tables: Record<TraceTableName, Table>): Promise<string[]> {
-	const paths: string[] = [];
 	tablePath(path, "steps");
+	return writeFiles(path, tables).catch((error: Error) => refuseToWrite(path, error));
+}
+
+/** @throws {OctavoError} ERR_OCTAVO_TRACE for files that could not be written */
+export function refuseToWrite(path: string, error: Error): never {
+	const message = `Expected a path that can be written to but received ${received(path)}: ${error.message}`;
+	throw new OctavoError("ERR_OCTAVO_TRACE", message, { cause: error });
+}
+
+async function writeFiles(path: string, tables: Record<TraceTableName, Table>): Promise<string[]> {
+	const paths: string[] = [];
 	await mkdir(dirname(path), { recursive: true });
 	for (const name of traceTableNames) {
 		const file = tablePath(path, name);

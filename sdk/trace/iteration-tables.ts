@@ -21,6 +21,7 @@ import {
 	vectorFromArray,
 } from "apache-arrow";
 import { OctavoError, received } from "../errors.js";
+import { refuseToWrite } from "./export.js";
 import type { IterationColumn, IterationColumnType } from "./iteration-schema.js";
 
 /** Columns of one table by name, as plain arrays of equal length. */
@@ -121,13 +122,17 @@ function pathOf(path: string, name: string, first: string): string {
  *
  * @param path ends in `.arrow`; the first table goes there, the others beside it with their name before the ending
  * @returns the paths written
- * @throws {OctavoError} ERR_OCTAVO_TRACE for another ending
+ * @throws {OctavoError} ERR_OCTAVO_TRACE for another ending, or a path that cannot be written to
  */
 export async function writeTables(path: string, tables: Readonly<Record<string, Table>>): Promise<string[]> {
 	const [first] = Object.keys(tables);
 	const files = Object.entries(tables).map(([name, table]) => ({ file: pathOf(path, name, first!), table }));
-	await mkdir(dirname(path), { recursive: true });
-	for (const { file, table } of files) await writeFile(file, tableToIPC(table, "file"));
+	try {
+		await mkdir(dirname(path), { recursive: true });
+		for (const { file, table } of files) await writeFile(file, tableToIPC(table, "file"));
+	} catch (error) {
+		refuseToWrite(path, error as Error);
+	}
 	return files.map(({ file }) => file);
 }
 

@@ -4,6 +4,7 @@
 
 import { randomUUID } from "node:crypto";
 import { DataType, RecordBatch, Schema, Table, tableToIPC, Vector } from "apache-arrow";
+import { OctavoError, received } from "../errors.js";
 import { anything, checkOptions } from "../options.js";
 import { schemaToText, vectorToText } from "./arrow-text.js";
 import { formatNumber } from "./number-format.js";
@@ -67,6 +68,9 @@ function escapeHtml(text: string): string {
 }
 
 function shownRows(table: Table, options: TableViewOptions) {
+	if (typeof table?.getChildAt !== "function") {
+		throw new OctavoError("ERR_OCTAVO_TRACE", `Expected an Arrow table but received ${received(table)}`);
+	}
 	checkOptions("a table's view", options, { offset: anything, numRows: anything, maxListItems: anything });
 	const { offset = 0, numRows = 20, maxListItems = 8 } = options;
 	const begin = Math.max(0, Math.min(Math.trunc(offset), table.numRows));

@@ -50,8 +50,11 @@ export function inverseKeyNorm(options: InverseKeyNormOptions): Policy {
 }
 
 function layers(value: unknown, name: string): readonly number[] {
-	if (Array.isArray(value) && value.every((layer) => Number.isInteger(layer) && layer >= 0 && layer < 4096)) {
-		return Object.freeze([...value]);
-	}
-	throw new OctavoError("ERR_OCTAVO_OPTION", `Expected an array of layers for ${name} but received ${received(value)}`);
+	const isLayer = (layer: unknown) => Number.isInteger(layer) && (layer as number) >= 0 && (layer as number) < 4096;
+	const wrong = Array.isArray(value) ? value.findIndex((layer) => !isLayer(layer)) : 0;
+	if (wrong < 0) return Object.freeze([...(value as number[])]);
+	const [what, given] = Array.isArray(value)
+		? [`a layer for ${name}[${wrong}]`, value[wrong]]
+		: [`an array of layers for ${name}`, value];
+	throw new OctavoError("ERR_OCTAVO_OPTION", `Expected ${what} but received ${received(given)}`);
 }

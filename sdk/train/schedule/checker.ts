@@ -1,7 +1,7 @@
 // Proves a schedule sound before anything runs: in every order that its edges and streams allow, each task reads what
 // it expects, each subgroup is updated once, and what must be new at the end is. Names two tasks and how to mend it.
 
-import { OctavoError } from "../../errors.js";
+import { OctavoError, received } from "../../errors.js";
 import { planBuckets } from "./buckets.js";
 import { type ContentFacts, contentFacts, contentFault } from "./check-contents.js";
 import { countPasses, countUpdates } from "./check-counts.js";
@@ -41,8 +41,13 @@ export interface MemoryLimits {
 	readonly hostBytes?: number;
 }
 
-/** Finds the faults of a schedule; empty when it is sound. Malformed schedules and cycles hide further faults. */
+/**
+ * Finds the faults of a schedule; empty when it is sound. Malformed schedules and cycles hide further faults.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_SCHEDULE for what is no schedule
+ */
 export function findProblems(schedule: Schedule, limits: MemoryLimits = {}): Problem[] {
+	requireSchedule(schedule);
 	const malformed = findMalformed(schedule);
 	if (malformed.length > 0) return malformed;
 	const order = orderOf(schedule);
@@ -67,6 +72,19 @@ export function checkSchedule(schedule: Schedule, limits: MemoryLimits = {}): vo
 	if (!first) return;
 	const rest = more.length > 0 ? ` (and ${more.length} more)` : "";
 	throw new OctavoError("ERR_OCTAVO_SCHEDULE", `${first.message}; ${first.mend}${rest}`);
+}
+
+/**
+ * Refuses what is no schedule at all, before its parts are looked at.
+ *
+ * @throws {OctavoError} ERR_OCTAVO_SCHEDULE
+ */
+export function requireSchedule(schedule: Schedule): void {
+	const { tasks, buffers, configuration } = schedule ?? {};
+	if (Array.isArray(tasks) && Array.isArray(buffers) && typeof configuration === "object" && configuration !== null)
+		return;
+	const expected = "a schedule, with tasks, buffers and a configuration, as the planners in schedules make them,";
+	throw new OctavoError("ERR_OCTAVO_SCHEDULE", `Expected ${expected} but received ${received(schedule)}`);
 }
 
 function findMalformed({ tasks, buffers }: Schedule): Problem[] {

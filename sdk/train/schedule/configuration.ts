@@ -96,14 +96,13 @@ export function parameterNumels(model: ModelShape): number[] {
  * @param numels elements of each parameter over all ranks
  * @param numRanks ranks that share each parameter evenly (rounded up)
  * @param subgroupSize smallest size in parameters of a rank, at least 1
- * @throws {OctavoError} ERR_OCTAVO_CONFIGURATION when the size is not a positive number
+ * @throws {OctavoError} ERR_OCTAVO_CONFIGURATION when size or ranks are not at least 1
  */
 export function formSubgroups(numels: readonly number[], numRanks: number, subgroupSize: number): number[] {
-	if (!(subgroupSize >= 1)) {
-		throw new OctavoError(
-			"ERR_OCTAVO_CONFIGURATION",
-			`Expected at least 1 for subgroupSize but received ${received(subgroupSize)}`,
-		);
+	for (const [name, value] of Object.entries({ numRanks, subgroupSize })) {
+		if (value >= 1) continue;
+		const message = `Expected at least 1 for ${name} but received ${received(value)}`;
+		throw new OctavoError("ERR_OCTAVO_CONFIGURATION", message);
 	}
 	const subgroups: number[] = [];
 	let current = 0;
@@ -145,7 +144,12 @@ export function checkConfiguration(configuration: TrainingConfiguration): void {
 		const message = `Expected ${expected} for ${name} but received ${received(value)}`;
 		throw new OctavoError("ERR_OCTAVO_CONFIGURATION", message);
 	};
-	const { model, subgroupNumels, offloadRatio, bucketElements } = configuration;
+	const { model, subgroupNumels, offloadRatio, bucketElements } = configuration ?? {};
+	if (typeof model !== "object" || model === null || !Array.isArray(subgroupNumels)) {
+		const expected =
+			"a training configuration, with model and subgroupNumels, as schedules.publishedConfiguration() gives one,";
+		throw new OctavoError("ERR_OCTAVO_CONFIGURATION", `Expected ${expected} but received ${received(configuration)}`);
+	}
 	for (const name of counts) {
 		const value = configuration[name];
 		if (!Number.isInteger(value) || value < 1) refuse("a whole number, at least 1,", name, value);

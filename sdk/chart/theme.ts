@@ -16,7 +16,7 @@ export const colors = {
 	mark: "#CC79A7",
 } as const;
 
-/** Colours of policies or layers, in the order in which they are first met; the last four are Paul Tol's. */
+/** Colours of policies or layers, in the order in which they are first met; the last four are Paul Tol's, his wine lighter, which dark pages swallowed. */
 export const palette = [
 	"#0072B2",
 	"#E69F00",
@@ -25,7 +25,7 @@ export const palette = [
 	"#56B4E9",
 	"#D55E00",
 	"#8C8C8C",
-	"#882255",
+	"#B03A6F",
 	"#999933",
 	"#AA4499",
 	"#44AA99",

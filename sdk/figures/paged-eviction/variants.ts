@@ -3,7 +3,7 @@
 
 import { errorBars } from "../../chart/error-bars.js";
 import type { Figure } from "../../chart/figure.js";
-import { colors, escapeText, finish, round } from "../../chart/theme.js";
+import { colors, escapeText, finish, round, symbols } from "../../chart/theme.js";
 import type { Model } from "../../load-model.js";
 import { recall } from "../../model/tasks/index.js";
 import { integer } from "../../options.js";
@@ -54,7 +54,7 @@ export async function runVariants(
 	const points = pointsOf(samples);
 	const chart = drawVariants(points, {
 		title: `${text.title}: budget ${budget} of 128 tokens`,
-		caption: `${text.caption} Recall, one question a prompt, ${numPrompts} prompts; bars: 95 % bootstrap interval. ${measuredOn(model)}`,
+		caption: `${text.caption} Recall, one question a prompt, ${numPrompts} prompts; mean and 95 % bootstrap interval. ${measuredOn(model)}`,
 	});
 	return pointFigure(text.name, points, chart);
 }
@@ -65,13 +65,14 @@ function drawVariants(points: readonly Point[], text: { title: string; caption: 
 	const data = settings.map((setting, i) => {
 		const own = points.filter((point) => point.setting === setting);
 		return {
-			type: "bar",
+			type: "scatter",
+			mode: "markers",
 			orientation: "h",
 			name: escapeText(setting),
 			y: own.map((point) => escapeText(point.policy)),
 			x: own.map((point) => round(point.score)),
 			error_x: errorBars(own.map(scoreInterval)),
-			marker: { color: looks[i % looks.length] },
+			marker: { color: looks[i % looks.length], symbol: symbols[i % looks.length], size: 9 },
 			hovertemplate: "%{y}: %{x:.3f}<extra></extra>",
 		};
 	});
@@ -79,9 +80,9 @@ function drawVariants(points: readonly Point[], text: { title: string; caption: 
 		...text,
 		plotHeight: 24 * points.length + 30,
 		layout: {
-			barmode: "group",
+			scattermode: "group",
 			showlegend: settings.length > 1,
-			xaxis: { title: { text: "fraction answered right", standoff: 6 }, range: [0, 1.05] },
+			xaxis: { title: { text: "fraction answered right", standoff: 6 }, range: [-0.02, 1.05], zeroline: false },
 			yaxis: { type: "category", autorange: "reversed", automargin: true, showgrid: false },
 		},
 	});

@@ -136,7 +136,7 @@ export async function zeroedOrEvicted(model: Model, options: ZeroedOptions = {})
 		name,
 		x: rows.map((row) => row.way),
 		y: rows.map((row) => round(value(row).mean)),
-		error_y: errorBars(rows.map(value)),
+		error_y: errorBars(rows.map(value), colors.protected),
 		marker: { color },
 		texttemplate: "%{y:.2f}",
 		textposition: "inside",

@@ -64,6 +64,10 @@ test("a worker that dies is reported by signal or exit code, and the next cell w
 		const { stdout } = await kernel.execute("console.log('last words'); process.kill(process.pid, 'SIGKILL')");
 		assert.equal(stdout, "last words\n");
 	});
+	await t.test("nothing looks for the ends of cells that died", async () => {
+		const { stdout } = await kernel.execute('import { writeSync } from "node:fs"; writeSync(1, "end\\u0000");');
+		assert.equal(stdout, "end\u0000");
+	});
 	await t.test("between two cells", async () => {
 		process.kill(await workerPid(kernel), "SIGKILL");
 		await new Promise((resolve) => setTimeout(resolve, 400));

@@ -221,13 +221,19 @@ test("each shell asks its own client, and takes the answers in their order", asy
 
 test("a subshell that is deleted lets its cell end, and refuses what waits behind", async () => {
 	const { subshell_id } = await kernel.ask("create_subshell_request", {}, "control");
-	const running = start("console.log('in'); await gate('deleted'); 'ended'", subshell_id);
+	const running = start(
+		"console.log('in'); await gate('deleted'); console.log('late'); display(1); 'ended'",
+		subshell_id,
+	);
 	const behind = start("'never'", subshell_id);
 	await kernel.until(() => kernel.messages.some(({ parentId, type }) => parentId === running && type === "stream"));
 	await kernel.ask("delete_subshell_request", { subshell_id }, "control");
 	assert.match((await kernel.exchange(behind)).reply.evalue, /Expected the id of a subshell/);
 	await run("gates.get('deleted')!()");
-	assert.equal(result(await kernel.exchange(running)), "'ended'");
+	const ended = await kernel.exchange(running);
+	assert.equal(result(ended), "'ended'");
+	assert.equal(ended.stdout, "in\nlate\n");
+	assert.equal(ended.iopub.filter(({ type }) => type === "display_data").length, 1);
 });
 
 test("when the worker dies each running cell has its error and idle, and subshells stay", async () => {

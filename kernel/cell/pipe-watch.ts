@@ -4,8 +4,8 @@
 import type { ChildProcess } from "node:child_process";
 import type { Duplex } from "node:stream";
 
-/** Time in which the ends of a process that ends arrive together, in milliseconds. */
-const togetherMs = 50;
+/** Time in which the ends of a process that ends arrive together, on a busy machine too, in milliseconds. */
+const togetherMs = 500;
 /** Time that a process may take to end after the last of its descriptors has been closed, in milliseconds. */
 const endMs = 1000;
 

@@ -106,9 +106,14 @@ export class WorkerProcess {
 	async execute(request: CellToRun): Promise<ExecuteOutcome> {
 		const mark = `\u0000${randomBytes(12).toString("hex")}\u0000`;
 		const marks = this.#marks.map((stream) => stream.until(mark));
-		const result = await this.request<ExecuteOutcome>({ ...request, mark });
-		await Promise.all(marks.map((seen) => seen(markMs)));
-		return result;
+		let waitMs = 0;
+		try {
+			const result = await this.request<ExecuteOutcome>({ ...request, mark });
+			waitMs = markMs;
+			return result;
+		} finally {
+			await Promise.all(marks.map((seen) => seen(waitMs)));
+		}
 	}
 
 	/** The lanes to and from the worker that runs now. */

@@ -26,6 +26,8 @@ export interface Execution {
 	/** Shows what it prints. */
 	readonly limit: OutputLimit;
 	isRunning: boolean;
+	/** Its subshell was deleted while it ran. */
+	isLast?: boolean;
 	/** Ends the wait of a cell that may not run yet. */
 	interruptWait?: (() => void) | undefined;
 }
@@ -60,9 +62,11 @@ export class Executions {
 		return all.findLast(({ isRunning }) => isRunning) ?? all.at(-1)!;
 	}
 
-	/** Forgets a subshell that is no more. */
+	/** Forgets a subshell that is no more, once its cell has ended. */
 	forget(subshell: string): void {
-		this.#newest.delete(subshell);
+		const newest = this.#newest.get(subshell);
+		if (newest?.isRunning) newest.isLast = true;
+		else this.#newest.delete(subshell);
 	}
 
 	/** The reply of a cell that is not run because one before it failed. */
@@ -95,6 +99,7 @@ export class Executions {
 		execution.limit.end();
 		execution.isRunning = false;
 		execution.silent = false;
+		if (execution.isLast) this.#newest.delete(shell);
 		if (outcome.error) {
 			if (!asked.silent) this.#outlet.publish("error", { ...outcome.error }, request);
 			return {

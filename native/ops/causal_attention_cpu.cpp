@@ -18,9 +18,9 @@ namespace octavo {
 namespace {
 
 constexpr int64_t kQueriesPerTile =
-    48;                                // a multiple of the six rows that the panel product holds in registers
-constexpr int64_t kTasksPerPass = 64;  // enough to keep the threads of a large machine busy
-constexpr int64_t kKeysPerTile = 128;  // a multiple of every panel's width
+    48;  // a multiple of the six rows that the panel product holds in registers
+constexpr int64_t kTasksPerThread = 8;  // enough that no thread waits long for the last ones
+constexpr int64_t kKeysPerTile = 128;   // a multiple of every panel's width
 
 // Keys and values of one head, rows `stride` apart.
 struct HeadRows {
@@ -50,8 +50,9 @@ void attend(int num_query_heads, int num_kv_heads, int head_dim, const float* qu
   const int group_size = num_query_heads / num_kv_heads;
   // Copies of a few KV heads at a time: of all at once they would be as large as the layer's cache.
   const int64_t tasks_per_head = num_query_tiles * group_size;
+  const int64_t num_tasks_wanted = kTasksPerThread * ThreadPool::shared().num_threads();
   const int64_t heads_per_pass =
-      std::min<int64_t>(num_kv_heads, (kTasksPerPass + tasks_per_head - 1) / tasks_per_head);
+      std::min<int64_t>(num_kv_heads, (num_tasks_wanted + tasks_per_head - 1) / tasks_per_head);
   std::vector<float> key_panels(static_cast<size_t>(heads_per_pass * num_tiles * keys_per_tile_size));
   std::vector<float> value_panels_memory(
       static_cast<size_t>(heads_per_pass * num_tiles * values_per_tile_size));

@@ -60,10 +60,26 @@ void weigh(const float* values, int64_t stride, int64_t num_rows, int64_t count,
   }
 }
 
+void add_rows(const double* values, int64_t stride, int64_t num_rows, int64_t count, float* sums) {
+  using HalfVec __attribute__((vector_size(OCTAVO_SIMD_BYTES / 2))) = float;
+  int64_t i = 0;
+  for (; i + kDoubleLanes <= count; i += kDoubleLanes) {
+    DoubleVec total = load(values + i);
+    for (int64_t row = 1; row < num_rows; ++row) total += load(values + row * stride + i);
+    LooseHalfVec* const to = reinterpret_cast<LooseHalfVec*>(sums + i);
+    *to = *to + __builtin_convertvector(total, HalfVec);
+  }
+  for (; i < count; ++i) {
+    double total = values[i];
+    for (int64_t row = 1; row < num_rows; ++row) total += values[row * stride + i];
+    sums[i] += static_cast<float>(total);
+  }
+}
+
 }  // namespace
 
 const AttentionMassKernels& attention_mass_kernels() {
-  static constexpr AttentionMassKernels kernels = {dots, add, weigh};
+  static constexpr AttentionMassKernels kernels = {dots, add, weigh, add_rows};
   return kernels;
 }
 

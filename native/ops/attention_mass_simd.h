@@ -16,6 +16,8 @@ struct AttentionMassKernels {
   // sums[i] = the sum over rows of values[row · stride + i] · factors[row], in the order of rows.
   void (*weigh)(const float* values, int64_t stride, int64_t num_rows, int64_t count, const double* factors,
                 double* sums);
+  // sums[i] += the sum over rows of values[row · stride + i], in the order of rows, rounded once.
+  void (*add_rows)(const double* values, int64_t stride, int64_t num_rows, int64_t count, float* sums);
 };
 
 OCTAVO_DECLARE_SIMD(AttentionMassKernels, attention_mass_kernels);

@@ -8,6 +8,7 @@
 
 #include "core/slot_bits.h"
 #include "core/thread_pool.h"
+#include "ops/attention_mass_simd.h"
 #include "ops/paged_attention.h"
 #include "ops/paged_attention_simd.h"
 
@@ -30,16 +31,18 @@ void add_mass_of_heads(
     for (int64_t head = begin; head < end; ++head) weigh(head, of_heads + head * width);
   });
   const int64_t heads_each = num_heads / num_rows;
+  const AttentionMassKernels& kernels = OCTAVO_PICK_SIMD(attention_mass_kernels);
+  if (num_rows == 1 && !dead_slots) return kernels.add_rows(of_heads, width, heads_each, num_slots, sums);
   for (int64_t row = 0; row < num_rows; ++row) {
-    double* const total = of_heads + row * heads_each * width;
-    for (int64_t head = 1; head < heads_each; ++head)
-      for (int64_t i = 0; i < width; ++i) total[i] += total[head * width + i];
     for (int64_t first = 0; first < num_slots; first += kSlotsPerSplit) {
-      const double* next = total + first;
+      float masses[kSlotsPerSplit] = {};
+      kernels.add_rows(of_heads + row * heads_each * width + first, width, heads_each, kSlotsPerSplit,
+                       masses);
+      const float* next = masses;
       for_slots(dead_slots, first, std::min<int64_t>(first + kSlotsPerSplit, num_slots), shape.block_size,
                 [&](int64_t slot, int64_t, int, int live) {
-                  const double mass = live ? *next : 0;
-                  sums[slot * num_rows + row] += static_cast<float>(mass);
+                  const float mass = live ? *next : 0;
+                  sums[slot * num_rows + row] += mass;
                   next += live;
                 });
     }

@@ -44,6 +44,8 @@ void PagedLogits::mass(float scale, int num_rows, const uint64_t* dead_slots, st
   const int64_t group_size = shape_.num_query_heads / shape_.num_kv_heads;
   const int64_t heads_each = shape_.num_query_heads / num_rows;
   const int64_t width = num_splits() * kSlotsPerSplit;
+  // Nothing is known after the last slot; whole vectors of any width.
+  const int64_t count = (num_slots_ + 15) / 16 * 16;
   to.assign(static_cast<size_t>(num_slots_ * num_rows), 0.0F);
   const auto weigh = [&](int64_t kv_head, double* mass) {
     thread_local std::vector<float> numerators;  // [group_size, width]
@@ -55,10 +57,10 @@ void PagedLogits::mass(float scale, int num_rows, const uint64_t* dead_slots, st
       for (int64_t split = 0; split < num_splits(); ++split)
         std::copy_n(row(split, kv_head * group_size + i), kSlotsPerSplit, of_head + split * kSlotsPerSplit);
       double sum = 0;
-      softmax.renew(of_head, width, scale, kNothing, &sum);
+      softmax.renew(of_head, count, scale, kNothing, &sum);
       factors[static_cast<size_t>(i)] = 1 / (sum * static_cast<double>(heads_each));
     }
-    kernels.weigh(numerators.data(), width, group_size, width, factors.data(), mass);
+    kernels.weigh(numerators.data(), width, group_size, count, factors.data(), mass);
   };
   add_mass_of_heads(shape_, num_slots_, num_rows, dead_slots, to.data(), scratch_, weigh);
 }

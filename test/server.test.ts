@@ -151,6 +151,15 @@ test("notebooks and files are written, read, listed, moved and removed", async (
 	assert.deepEqual(readdirSync(it.root), []);
 });
 
+test("a name as long as a file system takes is saved", async () => {
+	const name = `${"n".repeat(250)}.txt`.slice(-255);
+	const saved = await it.call("PUT", `/api/contents/${name}`, { type: "file", format: "text", content: "long" });
+	assert.equal(saved.status, 201);
+	assert.equal(readFileSync(join(it.root, name), "utf8"), "long");
+	assert.deepEqual(readdirSync(it.root), [name]);
+	await it.call("DELETE", `/api/contents/${name}`);
+});
+
 test("nothing outside the root is read or written, by dots or by links", async () => {
 	symlinkSync(outside, join(it.root, "out"));
 	symlinkSync(join(outside, "secret.txt"), join(it.root, "file.txt"));

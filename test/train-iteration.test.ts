@@ -133,6 +133,13 @@ test("breakpoints stop at phases, subgroups, resources and memory", () => {
 	fresh.breakOn("memory", ({ deviceBytes }) => deviceBytes === peak);
 	const { step } = fresh.runSync();
 	assert.equal(step!.deviceBytes, peak);
+	const walked = begin();
+	const [off, on] = [walked.breakOn("task"), walked.breakOn("task", ({ index }) => index === 4)];
+	off.enabled = false;
+	assert.equal(walked.runSync().breakpoint, on);
+	assert.deepEqual([off.hits, on.hits, walked.numTaken], [0, 1, 5]);
+	off.enabled = true;
+	assert.equal(walked.runSync().breakpoint, off);
 	assert.throws(() => fresh.breakOn("colour" as never), { code: "ERR_OCTAVO_BREAKPOINT" });
 });
 

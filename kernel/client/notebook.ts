@@ -13,7 +13,7 @@ import {
 	unlinkSync,
 	writeFileSync,
 } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { OctavoError, type OctavoErrorCode, received } from "../../sdk/errors.js";
 
 /** MIME type → content: text as one string, JSON types as JSON, bytes as base64. */
@@ -143,7 +143,7 @@ export function formatNotebook({ metadata, nbformat, nbformat_minor, cells }: No
  * @throws {OctavoError} ERR_OCTAVO_OUTPUT when it cannot be written
  */
 export function writeWhole(path: string, text: string): void {
-	const temporary = join(dirname(resolve(path)), `.~${basename(path)}.${process.pid}`);
+	const temporary = join(dirname(resolve(path)), `.~${randomUUID()}`);
 	checkWritable(path);
 	try {
 		writeFileSync(temporary, text);

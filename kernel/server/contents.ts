@@ -200,7 +200,7 @@ function bytesOf({ type, format, content }: SaveRequest): Buffer | string {
 }
 
 async function writeAtomically(file: string, bytes: Buffer | string, mode = 0o644): Promise<void> {
-	const temporary = join(dirname(file), `.~${basename(file)}.${randomUUID()}`);
+	const temporary = join(dirname(file), `.~${randomUUID()}`);
 	try {
 		const handle = await open(temporary, "wx", mode & 0o777);
 		try {

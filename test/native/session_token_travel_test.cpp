@@ -170,6 +170,10 @@ TEST("whether the last step has a pattern is known again after going back and fo
   const int64_t decoded = session.take_snapshot();
   session.rewind_to_snapshot(cut);
   REQUIRE_ERROR("ERR_OCTAVO_PATTERN", session.attention_pattern(0));
+  AdvanceRequest other = steps(1);
+  other.forced_tokens = {(session.tokens().back() + 1) % 31};
+  advance(session, other);
+  REQUIRE(session.attention_pattern(0) != pattern);
   session.rewind_to_snapshot(decoded);
   REQUIRE(session.attention_pattern(0) == pattern);
 }

@@ -90,22 +90,11 @@ Batch::Added Batch::add(BatchRequest request) {
                                            std::to_string(num_prompt_tokens) + " and " +
                                            std::to_string(request.max_tokens));
   }
-  sequence->session->prefill(std::move(request.prompt));
+  sequence->session->prefill(request.prompt);
   check_sampling(request.sampling);
-  int64_t num_needed = 0;  // of the layer that keeps most
-  for (int layer = 0; layer < model_config().num_layers; ++layer) {
-    const int64_t of_layer = sequence->session->num_blocks_needed(layer, request.max_tokens > 0 ? 1 : 0);
-    num_needed = std::max(num_needed, of_layer);
-  }
-  if (num_needed > config_.num_blocks) {
-    throw Error("ERR_OCTAVO_POOL_EXHAUSTED",
-                "Expected a prompt that the pool of " + std::to_string(config_.num_blocks) +
-                    " blocks can take but this one needs " + std::to_string(num_needed) +
-                    " with its first token; give a larger numBlocks or a policy with a smaller budget");
-  }
+  require_prompt_fits(*sequence->session, request.max_tokens);
   sequence->num_prompt_tokens = static_cast<int32_t>(num_prompt_tokens);
   sequence->admitted_us = sequence->first_token_us = sequence->finished_us = kNotYet;
-  request.prompt.clear();
   sequence->request = std::move(request);
   const std::lock_guard lock(inbox_mutex_);
   sequence->request.arrival_us = std::max(sequence->request.arrival_us, now_us());
@@ -113,6 +102,18 @@ Batch::Added Batch::add(BatchRequest request) {
   all_.push_back(sequence);
   inbox_.push_back(sequence);
   return {.id = sequence->id, .session = sequence->session};
+}
+
+// In the empty pools, as it would wait for ever.
+void Batch::require_prompt_fits(const Session& session, int64_t max_tokens) const {
+  int64_t num_needed = 0;  // of the layer that keeps most
+  for (int layer = 0; layer < model_config().num_layers; ++layer)
+    num_needed = std::max(num_needed, session.num_blocks_needed(layer, max_tokens > 0 ? 1 : 0));
+  if (num_needed <= config_.num_blocks) return;
+  throw Error("ERR_OCTAVO_POOL_EXHAUSTED",
+              "Expected a prompt that the pool of " + std::to_string(config_.num_blocks) +
+                  " blocks can take but this one needs " + std::to_string(num_needed) +
+                  " with its first token; give a larger numBlocks or a policy with a smaller budget");
 }
 
 void Batch::cancel(int64_t id) {

@@ -44,6 +44,8 @@ class Batch {
   // Also sets a sequence going that has ended, where it has the snapshot. Its next step, whose index is
   // given, is computed with the next step of the batch. Throws as take_snapshot and as Session::rewind do.
   int64_t rewind_to_snapshot(int64_t id, int64_t snapshot_id);
+  // To a count of 0, which needs no history, from any state: the sequence waits for its prompt to be let in
+  // again; one that the pools cannot take fails.
   int64_t rewind(int64_t id, RewindUnit unit, int64_t count);
   // One more sequence that goes on from where this one stands, let in at once; swapped out where too many
   // run. Throws as take_snapshot and as Session::fork do, ERR_OCTAVO_POSITION, ERR_OCTAVO_ARGUMENT.
@@ -69,7 +71,7 @@ class Batch {
     int64_t id = 0;
     std::optional<int64_t> parent_id;
     std::shared_ptr<Session> session;
-    BatchRequest request;  // without its prompt
+    BatchRequest request;
     SequenceState state = SequenceState::kWaiting;
     std::optional<SequenceFailure> failure;
     double admitted_us, first_token_us, finished_us;  // NaN until then
@@ -97,6 +99,7 @@ class Batch {
   void make_room();
   void swap_out(const SequencePointer& sequence);
   void make_arenas_by_head();
+  void require_prompt_fits(const Session& session, int64_t max_tokens) const;
   const std::vector<std::shared_ptr<KvArena>>& arenas_of(const Session& session) const;
   double move_to_room_of_its_own(Session& session) const;
   void join_running(const SequencePointer& sequence);
@@ -116,6 +119,7 @@ class Batch {
   // batch_travel.cpp
   SequencePointer find_sequence(int64_t id);
   SequencePointer find_standing(int64_t id);
+  void begin_anew(const SequencePointer& sequence);
   void go_on_from_there(const SequencePointer& sequence);
   void let_in(const SequencePointer& sequence);
 

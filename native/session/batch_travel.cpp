@@ -47,15 +47,36 @@ int64_t Batch::rewind_to_snapshot(int64_t id, int64_t snapshot_id) {
 }
 
 int64_t Batch::rewind(int64_t id, RewindUnit unit, int64_t count) {
-  const SequencePointer sequence = find_standing(id);
   if (count == 0) {
-    throw Error("ERR_OCTAVO_HISTORY",
-                "Expected a step after the prompt of a batch's sequence but received its beginning; add the "
-                "prompt anew");
+    begin_anew(find_sequence(id));
+    return 0;
   }
+  const SequencePointer sequence = find_standing(id);
   sequence->session->rewind(unit, count);
   go_on_from_there(sequence);
   return sequence->session->next_step_index();
+}
+
+// Before its prompt, which waits to be let in again as when it came.
+void Batch::begin_anew(const SequencePointer& sequence) {
+  Session& session = *sequence->session;
+  session.rewind(RewindUnit::kTokens, 0);
+  session.move_to(arenas_of(session));
+  session.prefill(sequence->request.prompt);
+  take_out(sequence);
+  if (stopped_ == sequence) stopped_ = nullptr;
+  sequence->num_output_tokens = 0;
+  sequence->admitted_us = sequence->first_token_us = sequence->finished_us =
+      std::numeric_limits<double>::quiet_NaN();
+  sequence->failure.reset();
+  sequence->state = SequenceState::kWaiting;
+  try {
+    require_prompt_fits(session, sequence->request.max_tokens);  // a fork's policy may keep more
+    const std::lock_guard lock(inbox_mutex_);
+    inbox_.push_back(sequence);
+  } catch (const Error&) {
+    fail_sequence(sequence);
+  }
 }
 
 void Batch::go_on_from_there(const SequencePointer& sequence) {

@@ -150,12 +150,13 @@ export class BatchSequence extends SessionView implements RecordedSequence {
 	}
 
 	/**
-	 * Goes back to a completed step after its prompt: a snapshot, also once it has ended, or as far as the option `history`
-	 * reaches, a number of tokens seen or before the step of an event. It goes on with the next step of the batch; the others
-	 * stay where they are. The trace forgets the rows after; what comes then is bit-equal to the first time.
+	 * Goes back to a completed step: a snapshot, also once it has ended, or as far as the option `history` reaches, a number of
+	 * tokens seen or before the step of an event. It goes on with the next step of the batch; the others stay where they are.
+	 * The trace forgets the rows after; what comes then is bit-equal to the first time. `{ tokens: 0 }` is before its prompt,
+	 * from any state and without a history: it waits to be let in again.
 	 *
 	 * @throws {OctavoError} ERR_OCTAVO_HISTORY where the history does not reach; ERR_OCTAVO_SNAPSHOT for one that was released
-	 * or is another's; ERR_OCTAVO_BATCH where it has ended, for all but snapshots; ERR_OCTAVO_PREFILL, ERR_OCTAVO_OPTION,
+	 * or is another's; ERR_OCTAVO_BATCH where it has ended, for all but snapshots and its beginning; ERR_OCTAVO_PREFILL, ERR_OCTAVO_OPTION,
 	 * ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED
 	 */
 	rewind(to: RewindTo): void {

@@ -191,4 +191,9 @@ test("namespaces and what cells add to the globals stay for every later cell, un
 	assert.equal((await run("['a'].last().toFixed; Units.foot")).value, "3");
 	assert.match((await kernel.execute("Units.metre")).reply.evalue, /'metre' does not exist/);
 	assert.equal((await run("globalThis.shared = 'text'")).value, "'text'");
+	await run("interface Own { depth: number }");
+	await run("declare global { var own: Own; }\nglobalThis.own = { depth: 2 };");
+	assert.equal((await run("1; own.depth.toFixed(1)")).value, "'2.0'", "what names a cell's own type");
+	await run("import { Hash as Sum } from 'node:crypto'; declare global { var sum: Sum | undefined; }");
+	assert.equal((await run("2; typeof globalThis.sum?.digest + own.depth")).value, "'undefined2'");
 });

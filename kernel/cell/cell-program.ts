@@ -4,24 +4,13 @@
 
 import { isBuiltin } from "node:module";
 import type TypeScript from "typescript";
+import { splitAdditions } from "./additions.js";
 import { libraryOptions, type SourceOptions } from "./documentation.js";
-import { importsOf, resolutionOf, sourceDependencies } from "./source-imports.js";
+import { Resolutions, type Source } from "./resolutions.js";
+import { importsOf, sourceDependencies } from "./source-imports.js";
 
 type Ts = typeof TypeScript;
 type Internal = Record<string, unknown>;
-
-/** A source file with the fields that TypeScript keeps to itself. */
-type Source = TypeScript.SourceFile & {
-	path: string;
-	resolvedPath: string;
-	originalFileName: string;
-	imports: TypeScript.StringLiteralLike[];
-};
-
-/** Where an import leads; kept by TypeScript for each file by its path. */
-type Resolution = { resolvedModule: TypeScript.ResolvedModule | undefined };
-type ResolutionCache = { set(name: string, mode: TypeScript.ResolutionMode, found: Resolution): void };
-type Resolved = { resolvedModules?: Map<string, ResolutionCache> };
 
 /** A program as tslab uses it. */
 export interface Builder {
@@ -37,6 +26,8 @@ export interface ProgramFiles {
 	source: string;
 	/** Declarations of earlier cells. */
 	declarations: string;
+	/** Where those of them go that add to the globals or to modules. */
+	additions: string;
 	/** Called with a source beside the notebook that has changed, and with those that import it. */
 	changed(path: string): void;
 }
@@ -51,14 +42,15 @@ export class CellProgram {
 	readonly #options: TypeScript.CompilerOptions;
 	readonly #files: ProgramFiles;
 	readonly #sources = new Map<string, TypeScript.SourceFile>();
-	/** What the present program's cell and declarations import, by {@link CellProgram.#key}. */
-	readonly #resolutions = new Map<string, Resolution>();
+	/** What the present program's cell and declarations import. */
+	readonly #resolutions: Resolutions;
 	#roots: readonly string[];
 	#program: TypeScript.Program | undefined;
 	#ownGetSourceFile!: TypeScript.Program["getSourceFile"];
 	#current!: Record<string, Source>;
 	#reusable = false;
 	#uses = 0;
+	#additions = "";
 	/** The texts that the program holds, as long as it has only been asked about them: the next question may be too. */
 	#asked: readonly (string | undefined)[] | undefined;
 
@@ -67,13 +59,20 @@ export class CellProgram {
 		this.#host = host;
 		this.#options = options;
 		this.#files = files;
+		this.#resolutions = new Resolutions(ts, options);
 		this.#roots = [];
+		this.#setAdditions("");
 		host.getSourceFile = (name, target) => this.#source(name, target);
 	}
 
 	/** Language version of the sources. */
 	get target(): number {
 		return this.#options.target!;
+	}
+
+	/** What earlier cells have added to the globals and to modules. */
+	get additions(): string {
+		return this.#additions;
 	}
 
 	/** Names of the sources read so far, the cells aside. */
@@ -105,7 +104,9 @@ export class CellProgram {
 		const texts = [this.#files.source, this.#files.declarations].map((name) => this.#host.readFile(name));
 		if (!this.#reusable || !this.#asked?.every((text, index) => text === texts[index])) {
 			const source = this.#parse(this.#files.source)!;
-			const declarations = this.#parse(this.#files.declarations)!;
+			const { additions, rest } = splitAdditions(this.#ts, texts[1] ?? "");
+			if (additions !== this.#additions) this.#setAdditions(additions);
+			const declarations = this.#parse(this.#files.declarations, undefined, rest)!;
 			this.#current = { [this.#files.source]: source, [this.#files.declarations]: declarations };
 			const reused = this.#reuse(source, declarations);
 			if (!reused) this.#build();
@@ -149,11 +150,21 @@ export class CellProgram {
 		return file;
 	}
 
-	#parse(name: string, target: SourceOptions = this.#options.target!): Source | undefined {
-		const text = this.#host.readFile(name);
+	#parse(
+		name: string,
+		target: SourceOptions = this.#options.target!,
+		text = this.#host.readFile(name),
+	): Source | undefined {
 		if (text === undefined) return undefined;
 		const isLibrary = !isLocal(name) && name !== this.#files.declarations;
 		return this.#ts.createSourceFile(name, text, isLibrary ? libraryOptions(this.#ts, target) : target) as Source;
+	}
+
+	#setAdditions(text: string): void {
+		const name = this.#files.additions;
+		this.#sources.set(name, this.#ts.createSourceFile(name, `export {};\n${text}`, this.#options.target!));
+		this.#additions = text;
+		this.#reusable = false;
 	}
 
 	#bind(file: Source): void {
@@ -185,35 +196,18 @@ export class CellProgram {
 		const imported = files.map((file) => importsOf(this.#ts, file));
 		for (const [index, file] of files.entries()) {
 			this.#bind(file);
-			const known = (name: TypeScript.StringLiteralLike) =>
-				isBuiltin(name.text) || this.#resolutions.has(this.#key(file, name));
+			const known = (name: TypeScript.StringLiteralLike) => isBuiltin(name.text) || this.#resolutions.has(file, name);
 			if (!imported[index]?.every(known)) return false;
 		}
-		const { resolvedModules } = this.#program as unknown as Resolved;
 		this.#uses++;
 		for (const [index, file] of files.entries()) {
 			file.imports = imported[index]!;
 			file.originalFileName = file.fileName;
 			// TypeScript keeps what it found out by path: each text needs one of its own.
 			file.path = file.resolvedPath = `${file.fileName}.${this.#uses}`;
-			resolvedModules?.delete(`${file.fileName}.${this.#uses - 1}`);
-			resolvedModules?.set(file.path, this.#resolved(file));
+			this.#resolutions.give(this.#program!, file, `${file.fileName}.${this.#uses - 1}`);
 		}
 		return true;
-	}
-
-	/** An import by its name and by how it is written, which decides among a package's forms. */
-	#key(file: Source, name: TypeScript.StringLiteralLike): string {
-		return `${this.#ts.getModeForUsageLocation(file, name, this.#options)} ${name.text}`;
-	}
-
-	#resolved(file: Source): ResolutionCache {
-		const cache = ((this.#ts as unknown as Internal).createModeAwareCache as () => ResolutionCache)();
-		for (const name of file.imports) {
-			const mode = this.#ts.getModeForUsageLocation(file, name, this.#options);
-			cache.set(name.text, mode, this.#resolutions.get(this.#key(file, name)) ?? { resolvedModule: undefined });
-		}
-		return cache;
 	}
 
 	#build(): void {
@@ -221,7 +215,7 @@ export class CellProgram {
 		const old = this.#program;
 		if (old) old.getSourceFile = this.#ownGetSourceFile;
 		const program = this.#ts.createProgram({
-			rootNames: this.#roots,
+			rootNames: [...this.#roots, this.#files.additions],
 			options: this.#options,
 			host: this.#host,
 			...(old && { oldProgram: old }),
@@ -236,10 +230,7 @@ export class CellProgram {
 		this.#reusable = true;
 		for (const file of Object.values(this.#current)) {
 			if (!importsOf(this.#ts, file)) this.#reusable = false;
-			for (const name of file.imports) {
-				const found = resolutionOf(program, name, file);
-				if (found?.resolvedModule) this.#resolutions.set(this.#key(file, name), found);
-			}
+			this.#resolutions.take(program, file);
 		}
 	}
 }

@@ -18,7 +18,7 @@ import { ImportSnippets } from "./import-snippets.js";
 import { isComplete, type Verdict } from "./is-complete.js";
 import { dropUnexportable, keptNamespaces, withoutReplaced } from "./kept-namespaces.js";
 import { librarySources } from "./library-sources.js";
-import { compileLocal, isCompiled, type LocalModule } from "./local-modules.js";
+import { compileLocal, isCompiled, isFile, type LocalModule } from "./local-modules.js";
 import { nodeTypesPath, PackageView, packageRoot, typescriptPath } from "./packages.js";
 import type { StringAt } from "./paths.js";
 import type { CompleteResult, IsCompleteResult, SnapshotParts } from "./protocol.js";
@@ -68,10 +68,11 @@ export interface Compiler {
 }
 
 /**
- * TypeScript's errors that are none here: a file above the notebook's folder, since nothing is written anywhere, and a flag
- * of a regular expression, which Node.js knows earlier than the language version that is compiled for.
+ * TypeScript's errors that are none here: a file above the notebook's folder, since nothing is written anywhere; a flag
+ * of a regular expression, which Node.js knows earlier than the language version that is compiled for; an import with the
+ * ending `.ts`, since what runs finds it.
  */
-const noErrors = new Set([6059, 1501]);
+const noErrors = new Set([6059, 1501, 5097]);
 
 /** Folder of the declarations of {@link globalsFile}, and of what it imports. */
 const ownTypes = join(packageRoot, "dist", "kernel");
@@ -93,9 +94,7 @@ export function tuneCompiler(folder: string): Compiler {
 	const view = new PackageView(folder);
 	const sourceFile = join(folder, "__tslab__.ts");
 	let numCompilations = 0;
-	const nothing = (): Compilation => {
-		return { id: ++numCompilations, awaits: false, imports: [], modules: [], kept: [] };
-	};
+	const nothing = (): Compilation => ({ id: ++numCompilations, awaits: false, imports: [], modules: [], kept: [] });
 	let current = nothing();
 	let namesOnly = false;
 
@@ -121,6 +120,7 @@ export function tuneCompiler(folder: string): Compiler {
 		program = new CellProgram(ts, host, tuned, {
 			source: sourceFile,
 			declarations: join(folder, "__prev__.d.ts"),
+			additions: join(folder, "__additions__.d.ts"),
 			changed: (path) => compiled.delete(path),
 		});
 		snippets = new ImportSnippets(ts, folder, {
@@ -176,7 +176,7 @@ export function tuneCompiler(folder: string): Compiler {
 			const checker = builder.getProgram().getTypeChecker();
 			compileImported(builder.getProgram(), file);
 			const declarations = file.parent as TypeScript.Node as TypeScript.SourceFile;
-			current.kept = keptNamespaces(ts, declarations, file);
+			current.kept = [program.additions, ...keptNamespaces(ts, declarations, file)];
 			const last = cellModule(ts, { checker, declarations, notes: current, id: current.id });
 			const all = {
 				before: [topLevelUsing(ts)],
@@ -197,10 +197,11 @@ export function tuneCompiler(folder: string): Compiler {
 	function compileImported(own: TypeScript.Program, cell: TypeScript.SourceFile): void {
 		for (const path of sourceDependencies(own, cell)) {
 			if (path === sourceFile || compiled.has(path) || !isCompiled(path)) continue;
-			const module = compileLocal(ts, own, own.getSourceFile(path)!, current);
+			const module = compileLocal(ts, own, own.getSourceFile(path)!);
 			if (!module) continue;
 			compiled.add(path);
 			current.modules.push(module);
+			current.imports.push(...module.imports.filter((name) => !isFile(name)));
 		}
 	}
 

@@ -57,12 +57,13 @@ export class Imports {
 		for (const specifier of this.#loading) this.#ended.add(specifier);
 	}
 
-	/** Loads the packages that a cell imports statically, before the cell runs. */
+	/** Loads the packages that a cell imports statically, and runs what awaits of the files, before the cell runs. */
 	async preload(specifiers: readonly string[]): Promise<void> {
 		for (const specifier of specifiers) {
 			if (isBuiltin(specifier) || isFile(specifier) || specifier === "tslab") continue;
 			this.#loaded.set(specifier, await this.#package(specifier, true));
 		}
+		for (const specifier of specifiers) if (isFile(specifier)) await this.#modules.prepare(specifier, this.#folder);
 	}
 
 	/** The `require` that converted cells call for their static imports. */
@@ -95,6 +96,7 @@ export class Imports {
 		if (/\.m?js$|\.cjs$/.test(text)) {
 			return this.#importHere(pathToFileURL(file).href + this.#look(file).query, options);
 		}
+		await this.#modules.prepare(text, folder);
 		const exports = this.#modules.require(text, folder) ?? this.#tslabRequire(resolve(folder, text));
 		return (exports as { __esModule?: boolean }).__esModule ? exports : { ...exports, default: exports };
 	}

@@ -53,7 +53,8 @@ export function isInAddition(ts: Ts, declaration: TypeScript.Node): boolean {
 	return false;
 }
 
-function isAddition(ts: Ts, statement: TypeScript.Statement): boolean {
+/** Whether a statement adds to the globals or to a module. */
+export function isAddition(ts: Ts, statement: TypeScript.Statement): boolean {
 	if (!ts.isModuleDeclaration(statement)) return false;
 	return ts.isStringLiteral(statement.name) || (statement.flags & ts.NodeFlags.GlobalAugmentation) !== 0;
 }

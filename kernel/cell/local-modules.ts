@@ -1,5 +1,6 @@
 // The source files of the user's own that cells import: each is compiled to CommonJS in one pass, with a map from what runs
 // to what was written, and run under the path of its source, so that errors and the debugger name the author's own lines.
+// One that awaits at its top level runs before the cell does, behind what it imports.
 
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
@@ -20,9 +21,24 @@ export interface LocalModule {
 	output: string;
 	/** Source map from the source to the output. */
 	map: string;
+	/** What it requires. */
+	imports: string[];
+	/** Whether it awaits at its top level. */
+	awaits: boolean;
 }
 
-const wrapper = "(function (exports, require, module, __filename, __dirname) { ";
+interface Running {
+	exports: object;
+	id: string;
+	filename: string;
+	loaded: boolean;
+	/** Of one that awaits: settles when it has run. */
+	finished?: Promise<void>;
+}
+
+const asynchronousWrapper = "(async function (exports, require, module, __filename, __dirname) { ";
+/** As long as the other. */
+const wrapper = asynchronousWrapper.replace("(async", "(     ");
 /** What the converter puts before a cell that is a module. */
 const cellPrefix = "export {};\n";
 /** Endings that an import may leave out, or name by what they are compiled to. */
@@ -51,13 +67,19 @@ export function compileLocal(
 	ts: typeof TypeScript,
 	program: TypeScript.Program,
 	file: TypeScript.SourceFile,
-	notes: AwaitNotes,
 ): LocalModule | undefined {
+	const notes: AwaitNotes = { awaits: false, imports: [] };
 	const guard: TypeScript.TransformerFactory<TypeScript.SourceFile> = (context) => {
 		const rewrite = awaitGuard(ts, context, notes, file.fileName);
-		const visit = (node: TypeScript.Node): TypeScript.Node => rewrite(ts.visitEachChild(node, visit, context), false);
-		return (source) => visit(source) as TypeScript.SourceFile;
+		const visit = (node: TypeScript.Node, top: boolean): TypeScript.Node => {
+			const inner = top && !ts.isFunctionLike(node) && !ts.isClassStaticBlockDeclaration(node);
+			if (inner && ts.isVariableDeclarationList(node) && (node.flags & awaitUsing) === awaitUsing) notes.awaits = true;
+			const visitChild = (child: TypeScript.Node) => visit(child, inner);
+			return rewrite(ts.visitEachChild(node, visitChild, context), inner);
+		};
+		return (source) => visit(source, true) as TypeScript.SourceFile;
 	};
+	const awaitUsing = ts.NodeFlags.AwaitUsing;
 	const options = program.getCompilerOptions();
 	const { module } = options;
 	let output: string | undefined;
@@ -76,13 +98,13 @@ export function compileLocal(
 	if (output === undefined || map === undefined) return undefined;
 	const isCell = linesBefore(ts, file) > 0;
 	const source = isCell ? file.text.slice(cellPrefix.length) : file.text;
-	return { path: file.fileName, source, isCell, output, map };
+	return { path: file.fileName, source, isCell, output, map, ...notes };
 }
 
 /** Runs compiled files, each once until it is compiled again. */
 export class LocalModules {
 	readonly #modules = new Map<string, LocalModule>();
-	readonly #running = new Map<string, { exports: object }>();
+	readonly #running = new Map<string, Running>();
 	readonly #requirePackage: (specifier: string) => object;
 
 	/** @param requirePackage gives what is no file */
@@ -97,10 +119,24 @@ export class LocalModules {
 	}
 
 	/**
+	 * Runs what awaits at its top level among a file and all that it imports, each behind what it imports itself.
+	 *
+	 * @param folder where the import is written
+	 */
+	async prepare(specifier: string, folder: string, seen = new Set<string>()): Promise<void> {
+		const module = this.#find(resolve(folder, specifier));
+		if (!module || seen.has(module.path)) return;
+		seen.add(module.path);
+		for (const name of module.imports) if (isFile(name)) await this.prepare(name, dirname(module.path), seen);
+		if (module.awaits) await (this.#running.get(module.path) ?? this.#begin(module)).finished;
+	}
+
+	/**
 	 * Gives the exports of a file.
 	 *
 	 * @param folder where the import is written
 	 * @returns undefined for a file that was not compiled, such as JSON
+	 * @throws {OctavoError} ERR_OCTAVO_IMPORT for one that awaits at its top level and was not imported
 	 */
 	require(specifier: string, folder: string): object | undefined {
 		const module = this.#find(resolve(folder, specifier));
@@ -121,38 +157,44 @@ export class LocalModules {
 		return undefined;
 	}
 
-	#run({ path, output }: LocalModule): object {
-		const running = this.#running.get(path);
+	#run(module: LocalModule): object {
+		const running = this.#running.get(module.path);
 		// Also where two files import each other: what there is so far.
 		if (running) return running.exports;
-		const module = { exports: {}, id: path, filename: path, loaded: false };
+		if (!module.awaits) return this.#begin(module).exports;
+		const came = "it was required";
+		throw new OctavoError("ERR_OCTAVO_IMPORT", `Expected an import of ${module.path}, which awaits, but ${came}`);
+	}
+
+	#begin({ path, output, awaits }: LocalModule): Running {
+		const module: Running = { exports: {}, id: path, filename: path, loaded: false };
 		this.#running.set(path, module);
+		const forget = () => {
+			if (this.#running.get(path) === module) this.#running.delete(path);
+		};
 		const folder = dirname(path);
 		const native = createRequire(path);
 		const require = (specifier: string) =>
 			isFile(specifier) ? (this.require(specifier, folder) ?? native(specifier)) : this.#requirePackage(specifier);
 		// The debugger is told of a script before it runs if it names a source map; which one does not matter.
-		const text = `${wrapper}${output}\n})\n//# sourceMappingURL=octavo:module`;
+		const text = `${awaits ? asynchronousWrapper : wrapper}${output}\n})\n//# sourceMappingURL=octavo:module`;
+		const scope = [module.exports, Object.assign(require, native), module, path, folder];
+		let isBegun = false;
 		try {
-			const call = compiled(text, path);
-			call.call(module.exports, module.exports, Object.assign(require, native), module, path, folder);
-			module.loaded = true;
+			const given: unknown = vm.runInThisContext(text, { filename: path }).call(module.exports, ...scope);
+			isBegun = true;
+			if (awaits)
+				module.finished = this.#finish(module, given as Promise<void>).finally(() => !module.loaded && forget());
+			else module.loaded = true;
 		} finally {
-			if (!module.loaded) this.#running.delete(path);
+			if (!isBegun) forget();
 		}
-		return module.exports;
+		return module;
 	}
-}
 
-function compiled(text: string, path: string): (...scope: unknown[]) => void {
-	try {
-		return vm.runInThisContext(text, { filename: path });
-	} catch (error) {
-		if (!/^await is only valid/.test((error as Error).message)) throw error;
-		throw new OctavoError(
-			"ERR_OCTAVO_IMPORT",
-			`Expected every await in ${path} within an async function but one is at the top level, which cells alone may have`,
-		);
+	async #finish(module: Running, given: Promise<void>): Promise<void> {
+		await given;
+		module.loaded = true;
 	}
 }
 

@@ -21,7 +21,7 @@ void causal_attention_cpu(int num_query_heads, int num_kv_heads, int head_dim,
 struct KeptKeys {
   const float* key;          // [num_kept, num_kv_heads, head_dim], after RoPE
   const float* value;        // [num_kept, num_kv_heads, head_dim]
-  const int32_t* positions;  // [num_kept], ascending; the first is 0, so that every query sees a key
+  const int32_t* positions;  // [num_kept], ascending; a query before the first sees none
   int64_t num_kept;          // at least 1
 };
 

@@ -30,8 +30,8 @@ struct HeadRows {
 };
 
 // rows(head, first, num_keys, scratch): keys and values from the first on; scratch holds a tile of each.
-// num_visible(query): keys that it sees, those at the front; at least one, and never fewer than the query
-// before.
+// num_visible(query): keys that it sees, those at the front; never fewer than the query before. Where there
+// are none the output is 0.
 template <typename Rows, typename NumVisible>
 void attend(int num_query_heads, int num_kv_heads, int head_dim, const float* query, Rows&& rows,
             int64_t num_tokens, int64_t num_all_keys, float scale, float* output, NumVisible&& num_visible) {
@@ -126,10 +126,12 @@ void attend(int num_query_heads, int num_kv_heads, int head_dim, const float* qu
                 value_panels_memory.data() + tile * values_per_tile_size + panel * kKeysPerTile * width, true,
                 weighted.data() + panel * width, padded_dim);
         }
-        for (int64_t row = 0; row < num_queries; ++row)
+        for (int64_t row = 0; row < num_queries; ++row) {
+          const double sum = num_visible(first_query + row) > 0 ? sums[row] : 1;
           for (int64_t i = 0; i < head_dim; ++i)
             output[(first_query + row) * query_stride + head * head_dim + i] =
-                static_cast<float>(weighted[static_cast<size_t>(row * padded_dim + i)] / sums[row]);
+                static_cast<float>(weighted[static_cast<size_t>(row * padded_dim + i)] / sum);
+        }
       }
     };
     const double cost = static_cast<double>(num_tokens) * num_all_keys * num_query_heads_now * head_dim;

@@ -229,3 +229,25 @@ TEST("an exhausted pool is noticed before the step, says how to mend it, and lea
   REQUIRE_ERROR("ERR_OCTAVO_POSITION", advance(evicting, steps(1)));
   REQUIRE_EQUAL(evicting.num_tokens(), int64_t{600});
 }
+
+TEST("a history makes way, the oldest step first, where a pool has no other blocks left") {
+  const auto model = TinyLlama(5).open();
+  SessionConfig config = session_config("paged-eviction", 4, 12);
+  const Run alone = run(model, config, some_tokens(20, 3), 40);
+  config.num_blocks = 5;  // the cache takes four at its peak
+  config.history = 100;
+  Session session(model, config);
+  session.prefill(some_tokens(20, 3));
+  for (const std::vector<float>& logits : alone.logits) {
+    advance(session, steps(1));
+    REQUIRE(logits_of(session) == logits);
+  }
+  const std::vector<int32_t> points = session.rewind_points();
+  REQUIRE(points.size() > 4 && points.size() < 40);
+  REQUIRE_EQUAL(points.back(), 60);
+  session.rewind(RewindUnit::kTokens, points.front());
+  for (int64_t step = points.front() - 20; step < 40; ++step) {
+    advance(session, steps(1));
+    REQUIRE(logits_of(session) == alone.logits[static_cast<size_t>(step + 1)]);
+  }
+}

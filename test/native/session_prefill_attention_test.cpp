@@ -70,6 +70,29 @@ TEST("no token of a prompt that is cut first attends to what was dropped") {
     }
 }
 
+TEST("without sink tokens a prompt that is cut first is its last tokens, as if the others had never been") {
+  const TinyLlama tiny(19);
+  const auto model = tiny.open();
+  // Longer than a slice too, so that whole slices see nothing.
+  for (const int length : {kPrompt, 600}) {
+    SessionConfig config = evicted_config("streaming-llm");
+    config.num_blocks = 200;
+    config.policy.num_sinks = 0;
+    const std::vector<int32_t> prompt = some_tokens(length, 8);
+    Session cut(model, config), only(model, session_config("full", kBlockSize, 0));
+    cut.prefill(prompt);
+    advance(cut, steps(1));
+    const int64_t kept = cut.layer_state(0).kv_len;
+    REQUIRE_EQUAL(kept, int64_t{kBudget});
+    only.prefill({prompt.end() - kept, prompt.end()});
+    advance(only, steps(1));
+    const std::vector<float> actual = logits_of(cut), expected = logits_of(only);
+    // RoPE knows differences of positions only.
+    compare("logits of " + std::to_string(length) + " tokens", actual.data(), expected.data(),
+            static_cast<int64_t>(expected.size()), 1e-4, 1e-3);
+  }
+}
+
 TEST("a prompt within the budget attends bit for bit as with full attention") {
   const TinyLlama tiny(18);
   const auto model = tiny.open();

@@ -245,6 +245,29 @@ test("JSON and CommonJS files that changed are read anew, with or without attrib
 	assert.equal(await outcome("import { k as k2 } from './changing.cjs'; [k2, k]"), "[ 2, 1 ]");
 });
 
+test("URLs are imported, and import.meta.resolve finds for a thread what a cell finds", async () => {
+	assert.equal(await outcome("import five from 'data:text/javascript,export default 5'; five"), "5");
+	assert.equal(await outcome("(await import('data:text/javascript,export default 6')).default"), "6");
+	const thread = "import(workerData).then((all) => parentPort.postMessage(typeof all.loadModel))";
+	const code =
+		`import { Worker } from 'node:worker_threads'; const text = "const { parentPort, workerData } = require('node:worker_threads'); ${thread}";` +
+		"const worker = new Worker(text, { eval: true, workerData: import.meta.resolve('octavo') });" +
+		"const answer = await new Promise((done) => worker.once('message', done)); await worker.terminate(); answer";
+	assert.equal(await outcome(code), "'function'");
+	assert.equal(await outcome("import.meta.resolve('apache-arrow').startsWith('file:')"), "true");
+	assert.match((await outcome("import.meta.resolve('no-such-package')"))!, /Cannot find module 'no-such-package'/);
+});
+
+test("WebAssembly has types, also beside those of a browser", async () => {
+	const bytes =
+		"0,97,115,109,1,0,0,0,1,7,1,96,2,127,127,1,127,3,2,1,0,7,7,1,3,97,100,100,0,0,10,9,1,7,0,32,0,32,1,106,11";
+	const use = (name: string) =>
+		`const ${name} = await WebAssembly.instantiate(new Uint8Array([${bytes}])); const of${name}: WebAssembly.Instance = ${name}.instance; (of${name}.exports.add as any)(2, 3)`;
+	assert.equal(await outcome(use("one")), "5");
+	assert.match((await outcome("WebAssembly.validate('text')"))!, /not assignable/);
+	assert.equal(await outcome(`/// <reference lib="dom" />\n${use("two")}`), "5");
+});
+
 test("what cannot be imported is told in the notebook's words", async () => {
 	assert.match((await outcome("await import('no-such-package' as string)"))!, new RegExp(`imported from ${folder}`));
 });

@@ -12,7 +12,7 @@ import { topLevelUsing, withoutExports } from "./cell-syntax.js";
 import { loadTypeScript } from "./compiler-copy.js";
 import { compilerHost, overlay, resolver } from "./compiler-host.js";
 import { attempt } from "./compiler-limits.js";
-import { describeDiagnostic, parseErrors } from "./diagnostics.js";
+import { describeDiagnostic, isError, parseErrors } from "./diagnostics.js";
 import type { Diagnostic } from "./errors.js";
 import { ImportSnippets } from "./import-snippets.js";
 import { isComplete, type Verdict } from "./is-complete.js";
@@ -67,17 +67,10 @@ export interface Compiler {
 	expectConversion(): void;
 }
 
-/**
- * TypeScript's errors that are none here: a file above the notebook's folder, since nothing is written anywhere; a flag
- * of a regular expression, which Node.js knows earlier than the language version that is compiled for; an import with the
- * ending `.ts`, since what runs finds it.
- */
-const noErrors = new Set([6059, 1501, 5097]);
-
-/** Folder of the declarations of {@link globalsFile}, and of what it imports. */
+/** Folder of the declarations of {@link globalsFiles}, and of what it imports. */
 const ownTypes = join(packageRoot, "dist", "kernel");
-/** File of global declarations that every cell sees. */
-const globalsFile = join(packageRoot, "dist", "kernel", "cell", "globals.d.ts");
+/** Files of global declarations that every cell sees; the second is none of the build's, since it would contradict a browser's. */
+const globalsFiles = [join(ownTypes, "cell", "globals.d.ts"), join(packageRoot, "kernel", "cell", "web-assembly.d.ts")];
 
 /** Folder of the types of Node.js. */
 const typesRoot = dirname(dirname(nodeTypesPath));
@@ -145,7 +138,7 @@ export function tuneCompiler(folder: string): Compiler {
 			if (!pending) host.sys.setTimeout!(update, 0);
 			pending = true;
 		};
-		const setRoots = (roots: string[]) => program.setRoots([...roots, globalsFile]);
+		const setRoots = (roots: string[]) => program.setRoots([...roots, ...globalsFiles]);
 		setRoots(host.roots);
 		for (const root of host.roots) host.sys.watchFile!(root, schedule);
 		update();
@@ -210,7 +203,7 @@ export function tuneCompiler(folder: string): Compiler {
 		const cell = own.getSourceFile(sourceFile);
 		const broken = cell ? parseErrors(ts, cell) : [];
 		if (broken.length > 0) return broken;
-		const found = program.diagnostics(all).filter(({ code }) => !noErrors.has(code));
+		const found = program.diagnostics(all).filter(isError);
 		if (!compiler.tolerant || found.some(({ code }) => code < 2000)) return found;
 		current.tolerated = found.flatMap((diagnostic) => describeDiagnostic(ts, diagnostic, sourceFile));
 		return [];

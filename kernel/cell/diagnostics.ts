@@ -5,6 +5,20 @@ import type TypeScript from "typescript";
 import type { Diagnostic } from "./errors.js";
 import { linesBefore } from "./local-modules.js";
 
+/**
+ * TypeScript's errors that are none here: a file above the notebook's folder, since nothing is written anywhere; a flag
+ * of a regular expression, which Node.js knows earlier than the language version that is compiled for; an import with the
+ * ending `.ts`, since what runs finds it.
+ */
+const noErrors = new Set([6059, 1501, 5097]);
+const noSuchModule = 2307;
+
+/** Whether a diagnostic is an error of a cell. No file has the name of a URL, which Node.js imports all the same. */
+export function isError({ code, file, start = 0 }: TypeScript.Diagnostic): boolean {
+	if (noErrors.has(code)) return false;
+	return code !== noSuchModule || !/^["'`](?:data|file):/.test(file?.text.slice(start, start + 6) ?? "");
+}
+
 /** Describes an error of a cell as tslab does; the cell lies one line below tslab's prefix. */
 export function describeDiagnostic(
 	ts: typeof TypeScript,

@@ -48,18 +48,43 @@ for (const [name, code] of Object.entries(cells)) {
 	});
 }
 
-test("an expression that does not end is ended after 10 s, and the interrupt that waited ends the cell", async () => {
+test("an interrupt ends an expression that does not end, in a frame and without one, and then the cell", async () => {
 	const code = "counter = 5;\ncounter;";
 	const path = await client.breakAt(code, 2);
 	const id = client.run(code);
 	const { frames } = await client.stopped();
-	const evaluation = client.request("evaluate", { expression: "while (true);", frameId: frames[0]!.id });
-	await new Promise((resolve) => setTimeout(resolve, 100));
-	await client.kernel.ask("interrupt_request", {}, "control");
-	assert.equal((await evaluation).success, false);
+	const interrupted = async (args: object) => {
+		const start = performance.now();
+		const evaluation = client.request("evaluate", { expression: "while (true);", ...args });
+		await new Promise((resolve) => setTimeout(resolve, 100));
+		await client.kernel.ask("interrupt_request", {}, "control");
+		const { success, message } = await evaluation;
+		assert.deepEqual([success, /interrupted/.test(message)], [false, true], message);
+		const took = performance.now() - start;
+		assert.ok(took < 5000, `took ${took.toFixed(0)} ms, where 10 s is the limit without an interrupt`);
+	};
+	await interrupted({ frameId: frames[0]!.id });
 	assert.equal((await client.kernel.exchange(id, 8000)).reply.ename, "Interrupted");
 	await client.setBreakpoints(path);
+	await interrupted({});
 	assert.equal(await result("counter"), "5");
+});
+
+test("an expression sees and sets what its frame does, and its errors are its own", async () => {
+	const code =
+		"function inner(this: any, a: number) {\n  let b = a;\n  return [b, this.own];\n}\ninner.call({ own: 3 }, 4);";
+	const path = await client.breakAt(code, 3);
+	const id = client.run(code);
+	const { frames } = await client.stopped();
+	const evaluate = async (expression: string) =>
+		(await client.request("evaluate", { expression, frameId: frames[0]!.id })).body.result;
+	assert.equal(await evaluate("[a, b, this.own, arguments.length].join()"), "'4,4,3,1'");
+	assert.equal(await evaluate("let twice = 2 * b; b = twice; b"), "8");
+	const { success, message } = await client.request("evaluate", { expression: "nowhere", frameId: frames[0]!.id });
+	assert.deepEqual([success, message], [false, "ReferenceError: nowhere is not defined"]);
+	await client.request("continue", { threadId: 1 });
+	assert.equal((await client.kernel.exchange(id)).reply.status, "ok");
+	await client.setBreakpoints(path);
 });
 
 const hostile: [command: unknown, args: unknown][] = [

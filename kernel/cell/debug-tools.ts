@@ -31,6 +31,8 @@ export interface DebugTarget {
 	declare(name: string): void;
 	/** Ranges of a script's `try` blocks that have a `catch`, as offsets. */
 	tryRanges(code: string): readonly (readonly [begin: number, end: number])[];
+	/** Calls what is evaluated so that an interrupt ends it. */
+	evaluate<T>(call: () => T): T;
 }
 
 /** Names in a cell's scope that its author did not write. */
@@ -110,6 +112,11 @@ export class DebugTools {
 				},
 			});
 		}
+	}
+
+	/** Calls what is evaluated so that an interrupt ends it. */
+	evaluate<T>(call: () => T): T {
+		return this.#target.evaluate(call);
 	}
 
 	/** Takes back what {@link lend} lent. */

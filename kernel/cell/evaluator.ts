@@ -102,6 +102,7 @@ export class Evaluator {
 					this.#declarations += `\nexport declare let ${name}: any;`;
 				},
 				tryRanges: (text) => this.#compiler.tryRanges(text),
+				evaluate: (call) => interrupts.evaluate(call),
 			}),
 		});
 		Object.defineProperty(globalThis, "__octavo__", { value: helpers });

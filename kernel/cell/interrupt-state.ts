@@ -1,7 +1,10 @@
 // What the worker's two threads share about interrupts: a few numbers in shared memory, and the thread's messages.
 
-/** Slots of the memory shared with the interrupt thread; `request`, `target`: ids of the oldest that runs and the newest meant. */
-export const slot = { state: 0, requested: 1, handled: 2, active: 3, request: 4, target: 5 } as const;
+/**
+ * Slots of the memory shared with the interrupt thread; `request`, `target`: ids of the oldest that runs and the newest meant;
+ * `evaluating`: evaluations of a debugger that a signal ends.
+ */
+export const slot = { state: 0, requested: 1, handled: 2, active: 3, request: 4, target: 5, evaluating: 6 } as const;
 /** States: the kernel's own code, never terminated; user code; user code that is being terminated. */
 export const codeState = { own: 0, user: 1, terminating: 2 } as const;
 /**

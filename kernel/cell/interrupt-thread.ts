@@ -82,6 +82,7 @@ async function interrupt(): Promise<void> {
 	relay?.skipPauses(true);
 	while (!isSettled(shared)) {
 		say("ask");
+		if (Atomics.load(shared, slot.evaluating) > 0) process.kill(process.pid, "SIGINT");
 		// Stopped at a breakpoint it cannot yield; in the kernel's own code, which nobody terminates, it only goes on.
 		const paused = relay?.paused === true;
 		if (paused && Atomics.load(shared, slot.state) === codeState.own) relay?.resume();

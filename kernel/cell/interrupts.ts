@@ -6,6 +6,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 import { skipAsyncHookChecks } from "./async-hook-checks.js";
+import { endedBySignal } from "./evaluation-guard.js";
 import { activity, codeState, type InterruptMessage, isSettled, slot } from "./interrupt-state.js";
 import { Interrupted, interruptSignal } from "./interrupted.js";
 import { type Turn, Turns } from "./turns.js";
@@ -114,6 +115,11 @@ export class Interrupts {
 			});
 		});
 		return result;
+	}
+
+	/** Calls what a debugger evaluates, also while a cell is stopped; throws {@link Interrupted} at an interrupt. */
+	evaluate<T>(call: () => T): T {
+		return endedBySignal(this.#shared, call);
 	}
 
 	/** Awaits for cell code: rejects at an interrupt, whatever `value` does. */

@@ -6,6 +6,7 @@ import type { Page, Variable } from "../cell/debug-values.js";
 import type { Bundle } from "../cell/protocol.js";
 import { type Arguments, breakpointsOf, countOf, optionalCount, pathOf, textOf, textsOf } from "./arguments.js";
 import type { ExceptionFilter } from "./exception-filters.js";
+import { endable } from "./expression.js";
 import { failure } from "./inspector.js";
 import { type DebugSession, threadId } from "./session.js";
 import { hashSeed, pathSuffix } from "./sources.js";
@@ -53,7 +54,7 @@ async function evaluated(session: DebugSession, args: Arguments, expression: str
 		const { result, exceptionDetails } = await session.inspector.post<{
 			result: RemoteObject;
 			exceptionDetails?: ExceptionDetails;
-		}>("Runtime.evaluate", { expression, silent: true, timeout: evaluateMs });
+		}>("Runtime.evaluate", { expression: endable(expression), silent: true, timeout: evaluateMs });
 		if (exceptionDetails) throw failure(exceptionText(exceptionDetails));
 		return result;
 	} finally {

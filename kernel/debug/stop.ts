@@ -2,6 +2,7 @@
 // of libraries and of the kernel are left out; what a frame holds can be asked for until the thread goes on.
 
 import type { Variable } from "../cell/debug-values.js";
+import { endable } from "./expression.js";
 import { failure, type Inspector } from "./inspector.js";
 import { type Sources, toSource } from "./sources.js";
 
@@ -186,7 +187,12 @@ export class Stop {
 			const { result, exceptionDetails } = await this.#inspector.post<{
 				result: RemoteObject;
 				exceptionDetails?: ExceptionDetails;
-			}>("Debugger.evaluateOnCallFrame", { callFrameId: callFrame.callFrameId, expression, silent: true, timeout });
+			}>("Debugger.evaluateOnCallFrame", {
+				callFrameId: callFrame.callFrameId,
+				expression: endable(expression),
+				silent: true,
+				timeout,
+			});
 			if (exceptionDetails) throw failure(exceptionText(exceptionDetails));
 			return result;
 		} finally {

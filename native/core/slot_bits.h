@@ -39,4 +39,16 @@ static inline void for_slots(
   }
 }
 
+// Calls body(slot) for each dead slot, ascending.
+template <typename Body>
+static inline void for_dead_slots(
+    const uint64_t* dead_slots,  // [num_blocks, slot_words(block_size)]; null: every slot is live
+    int64_t num_blocks, int block_size, Body&& body) {
+  const int words_each = slot_words(block_size);
+  for (int64_t block = 0; dead_slots && block < num_blocks; ++block)
+    for (int word = 0; word < words_each; ++word)
+      for (uint64_t bits = dead_slots[block * words_each + word]; bits != 0; bits &= bits - 1)
+        body(block * block_size + word * 64 + __builtin_ctzll(bits));
+}
+
 }  // namespace octavo

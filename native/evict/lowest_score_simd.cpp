@@ -44,8 +44,7 @@ void find(const int32_t* positions, const float* scores, int64_t num_slots, int3
   for (int v = 0; v < kVectors; ++v) lowest[v] = second[v] = infinity;
   for_vectors(positions, scores, num_slots, [&](IntVec position, Vec score, int v) {
     const IntVec is_candidate = (position >= begin) & (position < end);
-    // NaN is not below infinity either.
-    const Vec key = is_candidate & (score < infinity) ? score : infinity;
+    const Vec key = is_candidate ? score : infinity;  // NaN is never the lower one
     const Vec higher = key < lowest[v] ? lowest[v] : key;
     lowest[v] = key < lowest[v] ? key : lowest[v];
     second[v] = higher < second[v] ? higher : second[v];

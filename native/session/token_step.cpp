@@ -49,10 +49,8 @@ void Session::gather_positions(const KvCache& cache, int row) {
   for (int block = 0; block < table.num_blocks(); ++block)
     std::copy_n(cache.block_positions(block, row), table.filled(block),
                 spare_positions_.begin() + int64_t{block} * config_.block_size);
-  if (!table.has_holes()) return;
-  for_slots(
-      table.dead_slots(), 0, table.num_slots(), config_.block_size,
-      [&](int64_t slot, int64_t, int, int live) { spare_positions_[static_cast<size_t>(slot)] |= live - 1; });
+  for_dead_slots(table.dead_slots(), table.num_blocks(), config_.block_size,
+                 [&](int64_t slot) { spare_positions_[static_cast<size_t>(slot)] = -1; });
 }
 
 // Of a row, [num_slots]: where they stand, or in spare_scores_.

@@ -143,6 +143,7 @@ test("in a loop: each pass, a condition, a hit count, a message instead of a sto
 	for (const [breakpoint, i] of [
 		[{ line: 3, condition: "i === 4" }, "4"],
 		[{ line: 3, hitCondition: "3" }, "2"],
+		[{ line: 3, hitCondition: "% 4" }, "3"],
 		[{ line: 3, condition: "i % 2 === 1", hitCondition: ">= 2" }, "3"],
 	] as const) {
 		const again = await runWith(`${code} // ${i}`, breakpoint);

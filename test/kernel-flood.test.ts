@@ -92,3 +92,11 @@ test("every method of the console prints", async () => {
 	);
 	assert.match(stderr, /^Assertion failed: why\nwarned\nTrace: here\n {4}at /);
 });
+
+test("characters of two units are whole wherever a long text is cut", async () => {
+	const { iopub } = await kernel.execute(
+		'process.stdout.write("🦉".repeat(600_000)); process.stdout.write("|" + "🦉".repeat(600_000));',
+	);
+	const printed = iopub.filter(({ type }) => type === "stream").map(({ content }) => content.text);
+	assert.equal(printed.join(""), `${"🦉".repeat(600_000)}|${"🦉".repeat(600_000)}`);
+});

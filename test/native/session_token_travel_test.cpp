@@ -1,5 +1,9 @@
 // Every form of eviction of tokens and by heads through snapshots, forks, rewinds and decisions of the
 // caller; what a fork's own policy needs is there from its first step on, and after going back.
+#include <cmath>
+#include <map>
+#include <memory>
+
 #include "token_forms.h"
 
 using namespace octavo;
@@ -226,4 +230,42 @@ TEST("in a fork to h2o by visible query, tokens before it count the queries sinc
     REQUIRE(scores[0][place] > 0);
     REQUIRE_EQUAL(scores[1][place], scores[0][place] / 4);
   }
+}
+
+TEST("in a fork of a cache with holes a block's score is the mean over its live tokens") {
+  const TinyLlama tiny(9);
+  Session session(tiny.open(), config_of({"random", EvictionUnit::kToken, Holes::kMask, Heads::kShared}));
+  session.prefill(some_tokens(kPrompt, 3));
+  advance(session, steps(18));
+  const auto next_is_last_of_block = [&] {
+    const BlockTable& table = session.layer_cache(0).table();
+    return table.filled(table.num_blocks() - 1) == kBlockSize - 1;
+  };
+  while (!next_is_last_of_block()) advance(session, steps(1));
+  // Both forks score the same cache in their next step.
+  const auto scores_of = [&](EvictionUnit unit, std::unique_ptr<Session>& fork) {
+    ForkConfig changes;
+    changes.policy = config_of({"key-diff", unit, Holes::kRecycle, Heads::kShared}, 12).policy;
+    fork = session.fork(changes);
+    AdvanceRequest request = steps(1);
+    request.stop = {.evict = true, .layer = 0};
+    const AdvanceResult stopped = advance(*fork, request);
+    const auto& event = std::get<EvictEvent>(*stopped.event);
+    std::map<int, float> scores;
+    for (size_t place = 0; place < event.candidates.size(); ++place)
+      scores[event.candidates[place]] = event.candidate_scores[place];
+    return scores;
+  };
+  std::unique_ptr<Session> by_block, by_token;
+  const std::map<int, float> of_blocks = scores_of(EvictionUnit::kBlock, by_block);
+  const std::map<int, float> of_tokens = scores_of(EvictionUnit::kToken, by_token);
+  int num_with_holes = 0;
+  for (const auto& [block, score] : of_blocks) {
+    const std::vector<int32_t> live = by_block->layer_cache(0).live_positions(block);
+    double mean = 0;
+    for (const int32_t position : live) mean += of_tokens.at(position) / static_cast<double>(live.size());
+    REQUIRE(std::fabs(score - mean) < 1e-6);
+    num_with_holes += live.size() < kBlockSize ? 1 : 0;
+  }
+  REQUIRE(num_with_holes > 2);
 }

@@ -6,7 +6,7 @@ import { access, gradient, parameters, staging, stateHome } from "./buffers.js";
 import { ScheduleBuilder } from "./builder.js";
 import { checkConfiguration, type TrainingConfiguration } from "./configuration.js";
 import { planModelPhases } from "./model-phases.js";
-import { content, type Schedule, stateQuantities } from "./task.js";
+import { type Access, content, type Schedule, stateQuantities } from "./task.js";
 import {
 	gradients,
 	planHostUpdate,
@@ -90,19 +90,10 @@ class InterleavedUpdate {
 			new: stagedState(builder, subgroup, slot, "new"),
 		};
 		const place = { subgroup, elements } as const;
-		const prefetches = stateQuantities.map((quantity, i) =>
-			builder.task({
-				...place,
-				id: `prefetch[${subgroup}].${quantity}`,
-				kind: "prefetch",
-				bytes: 4 * elements,
-				stream: `copy-in-${quantity}`,
-				resource: "h2d",
-				reads: [home.old[i]!],
-				writes: [stage.old[i]!],
-				after: [this.#norm, ...(this.#slotUsers.get(`${quantity}.${slot}`) ?? [])],
-			}),
-		);
+		const prefetches = this.#copyState("prefetch", subgroup, home.old, stage.old, (quantity) => [
+			this.#norm,
+			...(this.#slotUsers.get(`${quantity}.${slot}`) ?? []),
+		]);
 		const stagedGradient = staged(builder, "gradient", subgroup, slot, "sum");
 		const upcast = builder.task({
 			...place,
@@ -137,24 +128,39 @@ class InterleavedUpdate {
 			writes: [parameters(builder, subgroup, "new")],
 			after: [update],
 		});
-		const writeBacks = stateQuantities.map((quantity, i) =>
-			builder.task({
-				...place,
-				id: `write-back[${subgroup}].${quantity}`,
-				kind: "write-back",
-				bytes: 4 * elements,
-				stream: `copy-out-${quantity}`,
-				resource: "d2h",
-				reads: [stage.new[i]!],
-				writes: [home.new[i]!],
-				after: [update],
-			}),
-		);
+		const writeBacks = this.#copyState("write-back", subgroup, stage.new, home.new, () => [update]);
 		for (const [i, quantity] of stateQuantities.entries()) {
 			this.#slotUsers.set(`${quantity}.${slot}`, quantity === "master" ? [writeBacks[i]!, cast] : [writeBacks[i]!]);
 		}
 		this.#slotUsers.set(`gradient.${slot}`, [update]);
 		return [cast, ...writeBacks];
+	}
+
+	/** One copy a tensor of a subgroup's state. */
+	#copyState(
+		kind: "prefetch" | "write-back",
+		subgroup: number,
+		from: readonly Access[],
+		to: readonly Access[],
+		after: (quantity: string) => string[],
+	): string[] {
+		const { builder } = this.context;
+		const elements = builder.configuration.subgroupNumels[subgroup]!;
+		const isIn = kind === "prefetch";
+		return stateQuantities.map((quantity, i) =>
+			builder.task({
+				id: `${kind}[${subgroup}].${quantity}`,
+				kind,
+				subgroup,
+				elements,
+				bytes: 4 * elements,
+				stream: `copy-${isIn ? "in" : "out"}-${quantity}`,
+				resource: isIn ? "h2d" : "d2h",
+				reads: [from[i]!],
+				writes: [to[i]!],
+				after: after(quantity),
+			}),
+		);
 	}
 
 	/** Updates on the host and sends the bf16 parameters up through a pinned buffer. */

@@ -31,6 +31,19 @@ export function planModelPhases(builder: ScheduleBuilder, options: ModelPhaseOpt
 	return { buckets: planner.buckets, end: end!, gradients: planner.reduction.gradients };
 }
 
+/** Device work of a layer, or of a piece of it. */
+interface LayerPass {
+	readonly id: string;
+	readonly phase: "forward" | "backward";
+	readonly microStep: number;
+	/** Of the layer's work, above 0 and at most 1. */
+	readonly share: number;
+	readonly weights: readonly Access[];
+	readonly after: readonly (string | undefined)[];
+	/** What backward fills; forward leaves activations. */
+	readonly output?: Access;
+}
+
 class PhasePlanner {
 	readonly buckets: Bucket[];
 	readonly reduction: ReductionPlanner;
@@ -65,7 +78,7 @@ class PhasePlanner {
 			const gate = this.#launch(unit, "forward", microStep, [after]);
 			const [weights, gathered] = this.#gather(unit, "forward", microStep, gate);
 			const id = `forward[${microStep}.${unit.layer}]`;
-			this.#compute(unit, "forward", microStep, 1, id, weights, [...gate, gathered]);
+			this.#compute(unit, { id, phase: "forward", microStep, share: 1, weights, after: [...gate, gathered] });
 		}
 		return this.#endPhase("forward", microStep, []);
 	}
@@ -86,8 +99,8 @@ class PhasePlanner {
 					[weights, gathered] = this.#gather(unit, "backward", microStep, gate);
 				}
 				id = `backward[${microStep}.${unit.layer}.${piece}]`;
-				const before = [...gate, gathered, ...waits, input.free];
-				this.#compute(unit, "backward", microStep, share, id, weights, before, input.raw);
+				const after = [...gate, gathered, ...waits, input.free];
+				this.#compute(unit, { id, phase: "backward", microStep, share, weights, after, output: input.raw });
 			}
 			const reduced = this.reduction.reduce(bucket, microStep, input, id);
 			waits = [reduced.stall];
@@ -152,16 +165,7 @@ class PhasePlanner {
 		return [weights, task];
 	}
 
-	#compute(
-		unit: LayerUnit,
-		phase: "forward" | "backward",
-		microStep: number,
-		share: number,
-		id: string,
-		weights: readonly Access[],
-		after: readonly (string | undefined)[],
-		output?: Access,
-	): void {
+	#compute(unit: LayerUnit, { id, phase, microStep, share, weights, after, output }: LayerPass): void {
 		const { model, microBatchSize, tensorParallel } = this.builder.configuration;
 		const tokens = microBatchSize * model.sequenceLength;
 		const isLayer = unit.layer >= 0 && unit.layer < model.numLayers;

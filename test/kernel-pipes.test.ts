@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { LaneReader, LaneWriter, openLane } from "../kernel/cell/buffer-lane.js";
 import { FrameReader } from "../kernel/cell/frame-reader.js";
-import { SnapshotFile } from "../kernel/cell/snapshot.js";
+import { SnapshotFile } from "../kernel/cell/snapshot-file.js";
 import { KernelClient } from "./helpers/kernel-client.js";
 
 let kernel: KernelClient;

@@ -2,7 +2,7 @@
 // that both ways of making one go by the same list.
 
 import type { SnapshotParts } from "./protocol.js";
-import { SnapshotFile } from "./snapshot.js";
+import { SnapshotFile } from "./snapshot-file.js";
 import { workerFlags } from "./worker-env.js";
 import { WorkerProcess } from "./worker-process.js";
 

@@ -22,7 +22,7 @@ import {
 	type WorkerEvent,
 	type WorkerRequest,
 } from "./protocol.js";
-import { SnapshotFile } from "./snapshot.js";
+import { SnapshotFile } from "./snapshot-file.js";
 import { howItEnded, howItSpoiled, WorkerDied } from "./worker-died.js";
 import { workerEnv, workerFlags } from "./worker-env.js";
 import type { WorkerListener } from "./worker-listener.js";

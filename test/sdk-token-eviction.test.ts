@@ -14,7 +14,7 @@ test("options that do not fit together are refused by name", () => {
 		[() => policies.keyDiff({ budget, granularity: "token", holes: "mask", heads: "per-head" }), /"recycle"/],
 		[() => policies.tova({ budget, protectNewest: false }), /protectNewest/],
 		[() => policies.tova({ budget, heads: "per-head" } as never), /Expected options .* but received heads/],
-		[() => policies.inverseKeyNorm({ budget, skipLayers: [-1] }), /array of layers for skipLayers/],
+		[() => policies.inverseKeyNorm({ budget, skipLayers: [-1] }), /a layer for skipLayers\[0\]/],
 		[() => policies.random({ budget, granularity: "tokens" as never }), /granularity/],
 		[() => policies.h2o({ budget, heads: "per-head", scope: { shared: "mean-rank" } }), /"shared" with scope/],
 		[

@@ -15,18 +15,19 @@
 namespace octavo {
 
 // Adds to sums what weigh(kv_head, to) finds for each KV head: doubles `to`, of each split of kSlotsPerSplit
-// slots the live ones in their order. In parallel for heads.
+// slots the live ones in their order. In parallel for heads where the operations on each number of theirs
+// make up for the fork.
 template <typename Weigh>
 void add_mass_of_heads(
     const PagedAttentionShape& shape, int64_t num_slots, int num_rows, const uint64_t* dead_slots,
     float* sums,  // [num_slots, num_rows]; a row is a KV head's, or the only one all heads'
-    std::vector<double>& scratch, Weigh&& weigh) {
+    std::vector<double>& scratch, int operations_each, Weigh&& weigh) {
   const int64_t num_splits = (num_slots + kSlotsPerSplit - 1) / kSlotsPerSplit;
   const int64_t width = num_splits * kSlotsPerSplit, num_heads = shape.num_kv_heads;
   if (scratch.size() < static_cast<size_t>(num_heads * width))
     scratch.resize(static_cast<size_t>(num_heads * width));
   double* const of_heads = scratch.data();  // [num_kv_heads, width]
-  const double cost = static_cast<double>(num_slots) * shape.num_query_heads * 4;
+  const double cost = static_cast<double>(num_slots) * shape.num_query_heads * operations_each;
   parallel_for_worthwhile(num_heads, cost, [&](int64_t begin, int64_t end, int) {
     for (int64_t head = begin; head < end; ++head) weigh(head, of_heads + head * width);
   });

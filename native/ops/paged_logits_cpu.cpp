@@ -62,7 +62,7 @@ void PagedLogits::mass(float scale, int num_rows, const uint64_t* dead_slots, st
     }
     kernels.weigh(numerators.data(), width, group_size, count, factors.data(), mass);
   };
-  add_mass_of_heads(shape_, num_slots_, num_rows, dead_slots, to.data(), scratch_, weigh);
+  add_mass_of_heads(shape_, num_slots_, num_rows, dead_slots, to.data(), scratch_, 4, weigh);
 }
 
 void PagedLogits::leave_hole(int64_t slot, const uint64_t* dead_slots) {

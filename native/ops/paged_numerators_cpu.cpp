@@ -41,7 +41,7 @@ void PagedNumerators::add_mass_to(float* sums, int num_rows, const uint64_t* dea
   const int64_t heads_each = shape_.num_query_heads / num_rows;
   const int64_t stride = num_splits_ * kSlotsPerSplit;
   add_mass_of_heads(
-      shape_, kv_len_, num_rows, dead_slots, sums, scratch_, [&](int64_t kv_head, double* mass) {
+      shape_, kv_len_, num_rows, dead_slots, sums, scratch_, 2, [&](int64_t kv_head, double* mass) {
         std::vector<double> factors(static_cast<size_t>(group_size));
         const int64_t first_head = kv_head * group_size;
         for (int64_t split = 0; split < num_splits_; ++split) {

@@ -184,6 +184,59 @@ TEST("a batch holds each sequence to its budgets by layer, as a session does") {
   }
 }
 
+TEST("a long prompt is cut in the layers whose budgets it passes, and whole in the others") {
+  TinyLlama tiny(11);
+  tiny.config.max_positions = 900;  // longer than the parts that a prompt kept whole is computed in
+  const auto model = tiny.open();
+  const std::vector<int32_t> prompt = some_tokens(790, 4);
+  for (const std::string policy : {"streaming-llm", "random"}) {
+    SessionConfig config = session_config(policy, kBlockSize, 24);
+    config.num_blocks = 200;
+    const Run uniform = run(model, config, prompt, 0);
+    const Run result = run(model, layered(config, {800, 24, 800}), prompt, 0);
+    const Live live = live_positions(result.trace, tiny.config);
+    REQUIRE_EQUAL(live[0][0][0].size(), size_t{790});
+    REQUIRE_EQUAL(live[0][2][0].size(), size_t{790});
+    REQUIRE(live[0][1] == live_positions(uniform.trace, tiny.config)[0][1]);
+  }
+}
+
+TEST("blocks are asked for by what each layer keeps: before a prompt, in a batch, and for copies") {
+  const auto model = TinyLlama(12).open();
+  const std::vector<int64_t> budgets = {12, 24, 40};  // 37 tokens are 10 blocks in the last layer
+  const auto fails = [](const auto& call, const std::string& message) {
+    try {
+      call();
+    } catch (const Error& error) {
+      REQUIRE_EQUAL(error.code(), "ERR_OCTAVO_POOL_EXHAUSTED");
+      return std::string(error.what()).find(message) != std::string::npos;
+    }
+    return false;
+  };
+  for (const int num_blocks : {9, 10}) {
+    SessionConfig config = layered(session_config("key-diff", kBlockSize, 0), budgets);
+    config.num_blocks = num_blocks;
+    Session session(model, config);
+    session.prefill(some_tokens(kPrompt, 2));
+    const auto step = [&] { advance(session, steps(1)); };
+    REQUIRE_EQUAL(fails(step, "Expected 10 free blocks for this step in layer 2"), num_blocks == 9);
+    BatchRequest request = batch_request("key-diff", 0, some_tokens(kPrompt, 2), 3);
+    request.policy = config.policy;
+    Batch batch(model, {.block_size = kBlockSize, .num_blocks = num_blocks, .watermark = 0});
+    REQUIRE_EQUAL(fails([&] { batch.add(request); }, "this one needs 10"), num_blocks == 9);
+  }
+  // Layer 0 writes over a token of a shared block; the others, below their budgets, copy the newest block
+  // alone.
+  SessionConfig config = layered(session_config("key-diff", kBlockSize, 0), {12, 16, 16});
+  config.policy.unit = EvictionUnit::kToken;
+  config.num_blocks = 5;
+  Session parent(model, config);
+  parent.prefill(some_tokens(13, 2));
+  advance(parent, steps(1));
+  const auto fork = parent.fork({});
+  REQUIRE_EQUAL(advance(parent, steps(1)).num_steps, 1);
+}
+
 TEST("budgets that do not fit are refused with the layer, what was expected and what came") {
   const auto model = TinyLlama(1).open();
   const auto refuse = [&](std::vector<int64_t> budgets, const std::string& message,

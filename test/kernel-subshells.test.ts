@@ -117,6 +117,24 @@ test("outputs, results and errors of cells that take turns each go to their own"
 	assert.equal(other!.reply.ename, "TypeError");
 });
 
+test("floods of two cells, and what their child processes write, are whole and before their idle", async () => {
+	const flood = (name: string) =>
+		`for (let i = 0; i < 40; i++) { for (let j = 0; j < 30; j++) console.log("${name}", 30 * i + j); await sleep(0); }`;
+	const child = "(await import('node:child_process')).spawnSync('sh', ['-c', 'echo child'], { stdio: 'inherit' });";
+	const ids = [start(flood("parent")), start(`${flood("child")} ${child}`, subshell)];
+	const [one, other] = await Promise.all(ids.map((id) => kernel.exchange(id)));
+	const lines = (name: string) => Array.from({ length: 1200 }, (_, i) => `${name} ${i}\n`).join("");
+	const isNative = (line: string) => line === "child";
+	const own = (text: string) =>
+		text
+			.split("\n")
+			.filter((line) => !isNative(line))
+			.join("\n");
+	assert.deepEqual([own(one!.stdout), own(other!.stdout)], [lines("parent"), lines("child")]);
+	const native = `${one!.stdout}${other!.stdout}`.split("\n").filter(isNative);
+	assert.equal(native.length, 1, "the child's line belongs to one of the cells");
+});
+
 test("what a cell of a subshell leaves in the background prints there, until the shell's next cell", async () => {
 	const id = start("setTimeout(() => console.log('later'), 50); 0", subshell);
 	await kernel.exchange(id);

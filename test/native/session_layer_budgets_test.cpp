@@ -261,3 +261,42 @@ TEST("budgets that do not fit are refused with the layer, what was expected and 
   refuse({16, 12, 16}, "for recent but received 10 in layer 1");
   refuse({16, 16, 16}, "Expected one budget for all layers, which share their decisions", "key-diff", true);
 }
+
+TEST("blocks are foreseen, batches joined and long prompts cut by the budget of each layer") {
+  constexpr int kLong = kTokensPerPart + 20;
+  TinyLlama tiny(10);
+  tiny.config.max_positions = kLong + 12;
+  const auto model = tiny.open();
+  const std::vector<int32_t> prompt = some_tokens(40, 2);
+  SessionConfig config = layered(session_config("streaming-llm", kBlockSize, 0), {12, 32, 32});
+  config.num_blocks = 5;
+  Session small(model, config);
+  small.prefill(prompt);
+  std::string message;
+  try {
+    advance(small, steps(1));
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  REQUIRE(message.find("for this step in layer 1") != std::string::npos);
+
+  Batch batch(model, {.block_size = kBlockSize,
+                      .num_blocks = 6,
+                      .kv_dtype = DType::kF32,
+                      .max_sequences = 2,
+                      .watermark = 0});
+  BatchRequest request = batch_request("streaming-llm", 0, prompt, 1);
+  request.policy.budget.reset();
+  request.policy.layer_budgets = {12, 32, 32};
+  REQUIRE_ERROR("ERR_OCTAVO_POOL_EXHAUSTED", batch.add(request));
+
+  config = layered(session_config("streaming-llm", kBlockSize, 0), {kLong + 12, 12, 12});
+  config.num_blocks = kLong / kBlockSize + 4;
+  Session session(model, config);
+  session.prefill(some_tokens(kLong, 3));
+  advance(session, steps(1));
+  const TraceTables trace = session.take_trace();
+  REQUIRE_EQUAL(trace.memory.live_tokens[0], kLong);
+  REQUIRE_EQUAL(trace.memory.live_tokens[1], 12);
+  REQUIRE_EQUAL(trace.memory.live_tokens[2], 12);
+}

@@ -17,7 +17,8 @@ const metadata: BatchMetadata = {
 const columns: BatchColumns = {
 	requests: {
 		...{ sequence_id: [0, 1, 2], state: ["finished", "finished", "waiting"], policy: ["full", "random", "full"] },
-		...{ budget: [null, 48, null], arrival_us: [0, 500, 0], admitted_us: [0, 1000, null] },
+		...{ budget: [null, 48, null], layer_budgets: [null, null, "32 64"] },
+		...{ arrival_us: [0, 500, 0], admitted_us: [0, 1000, null] },
 		...{ first_token_us: [1000, 3000, null], finished_us: [6000, 10_000, null], ttft_us: [1000, 2500, null] },
 		...{ tpot_us: [2500, 7000, null], num_prompt_tokens: [20, 30, 40], num_output_tokens: [3, 2, 0] },
 		...{ priority: [0, 0, 0], parent_id: [null, null, null], num_decoded_tokens: [3, 2, 0] },

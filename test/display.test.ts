@@ -35,7 +35,7 @@ const bare: [mime: string, content: unknown, text: string | RegExp][] = [
 	["text/html", "<style>p{}</style><h1>A &amp; B</h1><p>one<br>two</p><script>x()</script>", "A & B\none\ntwo"],
 	["text/html", "<table><tr><td>1</td><td>&#955;</td></tr><tr><td>2</td></tr></table>", "1\tλ\n2"],
 	["text/html", "<canvas></canvas>", "HTML: 17 characters"],
-	["text/html", `<p>${"x".repeat(3000)}</p>`, /^x{2000}… 1000 more characters$/],
+	["text/html", `<p>${"x".repeat(3000)}</p>`, /^x{2000}… HTML: 3007 characters$/],
 	["text/markdown", "# A", "# A"],
 	["image/svg+xml", "<svg/>", "SVG: 6 characters"],
 	["image/png", new Uint8Array(3), "Image: image/png"],

@@ -24,6 +24,14 @@ test("words of HTML", () => {
 	for (const [html, words] of cases) assert.equal(wordsOfHtml(html), words, html);
 });
 
+test("words of HTML that is longer than asked for are those at its beginning, whole characters", () => {
+	const html = `<p>${"&#128512;".repeat(50)}</p>${"<i>word</i> ".repeat(1e6)}`;
+	const words = wordsOfHtml(html, 200);
+	assert.ok(words.startsWith(`${"😀".repeat(50)}\nword word word`), words);
+	assert.ok(words.length > 190 && words.length < 220, String(words.length));
+	assert.equal(wordsOfHtml("&amp;".repeat(300), 200).slice(0, 200), "&".repeat(200));
+});
+
 test("what is left open a million times takes no longer than its length", () => {
 	const start = performance.now();
 	for (const piece of ["<", "<script>", "<!--", "<p", "&#", "<style></styl>", "\n ", "<br>"])

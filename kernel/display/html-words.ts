@@ -23,19 +23,28 @@ const named: ReadonlyMap<string, string> = new Map(
 const breaks = /^<(?:br|\/(?:p|div|li|tr|table|h[1-6]|ul|ol|pre|section|article))(?![\w-])/i;
 const hidden = /^<(script|style)(?![\w-])/i;
 
-/** Gives the text between the tags of HTML: elements that stand below each other in lines, the cells of a row with tabs. */
-export function wordsOfHtml(html: string): string {
+/** Longest way to write one character, as "&#1114111;". */
+const longestName = 10;
+
+/**
+ * Gives the text between the tags of HTML: elements that stand below each other in lines, the cells of a row with tabs.
+ *
+ * @param enough characters after which the rest is not looked at, blanks between the tags among them; default all
+ */
+export function wordsOfHtml(html: string, enough = Number.POSITIVE_INFINITY): string {
+	const some = (from: number, to: number) =>
+		characters(html.slice(from, Math.min(to, from + longestName * (enough + 1))));
 	let words = "";
 	let at = 0;
-	for (;;) {
+	while (words.length <= enough) {
 		const tag = html.indexOf("<", at);
-		words += characters(html.slice(at, tag < 0 ? undefined : tag));
+		words += some(at, tag < 0 ? html.length : tag);
 		if (tag < 0) break;
 		const start = html.slice(tag, tag + 16);
 		const end = start.startsWith("<!--") ? endOf(html, "-->", tag + 4) : endOf(html, ">", tag + 1);
 		// Left open to the end: no tag, as in "a < b".
 		if (end < 0) {
-			words += start.startsWith("<!--") ? "" : characters(html.slice(tag));
+			words += start.startsWith("<!--") ? "" : some(tag, html.length);
 			break;
 		}
 		at = end;

@@ -6,6 +6,8 @@ import { textOf } from "./text.js";
 
 /** Longest text taken out of HTML, in UTF-16 units. */
 const maxLength = 2000;
+/** Characters between the tags of HTML that are looked at for it. */
+const lookedAt = 20_000;
 
 /** Text of a value with this bundle. */
 export function plainTextOf(value: unknown, bundle: Record<string, unknown>): string {
@@ -30,8 +32,9 @@ function wordsOf(bundle: Record<string, unknown>): string | undefined {
 		if (mime === "text/markdown" || mime === "text/latex") return cut(String(content));
 		if (mime === "text/html") {
 			const html = String(content);
-			const words = wordsOfHtml(html);
-			return words === "" ? `HTML: ${html.length} characters` : cut(words);
+			const words = wordsOfHtml(html, lookedAt);
+			const whole = `HTML: ${html.length} characters`;
+			return words === "" ? whole : words.length > maxLength ? `${words.slice(0, maxLength)}… ${whole}` : words;
 		}
 		if (mime === "image/svg+xml") return `SVG: ${String(content).length} characters`;
 		if (mime.startsWith("image/")) return `Image: ${mime}`;

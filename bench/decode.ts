@@ -105,7 +105,7 @@ const ways: Record<string, (session: Session, maxTokens: number) => Promise<unkn
 };
 
 async function measureOverhead(shape: string, model: Model): Promise<Overhead[]> {
-	const numTokens = shape === "100M" ? 8 : 200;
+	const numTokens = shape === "100M" ? 8 : 150; // of all turns together, fewer than the model has positions
 	const policy = policies.pagedEviction({ budget: 128 });
 	const sessions = Object.keys(ways).map(() => prepare(model, policy, 256, true).session);
 	const runs = Object.values(ways);

@@ -2,17 +2,8 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import {
-	chart,
-	figures,
-	hardware,
-	loadModel,
-	OctavoError,
-	policies,
-	randomModel,
-	schedules,
-	tasks,
-} from "../sdk/index.js";
+import { chart, figures, hardware, loadModel, policies, randomModel, schedules, tasks } from "../sdk/index.js";
+import { testRefusals } from "./helpers/refused-calls.js";
 
 const model = await loadModel();
 after(() => model.close());
@@ -26,8 +17,7 @@ const plan = schedules.zeroOffload(schedules.publishedConfiguration("7B"));
 
 // Types would refuse most of these in a cell; what they cannot see comes through `any`.
 const wrong = <T>(value: unknown): T => value as T;
-type Case = [what: string, code: string, message: RegExp, call: () => unknown];
-const cases: Case[] = [
+testRefusals([
 	[
 		"a policy that was not called",
 		"OPTION",
@@ -153,21 +143,7 @@ const cases: Case[] = [
 		/hardware\.profileByName\(\) gives, but received undefined/,
 		() => hardware.simulate(plan, wrong(undefined)),
 	],
-];
-
-for (const [what, code, message, call] of cases) {
-	test(what, async () => {
-		await assert.rejects(
-			async () => call(),
-			(error: unknown) => {
-				assert.ok(error instanceof OctavoError, String(error));
-				assert.equal(error.code, `ERR_OCTAVO_${code}`);
-				assert.match(error.message, message);
-				return true;
-			},
-		);
-	});
-}
+]);
 
 test("after all that the session goes on, and an experiment that needs no vocabulary runs on any model", async () => {
 	assert.equal(session.runSync({ maxTokens: 3, endTokens: [] }).numSteps, 3);

@@ -3,7 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { hardware, loadModel, OctavoError, policies, schedules, tableToText, tasks } from "../sdk/index.js";
+import { hardware, loadModel, policies, schedules, tableToText, tasks } from "../sdk/index.js";
+import { testRefusals } from "./helpers/refused-calls.js";
 
 const model = await loadModel();
 after(() => model.close());
@@ -17,8 +18,7 @@ const byHand = (policy: object) => model.session({ blockSize: 8, policy: policy 
 
 // biome-ignore lint/suspicious/noExplicitAny: what types would refuse comes through it
 const wrong = (value: unknown): any => value;
-type Case = [what: string, code: string, message: RegExp, call: () => unknown];
-const cases: Case[] = [
+testRefusals([
 	["no blocks", "OPTION", /1 to 2147483647 for numBlocks but received 0/, () => model.session({ numBlocks: 0 })],
 	["a policy without its budget", "BUDGET", /for budget but received undefined/, () => byHand({ name: "h2o" })],
 	[
@@ -99,21 +99,7 @@ const cases: Case[] = [
 		/deviceBytes or hostBytes.* received device/,
 		() => hardware.predictMemory(plan, wrong({ device: 1 })),
 	],
-];
-
-for (const [what, code, message, call] of cases) {
-	test(what, async () => {
-		await assert.rejects(
-			async () => call(),
-			(error: unknown) => {
-				assert.ok(error instanceof OctavoError, String(error));
-				assert.equal(error.code, `ERR_OCTAVO_${code}`);
-				assert.match(error.message, message);
-				return true;
-			},
-		);
-	});
-}
+]);
 
 test("a policy that went through JSON is as good as the one that was made", () => {
 	const policy = policies.h2o({ budget: [64, 32, 32, 24], granularity: "token" });

@@ -20,14 +20,8 @@ Batch make_batch(const std::shared_ptr<const LlamaModel>& model, int num_blocks)
                        .watermark = 0});
 }
 
-// What a session by itself comes to: tokens, and rows but for ids and counts of blocks.
-std::string run_alone(const std::shared_ptr<const LlamaModel>& model, const BatchRequest& request) {
-  SessionConfig config = session_config("full", kBlockSize, 0);
-  config.policy = request.policy;
-  config.seed = request.seed;
-  Session session(model, config);
-  session.prefill(request.prompt);
-  advance(session, steps(request.max_tokens + 1, request.sampling.temperature));
+// Tokens, and rows but for ids and counts of blocks.
+std::string rows_of(Session& session) {
   const TraceTables trace = session.take_trace();
   ColumnBytes writer;
   writer.append(session.tokens());
@@ -37,14 +31,15 @@ std::string run_alone(const std::shared_ptr<const LlamaModel>& model, const Batc
   return writer.bytes;
 }
 
-std::string rows_of(Session& session) {
-  const TraceTables trace = session.take_trace();
-  ColumnBytes writer;
-  writer.append(session.tokens());
-  writer.append(trace.evictions.positions.values);
-  writer.append(trace.blocks.positions.values);
-  writer.append(trace.memory.live_tokens);
-  return writer.bytes;
+// What a session by itself comes to.
+std::string run_alone(const std::shared_ptr<const LlamaModel>& model, const BatchRequest& request) {
+  SessionConfig config = session_config("full", kBlockSize, 0);
+  config.policy = request.policy;
+  config.seed = request.seed;
+  Session session(model, config);
+  session.prefill(request.prompt);
+  advance(session, steps(request.max_tokens + 1, request.sampling.temperature));
+  return rows_of(session);
 }
 
 // Goes back; the rows up to now are forgotten, as the SDK does with those it has taken.

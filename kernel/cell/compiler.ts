@@ -4,68 +4,24 @@
 
 import { dirname, join } from "node:path";
 import type TypeScript from "typescript";
-import type { AwaitNotes } from "./await-guards.js";
-import { blockVariables } from "./block-variables.js";
-import { cellModule } from "./cell-module.js";
+import { CellEmitter, type Compilation } from "./cell-emitter.js";
 import { type Builder, CellProgram } from "./cell-program.js";
-import { topLevelUsing, withoutExports } from "./cell-syntax.js";
+import { withoutExports } from "./cell-syntax.js";
 import { loadTypeScript } from "./compiler-copy.js";
 import { compilerHost, overlay, resolver } from "./compiler-host.js";
-import { attempt } from "./compiler-limits.js";
 import { describeDiagnostic, isError, parseErrors } from "./diagnostics.js";
-import type { Diagnostic } from "./errors.js";
 import { ImportSnippets } from "./import-snippets.js";
 import { isComplete, type Verdict } from "./is-complete.js";
-import { dropUnexportable, keptNamespaces, withoutReplaced } from "./kept-namespaces.js";
+import { dropUnexportable, withoutReplaced } from "./kept-namespaces.js";
 import { librarySources } from "./library-sources.js";
-import { compileLocal, isCompiled, isFile, type LocalModule } from "./local-modules.js";
 import { nodeTypesPath, PackageView, packageRoot, typescriptPath } from "./packages.js";
 import type { StringAt } from "./paths.js";
 import type { CompleteResult, IsCompleteResult, SnapshotParts } from "./protocol.js";
-import { takeSnapshot } from "./snapshot.js";
+import { type Snapshot, takeSnapshot } from "./snapshot.js";
 import { sourceDependencies } from "./source-imports.js";
 import { stringAt } from "./string-at.js";
 import { tryRanges } from "./try-ranges.js";
-
-type Loose = Record<string, unknown>;
-
-/** What one conversion leaves behind, besides tslab's own result. */
-export interface Compilation extends AwaitNotes {
-	/** Number under which the cell keeps its last expression's value. */
-	id: number;
-	/** Source map from the cell (one line below tslab's prefix) to the text that runs. */
-	sourceToOutput?: string;
-	/** Files beside the notebook that were compiled with the cell. */
-	modules: LocalModule[];
-	/** Declarations of earlier cells that tslab leaves out of its own. */
-	kept: string[];
-	/** Type errors of a cell that runs all the same. */
-	tolerated?: Diagnostic[];
-}
-
-/** The tuned compiler. */
-export interface Compiler {
-	/** Gives what the conversion since the last call left behind. */
-	take(): Compilation;
-	/** Whether a cell can run as it stands. @param verdict what tslab says of it */
-	isComplete(code: string, verdict: Verdict): IsCompleteResult;
-	/** Ranges of the `try` blocks that have a `catch` in JavaScript text, as offsets. */
-	tryRanges(code: string): [begin: number, end: number][];
-	/** Statements with an import before them, for a name that is not declared. */
-	importSnippets(code: string, position: number): CompleteResult | undefined;
-	/** The string literal around a position. */
-	stringAt(code: string, position: number): StringAt | undefined;
-	/** Declarations of earlier cells that go with a cell. */
-	declarationsFor(code: string, declarations: string): string;
-	/** Blanks out what only exports. */
-	withoutExports(code: string): string;
-	/** Whether type errors are tolerated: collected in {@link Compilation.tolerated} instead of refused. */
-	tolerant: boolean;
-	/** What a snapshot is made of. */
-	snapshotParts(): SnapshotParts;
-	/** Announces a conversion, whose first program tslab makes only to list the names that the cell declares. */
-	expectConversion(): void;
-}
+import { replaceWatchProgram } from "./watch-program.js";
 
 /** Folder of the declarations of {@link globalsFiles}, and of what it imports. */
 const ownTypes = join(packageRoot, "dist", "kernel");
@@ -75,167 +31,153 @@ const globalsFiles = [join(ownTypes, "cell", "globals.d.ts"), join(packageRoot, 
 /** Folder of the types of Node.js. */
 const typesRoot = dirname(dirname(nodeTypesPath));
 
-/**
- * Puts a tuned copy of TypeScript where tslab will load it from.
- *
- * @param folder the notebook's folder
- */
-export function tuneCompiler(folder: string): Compiler {
-	const snapshot = takeSnapshot();
-	const { ts, copy } = loadTypeScript(snapshot);
-	ts.sys.getCurrentDirectory = () => folder;
-	const view = new PackageView(folder);
-	const sourceFile = join(folder, "__tslab__.ts");
-	let numCompilations = 0;
-	const nothing = (): Compilation => ({ id: ++numCompilations, awaits: false, imports: [], modules: [], kept: [] });
-	let current = nothing();
-	let namesOnly = false;
+/** The tuned compiler of one notebook. */
+export class Compiler {
+	/** Whether type errors are tolerated: collected in {@link Compilation.tolerated} instead of refused. Default false. */
+	tolerant = false;
+	readonly #ts: typeof TypeScript;
+	readonly #folder: string;
+	readonly #sourceFile: string;
+	readonly #snapshot: Snapshot | undefined;
+	readonly #view: PackageView;
+	readonly #emitter: CellEmitter;
+	#program!: CellProgram;
+	#snippets!: ImportSnippets;
+	#namesOnly = false;
 
-	let program: CellProgram;
-	let snippets: ImportSnippets;
-	let pending = false;
-	/** Files that cells import, as long as they are what was compiled. */
-	const compiled = new Set<string>();
+	/**
+	 * Puts the tuned copy where tslab will load it from; the converter that tslab makes then drives this compiler.
+	 *
+	 * @param folder the notebook's folder
+	 */
+	constructor(folder: string) {
+		this.#snapshot = takeSnapshot();
+		const { ts, copy } = loadTypeScript(this.#snapshot);
+		this.#ts = ts;
+		this.#folder = folder;
+		this.#sourceFile = join(folder, "__tslab__.ts");
+		this.#view = new PackageView(folder);
+		this.#emitter = new CellEmitter(ts, this.#sourceFile);
+		ts.sys.getCurrentDirectory = () => folder;
+		replaceWatchProgram(copy, {
+			open: (sys, options) => this.#open(sys, options),
+			setRoots: (roots) => this.#program.setRoots([...roots, ...globalsFiles]),
+			make: () => this.#makeBuilder(),
+		});
+		copy.getPreEmitDiagnosticsOfFiles = (own: TypeScript.Program, files: TypeScript.SourceFile[]) =>
+			this.#errors(own, files);
+		// Everything has been compiled by now.
+		copy.transpileModule = (text: string) => ({ outputText: withoutMapUrl(text) });
+	}
 
-	copy.createWatchCompilerHost = (roots: string[], options: Loose, sys: TypeScript.System) => {
-		const tuned = {
-			...options,
+	/** Announces a conversion, whose first program tslab makes only to list the names that the cell declares. */
+	expectConversion(): void {
+		this.#view.refresh();
+		this.#namesOnly = true;
+	}
+
+	/** Gives what the conversion since the last call left behind. */
+	take(): Compilation {
+		return this.#emitter.take();
+	}
+
+	/** Whether a cell can run as it stands. @param verdict what tslab says of it */
+	isComplete(code: string, verdict: Verdict): IsCompleteResult {
+		return isComplete(this.#ts, code, verdict);
+	}
+
+	/** Ranges of the `try` blocks that have a `catch` in JavaScript text, as offsets. */
+	tryRanges(code: string): [begin: number, end: number][] {
+		return tryRanges(this.#ts, code);
+	}
+
+	/** Statements with an import before them, for a name that is not declared. */
+	importSnippets(code: string, position: number): CompleteResult | undefined {
+		return this.#snippets.complete(code, position);
+	}
+
+	/** The string literal around a position. */
+	stringAt(code: string, position: number): StringAt | undefined {
+		return stringAt(this.#ts, code, position);
+	}
+
+	/** Declarations of earlier cells that go with a cell. */
+	declarationsFor(code: string, declarations: string): string {
+		return withoutReplaced(this.#ts, declarations, code);
+	}
+
+	/** Blanks out what only exports. */
+	withoutExports(code: string): string {
+		return withoutExports(this.#ts, code);
+	}
+
+	/** What a snapshot is made of. */
+	snapshotParts(): SnapshotParts {
+		const own = [dirname(typescriptPath), typesRoot, join(dirname(typesRoot), "undici-types"), ownTypes];
+		const { sourceNames, target } = this.#program;
+		const libraries = sourceNames.filter((name) => own.some((home) => name.startsWith(join(home, "/"))));
+		return { libraries, ownTypes, target };
+	}
+
+	/** Makes the program, with the options that tslab has chosen and ours over them. */
+	#open(sys: TypeScript.System, given: TypeScript.CompilerOptions): void {
+		const ts = this.#ts;
+		const folder = this.#folder;
+		const options: TypeScript.CompilerOptions = {
+			...given,
 			moduleResolution: ts.ModuleResolutionKind.Bundler,
 			sourceMap: true,
 			strict: false,
 			lib: ["lib.es2023.d.ts", "lib.esnext.disposable.d.ts"],
 			types: ["node"],
 			typeRoots: [typesRoot],
-		} as TypeScript.CompilerOptions;
-		const seen = overlay(sys, view);
-		const host = compilerHost(ts, seen, tuned);
-		host.resolveModuleNameLiterals = resolver(ts, host, view, folder) as never;
-		program = new CellProgram(ts, host, tuned, {
-			source: sourceFile,
+		};
+		const host = compilerHost(ts, overlay(sys, this.#view), options);
+		host.resolveModuleNameLiterals = resolver(ts, host, this.#view, folder) as never;
+		this.#program = new CellProgram(ts, host, options, {
+			source: this.#sourceFile,
 			declarations: join(folder, "__prev__.d.ts"),
 			additions: join(folder, "__additions__.d.ts"),
-			changed: (path) => compiled.delete(path),
+			changed: (path) => this.#emitter.forget(path),
 		});
-		snippets = new ImportSnippets(ts, folder, {
-			resolve: (name, from) => ts.resolveModuleName(name, from, tuned, host).resolvedModule?.resolvedFileName,
+		this.#snippets = new ImportSnippets(ts, folder, {
+			resolve: (name, from) => ts.resolveModuleName(name, from, options, host).resolvedModule?.resolvedFileName,
 			read: (path) => host.readFile(path),
 		});
-		const libraries = librarySources(snapshot?.sources ?? new Map(), ownTypes, (path) => host.readFile(path));
-		for (const [name, file] of libraries) program.addSource(name, file);
-		return { roots, sys };
-	};
+		const parsed = this.#snapshot?.sources ?? new Map();
+		for (const [name, file] of librarySources(parsed, ownTypes, (path) => host.readFile(path))) {
+			this.#program.addSource(name, file);
+		}
+	}
 
-	copy.createWatchProgram = (host: {
-		roots: string[];
-		sys: TypeScript.System;
-		afterProgramCreate(b: Builder): void;
-	}) => {
-		const update = () => {
-			pending = false;
-			host.afterProgramCreate(attempt(createBuilder));
-		};
-		const schedule = () => {
-			if (!pending) host.sys.setTimeout!(update, 0);
-			pending = true;
-		};
-		const setRoots = (roots: string[]) => program.setRoots([...roots, ...globalsFiles]);
-		setRoots(host.roots);
-		for (const root of host.roots) host.sys.watchFile!(root, schedule);
-		update();
-		return {
-			close() {},
-			updateRootFileNames(roots: string[]) {
-				setRoots(roots);
-				schedule();
-			},
-		};
-	};
-
-	function createBuilder(): Builder {
-		if (namesOnly) {
-			namesOnly = false;
-			const file = program.parseCell();
+	#makeBuilder(): Builder {
+		if (this.#namesOnly) {
+			this.#namesOnly = false;
+			const file = this.#program.parseCell();
 			dropUnexportable(file);
 			// Nothing declared: tslab goes on with this very program, so it has to be a real one.
 			if ((file as unknown as { locals?: Map<string, unknown> }).locals?.size) {
-				return { getSourceFile: (name: string) => (name === sourceFile ? file : undefined) } as Builder;
+				return { getSourceFile: (name: string) => (name === this.#sourceFile ? file : undefined) } as Builder;
 			}
 		}
-		const builder = program.update();
-		dropUnexportable(builder.getSourceFile(sourceFile));
-		const { emit } = builder;
-		builder.emit = (file, writeFile, token, only, transformers) => {
-			if (file?.fileName !== sourceFile) return emit(file, writeFile, token, only, transformers);
-			const checker = builder.getProgram().getTypeChecker();
-			compileImported(builder.getProgram(), file);
-			const declarations = file.parent as TypeScript.Node as TypeScript.SourceFile;
-			current.kept = [program.additions, ...keptNamespaces(ts, declarations, file)];
-			const last = cellModule(ts, { checker, declarations, notes: current, id: current.id });
-			const all = {
-				before: [topLevelUsing(ts)],
-				...transformers,
-				after: [...(transformers?.after ?? []), last],
-				afterDeclarations: [...(transformers?.afterDeclarations ?? []), blockVariables(ts, checker, file)],
-			};
-			const write: TypeScript.WriteFileCallback = (name, text, ...others) => {
-				if (name.endsWith("__tslab__.js.map")) current.sourceToOutput = text;
-				writeFile?.(name, text, ...others);
-			};
-			return emit(file, write, token, only, all);
-		};
+		const builder = this.#program.update();
+		dropUnexportable(builder.getSourceFile(this.#sourceFile));
+		this.#emitter.attach(builder, () => this.#program.additions);
 		return builder;
 	}
 
-	/** Compiles the files that a cell imports, however deep, unless they are as they were. */
-	function compileImported(own: TypeScript.Program, cell: TypeScript.SourceFile): void {
-		for (const path of sourceDependencies(own, cell)) {
-			if (path === sourceFile || compiled.has(path) || !isCompiled(path)) continue;
-			const module = compileLocal(ts, own, own.getSourceFile(path)!);
-			if (!module) continue;
-			compiled.add(path);
-			current.modules.push(module);
-			current.imports.push(...module.imports.filter((name) => !isFile(name)));
-		}
-	}
-
-	copy.getPreEmitDiagnosticsOfFiles = (own: TypeScript.Program, files: TypeScript.SourceFile[]) => {
+	/** Errors of files and of what they import; type errors only where they are not tolerated. */
+	#errors(own: TypeScript.Program, files: TypeScript.SourceFile[]): readonly TypeScript.Diagnostic[] {
+		const ts = this.#ts;
 		const all = files.flatMap((file) => sourceDependencies(own, file).map((path) => own.getSourceFile(path)!));
-		const cell = own.getSourceFile(sourceFile);
+		const cell = own.getSourceFile(this.#sourceFile);
 		const broken = cell ? parseErrors(ts, cell) : [];
 		if (broken.length > 0) return broken;
-		const found = program.diagnostics(all).filter(isError);
-		if (!compiler.tolerant || found.some(({ code }) => code < 2000)) return found;
-		current.tolerated = found.flatMap((diagnostic) => describeDiagnostic(ts, diagnostic, sourceFile));
+		const found = this.#program.diagnostics(all).filter(isError);
+		if (!this.tolerant || found.some(({ code }) => code < 2000)) return found;
+		this.#emitter.tolerate(found.flatMap((diagnostic) => describeDiagnostic(ts, diagnostic, this.#sourceFile)));
 		return [];
-	};
-
-	// Everything has been compiled by now.
-	copy.transpileModule = (text: string) => ({ outputText: withoutMapUrl(text) });
-
-	const compiler: Compiler = {
-		tolerant: false,
-		take() {
-			const taken = current;
-			current = nothing();
-			return taken;
-		},
-		isComplete: (code, verdict) => isComplete(ts, code, verdict),
-		declarationsFor: (code, declarations) => withoutReplaced(ts, declarations, code),
-		withoutExports: (code) => withoutExports(ts, code),
-		importSnippets: (code, position) => snippets.complete(code, position),
-		stringAt: (code, position) => stringAt(ts, code, position),
-		tryRanges: (code) => tryRanges(ts, code),
-		snapshotParts() {
-			const own = [dirname(typescriptPath), typesRoot, join(dirname(typesRoot), "undici-types"), ownTypes];
-			const libraries = program.sourceNames.filter((name) => own.some((home) => name.startsWith(join(home, "/"))));
-			return { libraries, ownTypes, target: program.target };
-		},
-		expectConversion() {
-			view.refresh();
-			namesOnly = true;
-		},
-	};
-	return compiler;
+	}
 }
 
 function withoutMapUrl(text: string): string {

@@ -43,9 +43,9 @@ export class Outlet {
 	}
 
 	/** Tells whoever subscribed to a topic of iopub that nothing on it will be missed from now on. */
-	welcome(topic: string): void {
-		const content = { subscription: topic };
-		this.#sockets.send("iopub", this.#factory.make("iopub_welcome", content, undefined, {}, [Buffer.from(topic)]));
+	welcome(topic: Buffer): void {
+		const content = { subscription: topic.toString() };
+		this.#sockets.send("iopub", this.#factory.make("iopub_welcome", content, undefined, {}, [topic]));
 	}
 
 	/** Sends an input request to the client of a cell; gives its id. */

@@ -45,7 +45,7 @@ export class KernelSockets {
 	 *
 	 * @param subscribed told of each subscription to iopub, by its topic
 	 */
-	async open(listener: MessageListener, subscribed: (topic: string) => void): Promise<void> {
+	async open(listener: MessageListener, subscribed: (topic: Buffer) => void): Promise<void> {
 		void this.#watchSubscriptions(subscribed);
 		const at = (port: number) => endpoint(this.#connection, port);
 		await Promise.all([
@@ -84,10 +84,12 @@ export class KernelSockets {
 		for (const message of this.#broadcasts.splice(0)) this.#queues.iopub.send(this.#codec.encode(message));
 	}
 
-	async #watchSubscriptions(subscribed: (topic: string) => void): Promise<void> {
+	async #watchSubscriptions(subscribed: (topic: Buffer) => void): Promise<void> {
 		for await (const [subscription] of this.#iopub) {
-			// The first byte says whether it begins or ends.
-			if (subscription?.[0] === 1) subscribed(subscription.toString("utf8", 1));
+			// The first byte says whether it begins or ends. ZeroMQ let the subscriber hear its topic already: what was sent
+			// until this is read comes before the welcome. (Its manual mode, which would wait, forgets the subscriber when
+			// another one leaves at that moment.)
+			if (subscription?.[0] === 1) subscribed(subscription.subarray(1));
 		}
 	}
 

@@ -245,12 +245,12 @@ check("silent: no input, no output, no count; the reply tells the error", async 
 });
 
 check("after an error the waiting cells are aborted, other requests are answered, later cells run", async () => {
-	const wait = kernel.send("execute_request", {
-		code: "await new Promise((r) => setTimeout(r, 100)); throw new Error('stop')",
-	});
+	const code = "await prompt('Fail? '); throw new Error('stop')";
+	const wait = kernel.send("execute_request", { code, allow_stdin: true });
 	const cells = [1, 2, 3].map((n) => kernel.send("execute_request", { code: `ran = ${n}` }));
 	const info = kernel.send("kernel_info_request", {});
 	const complete = kernel.send("complete_request", { code: "doub", cursor_pos: 4 });
+	await kernel.answerInput(wait, "now");
 	assert.equal((await kernel.exchange(wait)).reply.status, "error");
 	for (const id of cells) {
 		const exchange = await kernel.exchange(id);

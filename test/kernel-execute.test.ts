@@ -117,21 +117,27 @@ test("what another process writes to the descriptors arrives before idle", async
 });
 
 test("output leaves while a synchronous cell still runs", async () => {
+	const end = join(folder, "end");
 	const id = kernel.send("execute_request", {
-		code: "console.log('early'); const end = Date.now() + 700; while (Date.now() < end);",
+		code: `import { existsSync } from 'node:fs'; console.log('early'); while (!existsSync(${JSON.stringify(end)}));`,
 	});
 	const early = () => kernel.messages.some(({ parentId, type }) => parentId === id && type === "stream");
-	await kernel.until(early, 600);
-	await kernel.exchange(id);
+	try {
+		await kernel.until(early);
+	} finally {
+		writeFileSync(end, "");
+		await kernel.exchange(id);
+	}
 });
 
 test("cells that wait behind a failed one are aborted, others are not", async () => {
-	const code = (text: string) => ({ code: text, stop_on_error: true });
+	const code = (text: string) => ({ code: text, stop_on_error: true, allow_stdin: true });
 	const ids = [
-		kernel.send("execute_request", code("await new Promise((done) => setTimeout(done, 50)); throw new Error('stop')")),
+		kernel.send("execute_request", code("await prompt('Fail? '); throw new Error('stop')")),
 		kernel.send("execute_request", code("globalThis.ran = true")),
 		kernel.send("kernel_info_request", {}),
 	];
+	await kernel.answerInput(ids[0]!, "now");
 	const [failed, aborted, info] = await Promise.all(ids.map((id) => kernel.exchange(id)));
 	assert.equal(failed!.reply.status, "error");
 	assert.equal(aborted!.reply.status, "aborted");

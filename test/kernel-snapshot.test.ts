@@ -75,10 +75,10 @@ test("a worker from the snapshot checks types, completes, imports and interrupts
 		const { data } = await kernel.ask("inspect_request", { code: "list.sort", cursor_pos: 7, detail_level: 0 });
 		assert.match(data["text/markdown"], /Sorts an array in place/);
 		// A loop in a timer is the one that ends the process where Node.js checks its async ids.
-		const inTimer = "await new Promise(() => setTimeout(() => { while (true); }, 1));";
-		for (const code of ["while (true);", inTimer]) {
+		const inTimer = "await new Promise(() => setTimeout(() => { console.log('on'); while (true); }, 1));";
+		for (const code of ["console.log('on'); while (true);", inTimer]) {
 			const id = kernel.send("execute_request", { code });
-			await sleep(200);
+			await kernel.until(() => kernel.messages.some(({ parentId, type }) => parentId === id && type === "stream"));
 			await kernel.ask("interrupt_request", {}, "control");
 			assert.equal((await kernel.reply(id)).ename, "Interrupted", code);
 		}

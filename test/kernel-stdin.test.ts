@@ -2,6 +2,8 @@
 // interrupt, refused where the front end takes none.
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Dealer } from "zeromq";
 import { type Exchange, KernelClient, type Received } from "./helpers/kernel-client.js";
@@ -146,11 +148,18 @@ test("while a question waits the kernel answers on control, and its heartbeat be
 });
 
 test("a question of no cell, or without a text, is an error", async () => {
-	await kernel.exchange(
-		run("let refused: any; setTimeout(() => void prompt('?').catch((error) => { refused = error; }), 100); await 1;"),
-	);
-	await new Promise((resolve) => setTimeout(resolve, 300));
-	assert.match(result(await kernel.exchange(run("refused.message"))) ?? "", /received no running cell/);
+	const path = join(kernel.folder, "ask");
+	const asks =
+		"import { existsSync } from 'node:fs'; const timer = setInterval(() => {" +
+		` if (!existsSync(${JSON.stringify(path)})) return; clearInterval(timer);` +
+		" void prompt('?').catch((error) => console.log(error.message)); }, 10);";
+	const id = run(asks);
+	await kernel.exchange(id);
+	// The cell is over for both processes, however slow they are.
+	writeFileSync(path, "");
+	const told = () => kernel.messages.find(({ parentId, type }) => parentId === id && type === "stream");
+	await kernel.until(() => told() !== undefined);
+	assert.match(told()!.content.text, /received no running cell/);
 	const { reply } = await kernel.exchange(run("await prompt(7 as any)"));
 	assert.match(reply.evalue, /\[ERR_OCTAVO_STDIN\] Expected a text to ask with but received 7/);
 });

@@ -170,8 +170,11 @@ test("comm messages, completions and inspections to a subshell do not wait for c
 test("an error aborts what waits in its own shell alone", async () => {
 	const first = await waiting("abort");
 	const behind = start("'goes on'");
-	const failed = start("await sleep(30); throw new Error('no')", subshell);
+	const failed = start("await gate('fails'); throw new Error('no')", subshell);
 	const doomed = start("'never'", subshell);
+	const third = await kernel.ask("create_subshell_request", {}, "control");
+	await run("while (!gates.has('fails')) await sleep(1); gates.get('fails')!()", third.subshell_id);
+	await kernel.ask("delete_subshell_request", third, "control");
 	assert.equal((await kernel.exchange(failed)).reply.status, "error");
 	assert.equal((await kernel.exchange(doomed)).reply.status, "aborted");
 	await run("gates.get('abort')!()", subshell);

@@ -1,6 +1,8 @@
-// Marks in a worker's raw output: of several cells at once, wherever the pipe cuts them.
+// Marks in a worker's raw output: of several cells at once, wherever the pipe cuts them, and however late they are read.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { MarkedStream } from "../kernel/cell/marked-stream.js";
@@ -36,4 +38,27 @@ test("two marks are taken out, in any order and cut anywhere", async () => {
 test("a mark that does not come holds nothing back for longer than its wait", async () => {
 	const { text } = await through(["one", marks[0], `two${marks[1].slice(0, 9)}`], 20);
 	assert.equal(text, `onetwo${marks[1].slice(0, 9)}`);
+});
+
+test("a mark that has arrived counts, also where this process was held up for longer than the wait", async (t) => {
+	const server = createServer().listen(0, "127.0.0.1");
+	t.after(() => server.close());
+	await once(server, "listening");
+	const incoming = once(server, "connection") as Promise<[Socket]>;
+	const reading = connect((server.address() as { port: number }).port, "127.0.0.1");
+	const [writing] = await incoming;
+	t.after(() => [reading, writing].forEach((socket) => void socket.destroy()));
+	let text = "";
+	const stream = new MarkedStream((part) => {
+		text += part;
+	});
+	stream.follow(reading);
+	await once(reading, "ready");
+	const wait = stream.until(marks[0]);
+	writing.write(`one${marks[0]}two`);
+	const seen = wait(1);
+	// Nothing of what was written has been read when the timer is due.
+	Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+	await seen;
+	assert.equal(text, "onetwo");
 });

@@ -3,6 +3,7 @@
 
 import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
+import { lateTimer } from "./late-timer.js";
 
 /** One of the worker's raw output streams; that of the next worker after it. */
 export class MarkedStream {
@@ -36,9 +37,9 @@ export class MarkedStream {
 	until(mark: string): (milliseconds: number) => Promise<void> {
 		const seen = new Promise<void>((resolve) => this.#marks.set(mark, resolve));
 		return async (milliseconds) => {
-			const timer = setTimeout(() => this.#marks.get(mark)?.(), milliseconds);
+			const cancel = lateTimer(milliseconds, () => this.#marks.get(mark)?.());
 			await seen;
-			clearTimeout(timer);
+			cancel();
 			this.#marks.delete(mark);
 			// The beginning of a mark, which nobody waits for any more.
 			if (this.#marks.size === 0) this.#flush();

@@ -10,6 +10,7 @@ import type { MessageContent } from "../wire/frames.js";
 import type { SentContent } from "./content.js";
 import { FrameReader } from "./frame-reader.js";
 import { FrontLanes } from "./front-lanes.js";
+import { lateTimer } from "./late-timer.js";
 import { onLines } from "./lines.js";
 import { MarkedStream } from "./marked-stream.js";
 import { watchPipes } from "./pipe-watch.js";
@@ -183,11 +184,11 @@ export class WorkerProcess {
 		child.once("exit", (code, signal) => {
 			// What it wrote last may still be in the pipes; a grandchild that holds them must not keep us waiting.
 			const died = () => {
-				clearTimeout(timer);
+				cancel();
 				child.removeListener("close", died);
 				if (child === this.#child) this.#died(code, signal);
 			};
-			const timer = setTimeout(died, lastOutputMs);
+			const cancel = lateTimer(lastOutputMs, died);
 			child.once("close", died);
 		});
 		child.once("error", (error) => process.stderr.write(`octavo: the worker did not start: ${error.message}\n`));

@@ -1,8 +1,10 @@
 // The record of a batch at rest: what its tables and its chart say of a small one written by hand, and files.
 
 import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { type Table, tableFromIPC, tableToIPC } from "apache-arrow";
 import { occupancy } from "../sdk/chart/index.js";
 import { batchSchema } from "../sdk/trace/batch-schema.js";
 import { type BatchColumns, type BatchMetadata, BatchTrace } from "../sdk/trace/batch-trace.js";
@@ -58,6 +60,34 @@ test("the chart equals its golden file, also from saved files", async (t) => {
 	const loaded = await BatchTrace.load(path);
 	assert.deepEqual(occupancy(loaded).toJSON(), occupancy(trace).toJSON());
 	assert.deepEqual(loaded.columns("requests"), trace.columns("requests"));
+});
+
+test("files of an earlier version, which lack layer_budgets, are read with nulls; others that lack it are refused", async (t) => {
+	const folder = await temporaryFolder(t);
+	const saved = await BatchTrace.from(columns, metadata).save(join(folder, "now.arrow"));
+	const stated = (table: Table) => JSON.parse(table.schema.metadata.get("octavo")!);
+	assert.equal(stated(tableFromIPC(await readFile(saved[0]!))).schemaVersion, 2);
+	const write = async (name: string, version: number | undefined, dropped: string) => {
+		for (const [i, path] of saved.entries()) {
+			const now = tableFromIPC(await readFile(path));
+			const kept = now.schema.fields.map((field) => field.name).filter((field) => field !== dropped);
+			const table = now.select(kept);
+			const about = JSON.stringify({ ...metadata, ...(version === undefined ? {} : { schemaVersion: version }) });
+			table.schema.metadata.set("octavo", about);
+			const ending = ["", ".throughput", ".summary"][i]!;
+			await writeFile(join(folder, `${name}${ending}.arrow`), tableToIPC(table, "file"));
+		}
+		return BatchTrace.load(join(folder, `${name}.arrow`));
+	};
+	const old = await write("old", undefined, "layer_budgets");
+	assert.deepEqual(old.columns("requests").layer_budgets, [null, null, null]);
+	assert.deepEqual(old.columns("requests").state, columns.requests.state);
+	assert.deepEqual(old.metadata, metadata);
+	const again = await old.save(join(folder, "again.arrow"));
+	assert.equal(stated(tableFromIPC(await readFile(again[0]!))).schemaVersion, 2);
+	const refused = { code: "ERR_OCTAVO_TRACE", message: /layer_budgets/ };
+	await assert.rejects(write("damaged", 2, "layer_budgets"), refused);
+	await assert.rejects(write("other", undefined, "state"), { code: "ERR_OCTAVO_TRACE", message: /column state/ });
 });
 
 test("columns and metadata that do not fit are refused", () => {

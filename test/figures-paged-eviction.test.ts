@@ -44,6 +44,12 @@ test("points pair each prompt with the control on the same prompt", () => {
 	assert.deepEqual([a!.over_random, a!.over_random_low, a!.over_random_high], [0.25, 0.25, 0.25]);
 	assert.equal(b!.over_random, null);
 	assert.equal(a!.fragmentation, 0.25);
+	// 0.1 + 0.2 - 0.3 is above zero by rounding alone: as good as the control, and no better.
+	const [same] = pointsOf([
+		...[0, 1, 2].map((seed) => sample("equal", seed, 0.1 + 0.2)),
+		...[0, 1, 2].map((seed) => sample("random", seed, 0.3)),
+	]);
+	assert.deepEqual([same!.over_random, same!.over_random_low, same!.over_random_high], [0, 0, 0]);
 });
 
 test("rank correlation: order, reversed order, ties by mean rank, a constant", () => {

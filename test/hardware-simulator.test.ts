@@ -276,9 +276,23 @@ test("bad profiles are refused by constant", () => {
 		["deviceTflops", 0],
 		["normMs", Number.POSITIVE_INFINITY],
 	] as const) {
-		const bad = withConstants(h100, { [name]: value }, "measured");
-		assert.throws(() => simulate(schedule, bad), { code: "ERR_OCTAVO_PROFILE", message: new RegExp(name) });
+		const refused = { code: "ERR_OCTAVO_PROFILE", message: new RegExp(name) };
+		const bad = { ...h100, constants: { ...h100.constants, [name]: { value, source: "measured" } } } as Profile;
+		assert.throws(() => simulate(schedule, bad), refused);
+		assert.throws(() => withConstants(h100, { [name]: value }, "measured"), refused, "at the call that was wrong");
 	}
+	const wrongCalls: readonly [RegExp, ...unknown[]][] = [
+		[/did you mean linkGBs.*withConstants/, h100, { linkGB: 3 }],
+		[/hostGBs.*received "30".*withConstants/, h100, { hostGBs: "30" }],
+		[/a profile.*received "h100"/, "h100", { hostGBs: 30 }],
+		[/specification, fitted, measured for source.*"guess"/, h100, { hostGBs: 30 }, "guess"],
+		[/Expected an object.*withConstants/, h100, null],
+	];
+	for (const [message, ...given] of wrongCalls) {
+		const call = () => withConstants(...(given as Parameters<typeof withConstants>));
+		assert.throws(call, { code: "ERR_OCTAVO_PROFILE", message });
+	}
+	assert.equal(withConstants(h100, { hostGBs: 30 }).constants.hostGBs.source, "measured");
 	const { linkGBs: _, ...rest } = h100.constants;
 	const missing = { ...h100, constants: rest as Profile["constants"] };
 	assert.throws(() => simulate(schedule, missing), { code: "ERR_OCTAVO_PROFILE", message: /linkGBs/ });

@@ -148,6 +148,11 @@ test("saving where nothing can be written fails with the folder's name, and wron
 	await assert.rejects(model.save(inFile), { code: "ERR_OCTAVO_MODEL_FILE", message: /config\.json/ });
 	await assert.rejects(model.save(folder, { shardSize: 3 } as object), { code: "ERR_OCTAVO_OPTION" });
 	assert.ok((await stat(folder)).isDirectory());
+	// A folder that takes no entries though it is there, and says so by an error that means "make what is above first".
+	const refused = { code: "ERR_OCTAVO_MODEL_FILE", message: /\/proc\/octavo/ };
+	for (const path of ["/proc/octavo", "/proc/octavo/a/b"]) await assert.rejects(model.save(path), refused);
+	const deep = join(folder, "a", "b", "c");
+	assert.equal(await model.save(deep), deep);
 });
 
 test("sessions take sampling and end tokens of generation_config.json where the caller gives none", async (t) => {

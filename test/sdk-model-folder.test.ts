@@ -122,4 +122,10 @@ test("a tokenizer round-trips, and names the nearest word", async () => {
 		code: "ERR_OCTAVO_TOKENIZER",
 		message: /"QRT"; did you mean QRY\?/,
 	});
+	const padded = new NameTokenizer(["a", "b"], 4);
+	assert.equal(padded.decode([1, 3]), "b #3", "a model may have more tokens than names");
+	for (const wrong of [[4], [-1], [0.5], [Number.NaN], ["0"], "01", null, 3]) {
+		assert.throws(() => padded.decode(wrong as number[]), { code: "ERR_OCTAVO_TOKENIZER" });
+	}
+	assert.throws(() => tokenizer.decode([0, 256]), { message: "Expected tokens from 0 to 255 but received 256" });
 });

@@ -53,6 +53,9 @@ test("decodes to the text that was encoded", () => {
 	}
 	assert.equal(tokenizer.decode([]), "");
 	assert.equal(tokenizer.decode([9999]), "#9999");
+	for (const wrong of [[-1], [1.5], [2 ** 24], ["a"], "12", undefined]) {
+		assert.throws(() => tokenizer.decode(wrong as number[]), { code: "ERR_OCTAVO_TOKENIZER" });
+	}
 	assert.throws(() => tokenizer.decode([1], { skipSpecial: true } as object), { code: "ERR_OCTAVO_OPTION" });
 });
 

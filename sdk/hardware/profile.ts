@@ -85,6 +85,26 @@ const mayBeZero = new Set<ConstantName>([
 	"copyTrafficBytes",
 ]);
 
+const sources: readonly ConstantSource[] = ["specification", "fitted", "measured"];
+
+function refuse(message: string, where: string): never {
+	throw new OctavoError("ERR_OCTAVO_PROFILE", `${message} in ${where}`);
+}
+
+function checkName(name: string, where: string): ConstantName {
+	if (Object.hasOwn(constantMeanings, name)) return name as ConstantName;
+	const near = nearest(name, constantNames);
+	return refuse(`Expected a known constant but received ${name}${near ? ` (did you mean ${near}?)` : ""}`, where);
+}
+
+function checkValue(name: ConstantName, value: unknown, where: string): number {
+	const isNumber = typeof value === "number" && Number.isFinite(value);
+	if (isNumber && (mayBeZero.has(name) ? value >= 0 : value > 0)) return value;
+	const [unit] = constantMeanings[name];
+	const least = mayBeZero.has(name) ? "at least 0" : "above 0";
+	return refuse(`Expected a number ${least} (${unit}) for ${name} but received ${received(value)}`, where);
+}
+
 /**
  * The values of a profile, checked.
  *
@@ -96,35 +116,43 @@ export function constantsOf(profile: Profile): Constants {
 		const expected = "a profile, such as hardware.profileByName() gives,";
 		throw new OctavoError("ERR_OCTAVO_PROFILE", `Expected ${expected} but received ${received(profile)}`);
 	}
-	const refuse = (message: string): never => {
-		throw new OctavoError("ERR_OCTAVO_PROFILE", `${message} in profile ${received(profile.name)}`);
-	};
-	for (const name of Object.keys(profile.constants)) {
-		if (Object.hasOwn(constantMeanings, name)) continue;
-		const near = nearest(name, constantNames);
-		refuse(`Expected a known constant but received ${name}${near ? ` (did you mean ${near}?)` : ""}`);
-	}
-	const values = constantNames.map((name) => {
-		const value = profile.constants[name]?.value;
-		const valid = Number.isFinite(value) && (mayBeZero.has(name) ? value >= 0 : value > 0);
-		if (!valid) {
-			const [unit] = constantMeanings[name];
-			const least = mayBeZero.has(name) ? "at least 0" : "above 0";
-			refuse(`Expected a number ${least} (${unit}) for ${name} but received ${received(value)}`);
-		}
-		return [name, value] as const;
-	});
+	const where = `profile ${received(profile.name)}`;
+	for (const name of Object.keys(profile.constants)) checkName(name, where);
+	const values = constantNames.map((name) => [name, checkValue(name, profile.constants[name]?.value, where)] as const);
 	for (const name of ["deviceBytes", "hostBytes"] as const) {
-		if (!(profile[name] > 0)) refuse(`Expected bytes above 0 for ${name} but received ${received(profile[name])}`);
+		if (!(profile[name] > 0))
+			refuse(`Expected bytes above 0 for ${name} but received ${received(profile[name])}`, where);
 	}
 	return Object.fromEntries(values) as Record<ConstantName, number>;
 }
 
-/** The same profile with other values for some constants. */
-export function withConstants(profile: Profile, values: Partial<Constants>, source: ConstantSource): Profile {
+/**
+ * The same profile with other values for some constants.
+ *
+ * @param values by name, in the units of `constantMeanings`
+ * @param source where they come from. Default `"measured"`
+ * @throws {OctavoError} ERR_OCTAVO_PROFILE naming the constant when one is unknown, not a number, negative, or zero where
+ * that is no rate; or the profile or source that is none
+ */
+export function withConstants(
+	profile: Profile,
+	values: Partial<Constants>,
+	source: ConstantSource = "measured",
+): Profile {
+	constantsOf(profile);
+	const where = "the values of withConstants()";
+	if (typeof values !== "object" || values === null)
+		refuse(`Expected an object but received ${received(values)}`, where);
+	if (!sources.includes(source)) {
+		refuse(`Expected ${sources.join(", ")} for source but received ${received(source)}`, "the call of withConstants()");
+	}
 	const changed = Object.entries(values).map(([name, value]) => {
-		const prior = profile.constants[name as ConstantName]?.prior;
-		return [name, { value, source, ...(prior === undefined ? {} : { prior }) }] as const;
+		const known = checkName(name, where);
+		const prior = profile.constants[known].prior;
+		return [
+			known,
+			{ value: checkValue(known, value, where), source, ...(prior === undefined ? {} : { prior }) },
+		] as const;
 	});
 	return { ...profile, constants: { ...profile.constants, ...Object.fromEntries(changed) } };
 }

@@ -3,10 +3,11 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { OctavoError } from "../errors.js";
+import { makeFolder } from "../make-folder.js";
 import { sizeOf } from "./hub-cache.js";
 
 /** What to download. */
@@ -44,7 +45,9 @@ function fail(message: string, cause?: unknown): never {
  */
 export async function downloadFile(file: FileToDownload, watcher: DownloadWatcher): Promise<void> {
 	const partPath = `${file.path}.incomplete`;
-	await mkdir(dirname(file.path), { recursive: true });
+	await makeFolder(dirname(file.path)).catch((error: Error) => {
+		fail(`Expected a folder to write to at ${dirname(file.path)} but received: ${error.message}`, error);
+	});
 	let numIdle = 0;
 	for (;;) {
 		const before = await usablePart(partPath, file.sizeBytes);

@@ -3,8 +3,9 @@
 // is written last, so that one that is named is whole.
 
 import { randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
+import { readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
+import { makeFolder } from "../make-folder.js";
 
 /** The cache of one repository. */
 export class HubCache {
@@ -39,14 +40,14 @@ export class HubCache {
 	/** Names a snapshot, once all its files are there. */
 	async name(revision: string, commit: string): Promise<void> {
 		const path = this.#ref(revision);
-		await mkdir(dirname(path), { recursive: true });
+		await makeFolder(dirname(path));
 		await writeFile(path, commit);
 	}
 
 	/** Puts a blob into a snapshot by its file name. */
 	async link(commit: string, file: string, hash: string): Promise<void> {
 		const path = join(this.snapshot(commit), file);
-		await mkdir(dirname(path), { recursive: true });
+		await makeFolder(dirname(path));
 		const temporary = `${path}.${randomUUID()}.incomplete`;
 		await symlink(relative(dirname(path), this.blob(hash)), temporary);
 		await rename(temporary, path);

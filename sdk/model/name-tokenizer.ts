@@ -3,18 +3,21 @@
 
 import { OctavoError, received } from "../errors.js";
 import { nearest } from "../options.js";
-import type { Tokenizer } from "./tokenizer.js";
+import { checkIds, type Tokenizer } from "./tokenizer.js";
 
 /** Turns text into tokens and back, by a list of names. */
 export class NameTokenizer implements Tokenizer {
 	readonly #names: readonly string[];
 	readonly #ids: ReadonlyMap<string, number>;
 
+	readonly #vocabSize: number;
+
 	/**
 	 * @param names name of each token in order of its id: non-empty, without spaces, each once
+	 * @param vocabSize tokens of the model, at least as many as names. Default: as many
 	 * @throws {OctavoError} ERR_OCTAVO_TOKENIZER when they are not
 	 */
-	constructor(names: readonly string[]) {
+	constructor(names: readonly string[], vocabSize: number = names.length) {
 		const ids = new Map<string, number>();
 		for (const [id, name] of names.entries()) {
 			if (typeof name !== "string" || !/^\S+$/.test(name)) {
@@ -33,6 +36,7 @@ export class NameTokenizer implements Tokenizer {
 		}
 		this.#names = [...names];
 		this.#ids = ids;
+		this.#vocabSize = vocabSize;
 	}
 
 	/** Number of tokens with a name. */
@@ -61,9 +65,13 @@ export class NameTokenizer implements Tokenizer {
 		});
 	}
 
-	/** Text of tokens, apart by spaces. */
+	/**
+	 * Names of tokens, apart by spaces.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_TOKENIZER for what is no token of the model
+	 */
 	decode(tokens: Iterable<number>): string {
-		return Array.from(tokens, (token) => this.name(token)).join(" ");
+		return Array.from(checkIds(tokens, this.#vocabSize), (token) => this.name(token)).join(" ");
 	}
 
 	/** Name of one token; `#id` where it has none. */

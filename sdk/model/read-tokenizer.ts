@@ -29,7 +29,9 @@ export async function readTokenizer(folder: string, vocabSize: number): Promise<
 	if (json !== undefined) return readText(folder, json);
 	const names = await readOptionalJson(join(folder, "vocabulary.json"), code);
 	if (names === undefined) return undefined;
-	if (Array.isArray(names) && names.length <= vocabSize) return new NameTokenizer(names as string[]);
+	if (Array.isArray(names) && names.length <= vocabSize) {
+		return new NameTokenizer(names as string[], vocabSize);
+	}
 	const expected = `an array of at most vocab_size (${vocabSize}) names`;
 	throw new OctavoError(code, `Expected ${expected} in vocabulary.json but received ${received(names)}`);
 }

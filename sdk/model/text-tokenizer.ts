@@ -6,7 +6,7 @@ import { OctavoError, received } from "../errors.js";
 import { boolean, checkOptions } from "../options.js";
 import type { ChatMessage, ChatOptions, ChatTemplate } from "./chat-template.js";
 import { type ByteNotation, tokenBytes } from "./token-bytes.js";
-import type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokenizer.js";
+import { checkIds, type DecodeOptions, type EncodeOptions, type Tokenizer } from "./tokenizer.js";
 
 type Json = Record<string, unknown>;
 
@@ -22,7 +22,7 @@ function isObject(value: unknown): value is Json {
 }
 
 // The library takes ids as they come: one that is no whole number, or a huge one, would show only later, elsewhere.
-function checkIds(json: Json): number {
+function checkVocabulary(json: Json): number {
 	const { model, added_tokens: added } = json;
 	if (!isObject(model)) fail(`Expected an object for model in tokenizer.json but received ${received(model)}`);
 	if (model.type !== undefined && model.type !== "BPE") {
@@ -68,7 +68,7 @@ export class TextTokenizer implements Tokenizer {
 	constructor(json: unknown, config: unknown, chat?: ChatTemplate) {
 		if (!isObject(json)) fail(`Expected a JSON object in tokenizer.json but received ${received(json)}`);
 		if (!isObject(config)) fail(`Expected a JSON object in tokenizer_config.json but received ${received(config)}`);
-		this.size = checkIds(json);
+		this.size = checkVocabulary(json);
 		const added = (json.added_tokens ?? []) as { id: number; content: string; special?: unknown }[];
 		this.#added = new Map(added.map(({ id, content }) => [id, content]));
 		this.#special = new Set(added.filter(({ special }) => special).map(({ id }) => id));
@@ -106,7 +106,7 @@ export class TextTokenizer implements Tokenizer {
 			if (run.length > 0) text += this.#join(run);
 			run = [];
 		};
-		for (const token of tokens) {
+		for (const token of checkIds(tokens, maxTokenId)) {
 			if (skipSpecialTokens && this.#special.has(token)) continue;
 			if (this.#library.id_to_token(token) !== undefined) {
 				run.push(token);

@@ -1,5 +1,6 @@
 // What a session asks of a tokenizer, whichever kind a model's folder has.
 
+import { OctavoError, received } from "../errors.js";
 import type { ChatMessage, ChatOptions } from "./chat-template.js";
 
 /** How text becomes tokens. */
@@ -31,7 +32,12 @@ export interface Tokenizer {
 	readonly size: number;
 	/** @throws {OctavoError} ERR_OCTAVO_TOKENIZER for text that is none of its vocabulary */
 	encode(text: string, options?: EncodeOptions): Int32Array;
-	/** Text of a sequence; bytes that are no UTF-8 come as U+FFFD. */
+	/**
+	 * Text of a sequence; bytes that are no UTF-8 come as U+FFFD. A model may have more tokens than its tokenizer has names
+	 * for: such a one comes as `#id`.
+	 *
+	 * @throws {OctavoError} ERR_OCTAVO_TOKENIZER for what is no id of a token
+	 */
 	decode(tokens: Iterable<number>, options?: DecodeOptions): string;
 	/** A token by itself, to show: its text, or `<0xE2>` for bytes that are no whole character; `#id` for no token. */
 	name(token: number): string;
@@ -50,4 +56,23 @@ export interface Tokenizer {
 	 * @throws {OctavoError} as `renderChat`
 	 */
 	applyChatTemplate(messages: readonly ChatMessage[], options?: ChatOptions): Int32Array;
+}
+
+/**
+ * Looks at tokens that are to become text.
+ *
+ * @param size ids are below it
+ * @throws {OctavoError} ERR_OCTAVO_TOKENIZER for what is no array, or other iterable, of ids
+ */
+export function* checkIds(tokens: Iterable<number>, size: number): Iterable<number> {
+	if (typeof tokens !== "object" || tokens === null || !(Symbol.iterator in tokens)) {
+		throw new OctavoError("ERR_OCTAVO_TOKENIZER", `Expected an array of tokens but received ${received(tokens)}`);
+	}
+	for (const token of tokens) {
+		if (Number.isInteger(token) && token >= 0 && token < size) yield token;
+		else {
+			const message = `Expected tokens from 0 to ${size - 1} but received ${received(token)}`;
+			throw new OctavoError("ERR_OCTAVO_TOKENIZER", message);
+		}
+	}
 }

@@ -1,10 +1,11 @@
 // Writes a model folder in Hugging Face layout. Each file is written under another name and then renamed: a model may be
 // saved over the folder it was opened from, whose files are mapped into memory and must not be cut short.
 
-import { copyFile, mkdir, open, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, open, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { NativeTensor } from "../../native/addon.js";
 import { OctavoError, received } from "../errors.js";
+import { makeFolder } from "../make-folder.js";
 import { checkOptions, integer } from "../options.js";
 import { configJson, generationJson, type ModelConfig } from "./config.js";
 import { tokenizerFiles } from "./read-tokenizer.js";
@@ -57,7 +58,7 @@ export async function writeCheckpoint(
 	}
 	const path = resolve(folder);
 	try {
-		await mkdir(path, { recursive: true });
+		await makeFolder(path);
 		if (tokenizerFolder !== undefined && resolve(tokenizerFolder) !== path) await copyTokenizer(tokenizerFolder, path);
 		await writeWeights(path, groupByFile(weights, shardSizeBytes), requireUnchanged);
 		await replaceJson(join(path, "generation_config.json"), generationJson(config));

@@ -5,6 +5,9 @@ import type { IterationColumn } from "./iteration-schema.js";
 
 const optionalTime = (description: string) => ({ type: "f64", nullable: true, description }) as const;
 
+/** Version of the columns below, stated in the metadata of each file; a file that states none is of version 1. */
+export const batchSchemaVersion = 2;
+
 /** Columns of the tables of a batch. */
 export const batchSchema = {
 	requests: {
@@ -17,7 +20,12 @@ export const batchSchema = {
 			nullable: true,
 			description: "KV tokens kept per layer; null: all, or as layer_budgets says",
 		},
-		layer_budgets: { type: "text", nullable: true, description: "KV tokens kept in each layer; null: as many in all" },
+		layer_budgets: {
+			type: "text",
+			nullable: true,
+			since: 2,
+			description: "KV tokens kept in each layer; null: as many in all",
+		},
 		priority: { type: "i32", description: "Lower ones are let in first and give way last" },
 		arrival_us: { type: "f64", description: "When it came; of a fork, when it was made" },
 		admitted_us: optionalTime("When its prompt was begun; of a fork, when it was made"),

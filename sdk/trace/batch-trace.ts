@@ -2,7 +2,7 @@
 // trace of a session.
 
 import type { Table } from "apache-arrow";
-import { type BatchTableName, batchSchema, batchTableNames } from "./batch-schema.js";
+import { type BatchTableName, batchSchema, batchSchemaVersion, batchTableNames } from "./batch-schema.js";
 import { summarize } from "./batch-summary.js";
 import { checkMetadata } from "./check-metadata.js";
 import {
@@ -75,8 +75,9 @@ export class BatchTrace extends TableSet<BatchTableName> {
 	 */
 	static from(columns: BatchColumns, metadata: BatchMetadata): BatchTrace {
 		checkMetadata(metadata, metadataFields);
+		const stated = { ...metadata, schemaVersion: batchSchemaVersion };
 		const make = (name: BatchTableName, given: PlainColumns) =>
-			tableFromColumns(name, batchSchema[name], given, metadata);
+			tableFromColumns(name, batchSchema[name], given, stated);
 		const requests = make("requests", columns.requests);
 		const throughput = make("throughput", columns.throughput);
 		const summary = make("summary", summarize(columns));
@@ -84,15 +85,20 @@ export class BatchTrace extends TableSet<BatchTableName> {
 	}
 
 	/**
-	 * Reads a trace written by `save`.
+	 * Reads a trace written by `save`, also by an earlier version: columns that it did not have yet hold null.
 	 *
 	 * @throws {OctavoError} ERR_OCTAVO_TRACE when a file is missing, is no Arrow file or lacks a column
 	 */
 	static async load(path: string): Promise<BatchTrace> {
 		const tables = await readTables(path, batchTableNames);
-		const read = (name: "requests" | "throughput") => columnsFromTable(name, batchSchema[name], tables[name]);
+		const read = (name: "requests" | "throughput") => {
+			const metadata = tableMetadata(tables[name]) as { schemaVersion?: unknown } | undefined;
+			const version = typeof metadata?.schemaVersion === "number" ? metadata.schemaVersion : 1;
+			return columnsFromTable(name, batchSchema[name], tables[name], version);
+		};
 		const columns = { requests: read("requests"), throughput: read("throughput") };
-		return BatchTrace.from(columns, tableMetadata(tables.requests) as BatchMetadata);
+		const { schemaVersion: _, ...metadata } = (tableMetadata(tables.requests) ?? {}) as Record<string, unknown>;
+		return BatchTrace.from(columns, metadata as unknown as BatchMetadata);
 	}
 
 	/** Shows what was run and how many rows each table has. */

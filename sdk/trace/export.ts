@@ -2,12 +2,13 @@
 // then opens each by itself. Record batches are written as views, without joining them.
 
 import { createWriteStream, existsSync } from "node:fs";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { RecordBatchFileWriter, type Table, tableFromIPC } from "apache-arrow";
 import { OctavoError, received } from "../errors.js";
+import { makeFolder } from "../make-folder.js";
 import { type TraceTableName, traceTableNames } from "./schema.js";
 
 /** Path of one table of a trace saved at `path`. */
@@ -39,7 +40,7 @@ export function refuseToWrite(path: string, error: Error): never {
 
 async function writeFiles(path: string, tables: Record<TraceTableName, Table>): Promise<string[]> {
 	const paths: string[] = [];
-	await mkdir(dirname(path), { recursive: true });
+	await makeFolder(dirname(path));
 	for (const name of traceTableNames) {
 		const file = tablePath(path, name);
 		if (name === optionalTable && tables[name].numRows === 0) {

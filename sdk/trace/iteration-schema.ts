@@ -11,6 +11,8 @@ export interface IterationColumn {
 	readonly description: string;
 	/** Whether rows may have null. */
 	readonly nullable?: true;
+	/** Version of the schema that brought the column; older files are read without it. Absent: the first. */
+	readonly since?: number;
 }
 
 const taskColumns = {

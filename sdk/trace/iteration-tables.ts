@@ -1,7 +1,7 @@
 // Plain columns ⇄ Arrow tables for training iterations and schedules: built and checked by a schema of
 // `iteration-schema.ts`. A table that comes from a file is checked column by column before anything reads it.
 
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import {
 	type DataType,
@@ -21,6 +21,7 @@ import {
 	vectorFromArray,
 } from "apache-arrow";
 import { OctavoError, received } from "../errors.js";
+import { makeFolder } from "../make-folder.js";
 import { refuseToWrite } from "./export.js";
 import type { IterationColumn, IterationColumnType } from "./iteration-schema.js";
 
@@ -89,12 +90,20 @@ export function tableFromColumns(name: string, schema: TableSchema, columns: Pla
 /**
  * Columns of a table as plain arrays.
  *
+ * @param version of the schema that the table was made by: columns that came later are filled with null. Default: all are asked for
  * @throws {OctavoError} ERR_OCTAVO_TRACE for a column that is missing
  */
-export function columnsFromTable(name: string, schema: TableSchema, table: Table): PlainColumns {
+export function columnsFromTable(
+	name: string,
+	schema: TableSchema,
+	table: Table,
+	version = Number.POSITIVE_INFINITY,
+): PlainColumns {
 	return Object.fromEntries(
-		Object.entries(schema).map(([column, { type }]) => {
-			const vector = table.getChild(column) ?? refuse(`column ${column} of ${name}`, undefined);
+		Object.entries(schema).map(([column, { type, since = 1 }]) => {
+			const vector = table.getChild(column);
+			if (!vector && since > version) return [column, Array.from({ length: table.numRows }, () => null)];
+			if (!vector) refuse(`column ${column} of ${name}`, undefined);
 			const values = Array.from({ length: table.numRows }, (_, row): unknown => vector.get(row));
 			const isList = type === "text[]";
 			return [column, isList ? values.map((value) => Array.from((value ?? []) as Iterable<unknown>)) : values];
@@ -128,7 +137,7 @@ export async function writeTables(path: string, tables: Readonly<Record<string, 
 	const [first] = Object.keys(tables);
 	const files = Object.entries(tables).map(([name, table]) => ({ file: pathOf(path, name, first!), table }));
 	try {
-		await mkdir(dirname(path), { recursive: true });
+		await makeFolder(dirname(path));
 		for (const { file, table } of files) await writeFile(file, tableToIPC(table, "file"));
 	} catch (error) {
 		refuseToWrite(path, error as Error);

@@ -67,6 +67,10 @@ const schema = {
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
+// Differences of fractions that cancel out leave some 1e-18, which a table would print and a verdict take for above zero.
+const withoutNoise = (difference: number | undefined): number | null =>
+	difference === undefined ? null : Math.round(difference * 1e12) / 1e12 + 0;
+
 /** What two samples must share to be compared prompt by prompt. */
 const placeOf = ({ task, setting, budget, blockSize }: Sample): string =>
 	JSON.stringify([task, setting, budget ?? null, blockSize]);
@@ -110,9 +114,9 @@ export function pointsOf(samples: readonly Sample[]): Point[] {
 			score: score.mean,
 			score_low: score.low,
 			score_high: score.high,
-			over_random: over?.mean ?? null,
-			over_random_low: over?.low ?? null,
-			over_random_high: over?.high ?? null,
+			over_random: withoutNoise(over?.mean),
+			over_random_low: withoutNoise(over?.low),
+			over_random_high: withoutNoise(over?.high),
 			live_tokens: live,
 			allocated_tokens: allocated,
 			fragmentation: 1 - live / allocated,

@@ -23,7 +23,7 @@ interface Rule {
 	mustNot?: RegExp;
 }
 
-const shared = "sdk/(errors|options|tensor)$|native/addon$|node:";
+const shared = "sdk/(errors|options|tensor|make-folder)$|native/addon$|node:";
 
 const rules: Rule[] = [
 	// A benchmark of the kernel speaks to it with the tests' client.

@@ -1,6 +1,7 @@
 // Builds the engine and its tests with sanitizers, in a folder of its own, and runs them: AddressSanitizer (with leaks)
 // and UndefinedBehaviorSanitizer, or with `--thread` ThreadSanitizer. Other arguments go to ctest (`-R session`). oneDNN is
-// left out of the thread build: its OpenMP is not instrumented, so its barriers would be taken for races.
+// left out of the thread build: its OpenMP is not instrumented, so its barriers would be taken for races; the kernel's
+// module of shared memory too: it runs inside Node, which is not instrumented either.
 import { spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -32,6 +33,7 @@ const commands = [
 		["-S", join(root, "native"), "-B", buildFolder, "-DCMAKE_BUILD_TYPE=None", "-DOCTAVO_WITH_ADDON=OFF"].concat(
 			`-DCMAKE_CXX_FLAGS=-O1 -g1 -fno-omit-frame-pointer ${sanitizers}`,
 			`-DOCTAVO_WITH_ONEDNN=${thread ? "OFF" : "ON"}`,
+			`-DOCTAVO_WITH_LANE=${thread ? "OFF" : "ON"}`,
 		),
 	],
 	["cmake", ["--build", buildFolder, "-j", numJobs]],

@@ -147,6 +147,7 @@ test("prompts and tokens are checked", async () => {
 	for (const prompt of [[], [256], [-1], [1.5], [Number.NaN], ["1"], new Int32Array([300]), null, 5, { length: 3 }]) {
 		await assert.rejects(session.prefill(prompt as number[]), { code }, JSON.stringify(prompt));
 	}
+	await assert.rejects(session.prefill({ context: [1] } as never), { code, message: /did you mean its context\?$/ });
 	await assert.rejects(session.prefill("BOS QRZ"), { code: "ERR_OCTAVO_TOKENIZER", message: /did you mean QRY/ });
 	await assert.rejects(session.prefill(new Array(1025).fill(150)), { code: "ERR_OCTAVO_POSITION", message: /1024/ });
 	await session.prefill("BOS f150 f151");

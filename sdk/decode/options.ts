@@ -223,8 +223,10 @@ export function toTokens(value: unknown, name: string): Int32Array {
 			`Expected a token id for ${name}[${wrong}] but received ${received(value[wrong])}`,
 		);
 	}
+	const isPrompt = typeof value === "object" && value !== null && "context" in value;
+	const hint = isPrompt ? "; did you mean its context?" : "";
 	throw new OctavoError(
 		"ERR_OCTAVO_TOKEN",
-		`Expected an array of token ids for ${name} but received ${received(value)}`,
+		`Expected an array of token ids for ${name} but received ${received(value)}${hint}`,
 	);
 }

@@ -2,6 +2,7 @@
 // parameter counts, not the nominal "7B" of a model's name, which differ by up to 30 %.
 
 import { OctavoError, received } from "../../errors.js";
+import { nearest } from "../../options.js";
 
 /** Shape of a Llama-like decoder: grouped-query attention, SwiGLU, untied head. */
 export interface ModelShape {
@@ -26,7 +27,10 @@ export interface TrainingConfiguration {
 	readonly microBatchSize: number;
 	/** Micro-steps an iteration. */
 	readonly gradientAccumulation: number;
-	/** Parameters of each subgroup of this rank, in the order of the model. */
+	/**
+	 * Parameters of each subgroup of this rank, in the order of the model. They are taken as they are: for another number of
+	 * ranks form them anew (`formSubgroups`, or `publishedConfiguration(size, { dataParallel })`).
+	 */
 	readonly subgroupNumels: readonly number[];
 	/** Share of the subgroups, from the first, that live on the host; the rest is resident on the device. 0 to 1. */
 	readonly offloadRatio: number;
@@ -132,12 +136,25 @@ export function numOffloaded(configuration: TrainingConfiguration): number {
 }
 
 const counts = ["numNodes", "dataParallel", "tensorParallel", "microBatchSize", "gradientAccumulation"] as const;
-const shapes = ["numLayers", "hiddenSize", "ffnSize", "numHeads", "numKvHeads", "sequenceLength"] as const;
+const shapes = [
+	...["numLayers", "hiddenSize", "ffnSize", "numHeads", "numKvHeads", "sequenceLength", "vocabularySize"],
+] as (keyof ModelShape)[];
+const fields = ["model", ...counts, "subgroupNumels", "offloadRatio", "bucketElements"] as const;
+
+function checkNames(given: object, known: readonly string[], prefix: string): void {
+	for (const name of Object.keys(given)) {
+		if (known.includes(name)) continue;
+		const near = nearest(name, known);
+		const hint = near ? `; did you mean ${near}?` : "";
+		const message = `Expected fields ${known.join(", ")} of ${prefix} but received ${name}${hint}`;
+		throw new OctavoError("ERR_OCTAVO_CONFIGURATION", message);
+	}
+}
 
 /**
  * Checks a configuration by value, as it may come from a file or a cell.
  *
- * @throws {OctavoError} ERR_OCTAVO_CONFIGURATION naming the field
+ * @throws {OctavoError} ERR_OCTAVO_CONFIGURATION naming the field, also one that a configuration does not have
  */
 export function checkConfiguration(configuration: TrainingConfiguration): void {
 	const refuse = (expected: string, name: string, value: unknown): never => {
@@ -150,11 +167,13 @@ export function checkConfiguration(configuration: TrainingConfiguration): void {
 			"a training configuration, with model and subgroupNumels, as schedules.publishedConfiguration() gives one,";
 		throw new OctavoError("ERR_OCTAVO_CONFIGURATION", `Expected ${expected} but received ${received(configuration)}`);
 	}
+	checkNames(configuration, fields, "a training configuration");
+	checkNames(model, shapes, "its model");
 	for (const name of counts) {
 		const value = configuration[name];
 		if (!Number.isInteger(value) || value < 1) refuse("a whole number, at least 1,", name, value);
 	}
-	for (const name of [...shapes, "vocabularySize"] as const) {
+	for (const name of shapes) {
 		const value = model[name];
 		if (!Number.isInteger(value) || value < 1) refuse("a whole number, at least 1,", `model.${name}`, value);
 	}

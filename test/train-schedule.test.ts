@@ -145,7 +145,7 @@ test("bad configurations are refused by field", () => {
 		[{ subgroupNumels: [3, -4] }, /subgroupNumels\[1\]/],
 		[{ numNodes: 3 }, /numNodes/],
 		[{ bucketElements: 0 }, /bucketElements/],
-		[{ microBatch: 2 } as object, /received microBatch; did you mean microBatchSize/],
+		[{ microBatchSizes: 2 } as object, /received microBatchSizes; did you mean microBatchSize/],
 		[
 			{ model: { ...tinyConfiguration().model, numLayer: 3 } },
 			/of its model but received numLayer; did you mean numLayers/,

@@ -70,6 +70,32 @@ test("an interrupt ends an expression that does not end, in a frame and without 
 	assert.equal(await result("counter"), "5");
 });
 
+test("whoever leaves last is away: a disconnect ends an attachment that is under way or waits its turn", async () => {
+	const code = "let left = 9;\nleft;";
+	const path = await client.breakAt(code, 2);
+	for (const leave of ["disconnect", "terminate"]) {
+		await client.ask("disconnect");
+		const requests = ["attach", "richInspectVariables", "attach", leave].map((command) =>
+			client.request(command, { variableName: "counter" }),
+		);
+		const [, , , left] = await Promise.all(requests);
+		assert.equal(left.success, true);
+		assert.equal((await client.ask("debugInfo")).isStarted, false, leave);
+		assert.equal(await result(code), "9");
+	}
+	const [first, , second] = await Promise.all(
+		["attach", "disconnect", "attach"].map((command) => client.request(command)),
+	);
+	assert.ok(first.success || /disconnected/.test(first.message), first.message);
+	assert.equal(second.success, true, second.message);
+	assert.equal((await client.ask("debugInfo")).isStarted, true);
+	await client.setBreakpoints(path, 2);
+	const id = client.run(code);
+	assert.equal((await client.stopped()).frames[0]!.line, 2);
+	await client.setBreakpoints(path);
+	await client.finish(id);
+});
+
 test("an expression sees and sets what its frame does, and its errors are its own", async () => {
 	const code =
 		"function inner(this: any, a: number) {\n  let b = a;\n  return [b, this.own];\n}\ninner.call({ own: 3 }, 4);";

@@ -16,8 +16,8 @@ import { callTools, describe, type ExceptionDetails, exceptionText, type RemoteO
 /** Longest that an expression of the user's may run, in milliseconds. */
 const evaluateMs = 10_000;
 
-/** Answers one command. */
-export type Command = (session: DebugSession, args: Arguments) => Promise<object> | object;
+/** Answers one command. @param departures how often clients had left when it came */
+export type Command = (session: DebugSession, args: Arguments, departures: number) => Promise<object> | object;
 
 const exceptionFilters = [
 	{ filter: "all", label: "All exceptions", default: false },
@@ -76,8 +76,8 @@ export const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
 	["initialize", () => capabilities],
 	[
 		"attach",
-		async (session) => {
-			await session.attach();
+		async (session, _args, departures) => {
+			await session.attach(departures);
 			return {};
 		},
 	],

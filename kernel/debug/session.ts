@@ -11,6 +11,8 @@ import { isCell, isUserFile, Sources } from "./sources.js";
 import { type Motion, Steps } from "./steps.js";
 import { callTools, type Paused, type PausedReason, Stop } from "./stop.js";
 
+/** Stops at each script before its first statement, which is when its breakpoints can be set. */
+const instrumentation = "beforeScriptWithSourceMapExecution";
 /** The only thread that a front end sees. */
 export const threadId = 1;
 /** What a session needs of the worker process. */
@@ -30,6 +32,10 @@ export class DebugSession {
 	readonly #publish: (event: string, body: object) => void;
 	readonly #filters = new ExceptionFilters();
 	#attached = false;
+	/** How often a client has left: an attachment that one of these overtakes gives up. */
+	#departures = 0;
+	/** Attachments that are under way. */
+	#numConnecting = 0;
 	#stop: Stop | undefined;
 	#nextFrameId = 1;
 	readonly #steps: Steps;
@@ -60,6 +66,11 @@ export class DebugSession {
 		return this.#attached;
 	}
 
+	/** How often a client has left so far. */
+	get departures(): number {
+		return this.#departures;
+	}
+
 	/** The present stop; undefined while the thread runs. */
 	get stop(): Stop | undefined {
 		return this.#stop;
@@ -71,16 +82,23 @@ export class DebugSession {
 		return this.#stop;
 	}
 
-	/** Attaches to the worker. */
-	async attach(): Promise<void> {
+	/**
+	 * Attaches to the worker.
+	 *
+	 * @param departures what {@link DebugSession.departures} was when the client asked
+	 * @throws {OctavoError} ERR_OCTAVO_DEBUG where the client has left since
+	 */
+	async attach(departures: number): Promise<void> {
+		this.#checkStays(departures);
 		if (this.#attached) return;
-		await this.#connect();
+		await this.#connect(departures);
 		this.#attached = true;
 	}
 
-	/** Leaves the worker: it goes on, and V8 forgets the breakpoints. */
+	/** Leaves the worker, or an attachment that has not come about: the worker goes on, and V8 forgets the breakpoints. */
 	async detach(): Promise<void> {
-		if (!this.#attached) return;
+		this.#departures++;
+		if (!this.#attached && this.#numConnecting === 0) return;
 		this.#attached = false;
 		this.#resumed();
 		this.breakpoints.clear();
@@ -138,8 +156,9 @@ export class DebugSession {
 		this.sources.forgetScripts();
 		this.#resumed();
 		if (!this.#attached) return;
-		const ready = this.#connect().catch(() => {
-			if (this.#ready !== ready) return;
+		const departures = this.#departures;
+		const ready = this.#connect(departures).catch(() => {
+			if (this.#ready !== ready || departures !== this.#departures) return;
 			this.#attached = false;
 			this.#publish("terminated", {});
 		});
@@ -151,19 +170,38 @@ export class DebugSession {
 		return this.#ready;
 	}
 
-	async #connect(): Promise<void> {
-		this.#waiting = Promise.resolve();
-		await this.inspector.post("open");
+	async #connect(departures: number): Promise<void> {
 		const known: string[] = [];
-		this.#parsed = (url, scriptId) => known.push(url, scriptId);
-		await this.inspector.post("Debugger.enable");
-		this.#parsed = undefined;
-		await noteCells(this.inspector, this.sources, known);
-		await this.inspector.post("Debugger.setInstrumentationBreakpoint", {
-			instrumentation: "beforeScriptWithSourceMapExecution",
-		});
-		await this.#filters.apply(this.inspector);
-		await this.breakpoints.bindAgain();
+		const steps: (() => Promise<unknown>)[] = [
+			() => this.inspector.post("open"),
+			() => {
+				this.#parsed = (url, scriptId) => known.push(url, scriptId);
+				return this.inspector.post("Debugger.enable");
+			},
+			() => {
+				this.#parsed = undefined;
+				return noteCells(this.inspector, this.sources, known);
+			},
+			() => this.inspector.post("Debugger.setInstrumentationBreakpoint", { instrumentation }),
+			() => this.#filters.apply(this.inspector),
+			() => this.breakpoints.bindAgain(),
+		];
+		this.#waiting = Promise.resolve();
+		this.#numConnecting++;
+		try {
+			for (const step of steps) {
+				await step();
+				this.#checkStays(departures);
+			}
+		} finally {
+			this.#numConnecting--;
+			this.#parsed = undefined;
+		}
+	}
+
+	#checkStays(departures: number): void {
+		if (departures !== this.#departures)
+			throw failure("Expected a client that stays but it has disconnected meanwhile");
 	}
 
 	#event(method: string, params: unknown): void {

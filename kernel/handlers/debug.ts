@@ -51,7 +51,8 @@ export function debugHandlers(
 			command: name,
 		};
 		const command: Command = commands.get(name) ?? unknown(content.command);
-		const run = async () => command(session, args);
+		const { departures } = session;
+		const run = async () => command(session, args, departures);
 		const running = urgent.has(name) ? run() : before.then(run);
 		if (!urgent.has(name)) before = running.catch(() => {});
 		try {

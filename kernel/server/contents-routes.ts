@@ -1,7 +1,8 @@
 // REST: contents.
 
 import type { FastifyInstance } from "fastify";
-import type { Contents, SaveRequest } from "./contents.js";
+import type { Contents } from "./contents.js";
+import type { SaveRequest } from "./contents-body.js";
 import { HttpError } from "./errors.js";
 
 interface AtPath {

@@ -1,9 +1,18 @@
-// Files and notebooks below the root, as the contents interface gives and takes them. Writing goes to a temporary file
-// that then takes the name, so that a reader never sees half a notebook and a full disk loses nothing.
+// Files and notebooks below the root, as the contents interface gives and takes them.
 
-import { randomUUID } from "node:crypto";
-import { lstat, mkdir, open, readdir, readFile, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { lstat, mkdir, readdir, readFile, rmdir, stat, unlink } from "node:fs/promises";
+import { basename, join, parse } from "node:path";
+import { createFile, moveToFree, replaceFile } from "./atomic-files.js";
+import {
+	bytesOf,
+	type ContentsType,
+	type CreateRequest,
+	checkedType,
+	checkSize,
+	decodeText,
+	parseNotebook,
+	type SaveRequest,
+} from "./contents-body.js";
 import { type ContentsRoot, missing } from "./contents-path.js";
 import { HttpError } from "./errors.js";
 
@@ -11,7 +20,7 @@ import { HttpError } from "./errors.js";
 export interface ContentsModel {
 	name: string;
 	path: string;
-	type: "directory" | "notebook" | "file";
+	type: ContentsType;
 	writable: boolean;
 	created: string;
 	last_modified: string;
@@ -21,15 +30,6 @@ export interface ContentsModel {
 	content: unknown;
 	format: "json" | "text" | "base64" | null;
 }
-
-/** What a client sends to save. */
-export interface SaveRequest {
-	type?: unknown;
-	format?: unknown;
-	content?: unknown;
-}
-
-const maxFileBytes = 256 * 1024 * 1024;
 
 /** Reads and writes below one root. */
 export class Contents {
@@ -54,13 +54,7 @@ export class Contents {
 		if (model.type === "directory") {
 			return { ...model, format: "json", content: await this.#list(model.path, file) };
 		}
-		if ((model.size ?? 0) > maxFileBytes) {
-			throw new HttpError(
-				413,
-				"ERR_OCTAVO_CONTENTS_SIZE",
-				`Expected at most ${maxFileBytes} bytes but ${model.path} has ${model.size}`,
-			);
-		}
+		checkSize(model.path, model.size);
 		const bytes = await readFile(file);
 		if (model.type === "notebook" && options.type !== "file")
 			return { ...model, format: "json", content: parseNotebook(bytes, path) };
@@ -79,19 +73,20 @@ export class Contents {
 		const file = await this.#root.resolve(path);
 		if (file === this.#root.folder) throw new HttpError(400, "ERR_OCTAVO_CONTENTS_PATH", "Expected a file's path");
 		const before = await lstat(file).catch(() => undefined);
-		if (request.type === "directory") {
+		if (checkedType(request.type) === "directory") {
 			if (before && !before.isDirectory()) throw new HttpError(409, "ERR_OCTAVO_CONTENTS_TYPE", `A file is at ${path}`);
 			await mkdir(file, { recursive: true });
 		} else {
 			if (before?.isDirectory()) throw new HttpError(400, "ERR_OCTAVO_CONTENTS_TYPE", `A folder is at ${path}`);
-			await writeAtomically(file, bytesOf(request), before?.mode);
+			await replaceFile(file, bytesOf(request), before?.mode);
 		}
 		return { model: await this.get(path, { content: false }), isNew: !before };
 	}
 
-	/** Makes a new, empty notebook, file or folder with a free name in a folder. */
-	async create(folder: string, request: { type?: unknown; ext?: unknown }): Promise<ContentsModel> {
-		const type = request.type === "notebook" || request.type === "directory" ? request.type : "file";
+	/** Makes a new, empty notebook, file or folder with a free name in a folder, or a copy of a file. */
+	async create(folder: string, request: CreateRequest): Promise<ContentsModel> {
+		if (request.copy_from !== undefined) return await this.#copy(folder, request.copy_from);
+		const type = checkedType(request.type) ?? "file";
 		const extension = typeof request.ext === "string" ? request.ext : "";
 		if (!/^(\.\w{1,16})?$/.test(extension)) {
 			throw new HttpError(
@@ -105,20 +100,66 @@ export class Contents {
 			directory: ["Untitled Folder", ""],
 			file: ["untitled", extension],
 		}[type];
-		const taken = new Set(await readdir(await this.#root.resolve(folder)));
-		let name = `${stem}${ext}`;
-		for (let i = 1; taken.has(name); i++) name = `${stem}${i}${ext}`;
 		const empty = { cells: [], metadata: {}, nbformat: 4, nbformat_minor: 5 };
-		const content = type === "notebook" ? empty : "";
-		return (await this.save(join(folder, name), { type, content, format: "text" })).model;
+		const bytes = type === "notebook" ? bytesOf({ type, content: empty }) : "";
+		return await this.#make(
+			folder,
+			(number) => `${stem}${number || ""}${ext}`,
+			(file) => (type === "directory" ? mkdir(file) : createFile(file, bytes)),
+		);
+	}
+
+	async #copy(folder: string, from: unknown): Promise<ContentsModel> {
+		if (typeof from !== "string") {
+			throw new HttpError(400, "ERR_OCTAVO_CONTENTS_PATH", `Expected a path as copy_from but received ${typeof from}`);
+		}
+		const source = await this.#root.resolve(from);
+		const { type, size } = await this.#describe(this.#root.normalize(from), source);
+		if (type === "directory") {
+			throw new HttpError(400, "ERR_OCTAVO_CONTENTS_TYPE", `Expected a file to copy but ${from} is a folder`);
+		}
+		checkSize(from, size);
+		const bytes = await readFile(source);
+		const { name, ext } = parse(source);
+		return await this.#make(
+			folder,
+			(number) => `${name}-Copy${number + 1}${ext}`,
+			(file) => createFile(file, bytes),
+		);
+	}
+
+	/** Makes something under the first name that is free, also where others take names at the same time. */
+	async #make(
+		folder: string,
+		nameOf: (number: number) => string,
+		make: (file: string) => Promise<unknown>,
+	): Promise<ContentsModel> {
+		const taken = new Set(await readdir(await this.#root.resolve(folder)));
+		for (let number = 0; ; number++) {
+			const name = nameOf(number);
+			if (taken.has(name)) continue;
+			const path = join(folder, name);
+			try {
+				await make(await this.#root.resolveName(path));
+				return await this.get(path, { content: false });
+			} catch (error) {
+				if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+			}
+		}
 	}
 
 	/** Moves a file or folder to a path that is free. */
 	async rename(path: string, to: string): Promise<ContentsModel> {
 		const [from, target] = [await this.#root.resolveName(path), await this.#root.resolveName(to)];
-		if (await lstat(target).catch(() => undefined))
-			throw new HttpError(409, "ERR_OCTAVO_CONTENTS_TYPE", `A file is at ${to}`);
-		await rename(from, target);
+		if (from === this.#root.folder) throw new HttpError(400, "ERR_OCTAVO_CONTENTS_PATH", "The root itself stays");
+		await moveToFree(from, target).catch((error: NodeJS.ErrnoException) => {
+			if (error.code !== "EEXIST") throw error;
+			throw new HttpError(
+				409,
+				"ERR_OCTAVO_CONTENTS_TYPE",
+				`Expected a free name but there is something at ${JSON.stringify(to)}`,
+			);
+		});
 		return await this.get(to, { content: false });
 	}
 
@@ -159,58 +200,5 @@ export class Contents {
 		// Links that lead out of the root or nowhere are no part of the list.
 		const settled = await Promise.allSettled(entries);
 		return settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
-	}
-}
-
-function parseNotebook(bytes: Buffer, path: string): unknown {
-	try {
-		return JSON.parse(bytes.toString("utf8"));
-	} catch (error) {
-		throw new HttpError(
-			400,
-			"ERR_OCTAVO_NOTEBOOK",
-			`Expected a notebook in JSON at ${path} but ${(error as Error).message}`,
-		);
-	}
-}
-
-function decodeText(bytes: Buffer): string | undefined {
-	try {
-		return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-	} catch {
-		return undefined;
-	}
-}
-
-function bytesOf({ type, format, content }: SaveRequest): Buffer | string {
-	if (type === "notebook") {
-		if (typeof content !== "object" || content === null) {
-			throw new HttpError(
-				400,
-				"ERR_OCTAVO_NOTEBOOK",
-				`Expected a notebook object as content but received ${typeof content}`,
-			);
-		}
-		return `${JSON.stringify(content, null, 1)}\n`;
-	}
-	if (typeof content !== "string") {
-		throw new HttpError(400, "ERR_OCTAVO_CONTENTS_TYPE", `Expected a string as content but received ${typeof content}`);
-	}
-	return format === "base64" ? Buffer.from(content, "base64") : content;
-}
-
-async function writeAtomically(file: string, bytes: Buffer | string, mode = 0o644): Promise<void> {
-	const temporary = join(dirname(file), `.~${randomUUID()}`);
-	try {
-		const handle = await open(temporary, "wx", mode & 0o777);
-		try {
-			await handle.writeFile(bytes);
-		} finally {
-			await handle.close();
-		}
-		await rename(temporary, file);
-	} catch (error) {
-		await rm(temporary, { force: true });
-		throw error;
 	}
 }

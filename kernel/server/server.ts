@@ -13,7 +13,7 @@ import { v1Protocol } from "./channel-codec.js";
 import { Contents } from "./contents.js";
 import { ContentsRoot } from "./contents-path.js";
 import { addContentsRoutes } from "./contents-routes.js";
-import { HttpError, sendError } from "./errors.js";
+import { HttpError, refuseClient, sendError } from "./errors.js";
 import { addKernelRoutes } from "./kernel-routes.js";
 import { serveKernelSocket } from "./kernel-socket.js";
 import { KernelStore } from "./kernel-store.js";
@@ -39,6 +39,8 @@ export interface ServerOptions {
 /** Version of the Jupyter Server interface that this one follows. */
 const interfaceVersion = "2.14.0";
 const maxBodyBytes = 256 * 1024 * 1024;
+/** Longest that a request may take to arrive, in milliseconds. */
+const requestMs = 300_000;
 
 /**
  * A running server.
@@ -113,6 +115,9 @@ function makeApp(access: Access, store: KernelStore, root: ContentsRoot): Fastif
 	const app = fastify({
 		bodyLimit: maxBodyBytes,
 		forceCloseConnections: true,
+		requestTimeout: requestMs,
+		frameworkErrors: (error, _request, reply) => sendError(reply, error),
+		clientErrorHandler: refuseClient,
 		routerOptions: { maxParamLength: 4096 },
 	});
 	app.server.on("connection", (socket) => socket.setNoDelay(true));

@@ -169,8 +169,11 @@ export interface NativeSession {
 	prefill(tokens: Int32Array): void;
 	/** Runs on the calling thread. ERR_OCTAVO_BUSY while an asynchronous call is under way. */
 	advance(request: AdvanceRequest): AdvanceResult;
-	/** The same off the main thread. */
-	advanceAsync(request: AdvanceRequest): Promise<AdvanceResult>;
+	/**
+	 * The same off the main thread. Without a request: what it was last asked, which is then not read again;
+	 * ERR_OCTAVO_ARGUMENT where that had `forcedTokens` or a `decision`, which serve once.
+	 */
+	advanceAsync(request?: AdvanceRequest): Promise<AdvanceResult>;
 	/** Asks a running `advance` to return at the next layer boundary. Callable at any time, from any thread. */
 	cancel(): void;
 	/** Tokens seen, which is the next RoPE index. */

@@ -114,7 +114,13 @@ Napi::Value SessionWrap::advance(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SessionWrap::advance_async(const Napi::CallbackInfo& info) {
-  AdvanceRequest request = to_advance_request(info[0]);
+  if (!info[0].IsUndefined()) {
+    asked_ = to_advance_request(info[0]);
+  } else if (!asked_) {
+    fail_argument("an object where there is nothing to repeat", "request", info[0]);
+  }
+  AdvanceRequest request = *asked_;
+  if (!request.forced_tokens.empty() || request.decision) asked_.reset();
   own_session();
   cancelled_->store(false);
   const Napi::Promise promise = AdvanceWorker<SessionWrap, Session, AdvanceRequest>::start(

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 
 #include "binding/views.h"
 #include "session/session.h"
@@ -64,7 +65,8 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   std::shared_ptr<const bool> batch_busy_;
   bool busy_ = false;
   bool closed_ = false;
-  int64_t external_bytes_ = 0;  // told to V8
+  int64_t external_bytes_ = 0;           // told to V8
+  std::optional<AdvanceRequest> asked_;  // last, off the main thread, if it can be asked again
   TensorViews views_;
 };
 

@@ -1,6 +1,6 @@
 // The engine's side of a session: takes work to it, one piece at a time, and moves what it records into the trace.
 
-import type { DecisionSpec, NativeSession } from "../../native/addon.js";
+import type { AdvanceRequest, AdvanceResult, DecisionSpec, NativeSession } from "../../native/addon.js";
 import { Breakpoints } from "../debug/breakpoints.js";
 import { LiveViews } from "../debug/live-view.js";
 import { native, OctavoError } from "../errors.js";
@@ -34,6 +34,15 @@ export class Driver implements RunContext {
 	#numWaiting = 0;
 	#busy = false;
 	#closed = false;
+	// What the engine was last asked off the main thread. A loop asks the same each time, which it need not read again.
+	#asked: AdvanceRequest | undefined;
+	readonly #advance = (request: AdvanceRequest): Promise<AdvanceResult> => {
+		const isRepeated = request === this.#asked;
+		this.#asked = undefined;
+		const result = this.native.advanceAsync(isRepeated ? undefined : request);
+		if (!request.forcedTokens && !request.decision) this.#asked = request;
+		return result;
+	};
 	/** Views that are drawn again after each call. */
 	readonly views = new LiveViews();
 	/** Of a batch's sequence: what advances it, and takes it through time, in place of this driver. */
@@ -84,7 +93,7 @@ export class Driver implements RunContext {
 		this.#requireIdle();
 		this.#busy = true;
 		try {
-			return await runAsync(this.native, this.#scored(work), withInterrupt(signal));
+			return await runAsync(this.native, this.#advance, this.#scored(work), withInterrupt(signal));
 		} catch (error) {
 			this.#forgetStop(error);
 			throw error;

@@ -66,15 +66,24 @@ export function runSync<T>(session: NativeSession, work: Work<T>): T {
 	}
 }
 
-/** Runs work off the main thread; an aborted signal rejects with its reason and leaves the session able to go on. */
-export async function runAsync<T>(session: NativeSession, work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
+/**
+ * Runs work off the main thread; an aborted signal rejects with its reason and leaves the session able to go on.
+ *
+ * @param advance hands a request to the session's engine
+ */
+export async function runAsync<T>(
+	session: NativeSession,
+	advance: (request: AdvanceRequest) => Promise<AdvanceResult>,
+	work: Work<T>,
+	signal: AbortSignal | undefined,
+): Promise<T> {
 	signal?.throwIfAborted();
 	const cancel = () => session.cancel();
 	signal?.addEventListener("abort", cancel);
 	try {
 		let next = work.next();
 		while (!next.done) {
-			const result = await session.advanceAsync(next.value);
+			const result = await advance(next.value);
 			next = work.next(result);
 			if (!next.done || result.reason === "cancelled") signal?.throwIfAborted();
 		}
@@ -106,12 +115,10 @@ export function* completeSteps(context: RunContext, request: AdvanceRequest): Wo
 	let result: AdvanceResult;
 	do {
 		const decision = context.takeDecision();
-		result = yield {
-			...request,
-			maxSteps: left,
-			...(forcedTokens ? { forcedTokens } : {}),
-			...(decision ? { decision } : {}),
-		};
+		const isFirst = left === request.maxSteps && forcedTokens === request.forcedTokens;
+		result = yield isFirst && !decision
+			? request
+			: { ...request, maxSteps: left, ...(forcedTokens ? { forcedTokens } : {}), ...(decision ? { decision } : {}) };
 		left -= result.numSteps;
 		// A step under way has taken its token already.
 		if (left > 0) forcedTokens = forcedTokens?.subarray(result.numSteps + (context.native.insideStep ? 1 : 0));

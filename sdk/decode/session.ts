@@ -98,16 +98,24 @@ export class Session extends SessionView implements Steppable<Step, SessionEvent
 	/** Steps one by one until `maxTokens` or an end token; passes over breakpoints. Leave the loop at will and go on later. */
 	async *steps(options: RunOptions = {}): AsyncGenerator<Step, void, undefined> {
 		const { maxTokens, sampling, endTokens, signal } = checkRun("steps()", options, this.model);
+		const request = { maxSteps: 1, sampling, endTokens };
 		let lastUs = Number.POSITIVE_INFINITY;
 		let turnStart = performance.now();
 		for (let i = 0; i < maxTokens; i++) {
 			signal?.throwIfAborted();
-			if (performance.now() - turnStart > turnMs) {
-				await setImmediate();
+			const work = completeSteps(this.driver, request);
+			let completed: { steps: Step[]; ended: boolean };
+			if (lastUs < shortStepUs) {
+				if (performance.now() - turnStart > turnMs) {
+					await setImmediate();
+					turnStart = performance.now();
+				}
+				completed = this.driver.sync(work);
+			} else {
+				completed = await this.driver.async(work, signal);
 				turnStart = performance.now();
 			}
-			const work = completeSteps(this.driver, { maxSteps: 1, sampling, endTokens });
-			const { steps, ended } = lastUs < shortStepUs ? this.driver.sync(work) : await this.driver.async(work, signal);
+			const { steps, ended } = completed;
 			const step = steps.at(-1)!;
 			lastUs = step.us;
 			yield step;

@@ -68,10 +68,11 @@ type Row = Record<string, number | number[]>;
 // Reads packed rows: columns come in the schema's order.
 class RowReader {
 	readonly #packed: Float64Array;
-	#at = 0;
+	#at: number;
 
-	constructor(packed: Float64Array) {
+	constructor(packed: Float64Array, at: number) {
 		this.#packed = packed;
+		this.#at = at;
 	}
 
 	next(): number {
@@ -115,28 +116,37 @@ function toEviction(row: Row): Eviction {
 	};
 }
 
+// Places of a step's columns in its packed row, which has no lists: a loop reads one row a step, so it goes by number.
+const stepColumns = columnsOf("steps").map(([name]) => name) as (keyof typeof traceSchema.steps)[];
+const at = Object.fromEntries(stepColumns.map((name, place) => [name, place])) as Record<
+	keyof typeof traceSchema.steps,
+	number
+>;
+const { phase: phaseColumn } = traceSchema.steps;
+
 /** Steps and their evictions from the engine's `stepRows`. */
 export function readSteps(packed: Float64Array, text: StepText): Step[] {
-	const reader = new RowReader(packed);
-	const rows = Array.from({ length: reader.next() }, () => reader.row(columnsOf("steps")));
-	const evictions = Array.from({ length: reader.next() }, () => toEviction(reader.row(columnsOf("evictions"))));
-	const { phase } = traceSchema.steps;
-	return rows.map((row): Step => {
-		const cell = (name: string) => row[name] as number;
-		const index = cell("step_index");
-		const token = cell("token_id");
-		return {
+	const numSteps = packed[0]!;
+	const end = 1 + numSteps * stepColumns.length;
+	const reader = new RowReader(packed, end + 1);
+	const evictions = Array.from({ length: packed[end]! }, () => toEviction(reader.row(columnsOf("evictions"))));
+	const steps: Step[] = [];
+	for (let row = 1; row < end; row += stepColumns.length) {
+		const index = packed[row + at.step_index]!;
+		const token = packed[row + at.token_id]!;
+		steps.push({
 			index,
-			phase: phase.values[cell("phase")]!,
+			phase: phaseColumn.values[packed[row + at.phase]!]!,
 			token,
 			text: text.add(token, index),
-			position: cell("position_index"),
-			numTokens: cell("num_tokens"),
-			forced: cell("forced") !== 0,
-			logprob: cell("token_logprob"),
-			entropy: cell("entropy"),
+			position: packed[row + at.position_index]!,
+			numTokens: packed[row + at.num_tokens]!,
+			forced: packed[row + at.forced] !== 0,
+			logprob: packed[row + at.token_logprob]!,
+			entropy: packed[row + at.entropy]!,
 			evictions: evictions.length === 0 ? [] : evictions.filter((eviction) => eviction.step === index),
-			us: cell("total_us"),
-		};
-	});
+			us: packed[row + at.total_us]!,
+		});
+	}
+	return steps;
 }

@@ -77,7 +77,7 @@ export interface NativeBatch {
 	rewind(id: number, target: RewindTarget): number;
 	/** One more sequence that goes on from the last completed step of this one. Errors as of `takeSnapshot`. */
 	fork(id: number, spec: BatchForkSpec): { id: number; session: NativeSession };
-	/** Ends a sequence before the next step. At any time. */
+	/** Ends a sequence: before the next step, or as `requests` is next called. At any time. */
 	cancel(id: number): void;
 	advance(request: BatchAdvanceRequest): BatchAdvanceResult;
 	/** The same off the main thread. */

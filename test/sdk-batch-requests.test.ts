@@ -70,3 +70,28 @@ test("policy, tokens and most blocks of a request are those of the session alone
 		}
 	}
 });
+
+test("a cancelled sequence has ended at once where the batch rests, also one that stands inside a step", async () => {
+	using batch = model.batch({ blockSize, numBlocks: 40 });
+	const { context } = tasks.recall({ seed: 1, contextLength: 60 });
+	const options = { maxTokens: 40, endTokens: [] };
+	const [first, second, third] = [1, 2, 3].map((seed) =>
+		batch.add(context, { ...options, seed, policy: policies.pagedEviction({ budget: 32 }) }),
+	);
+	await batch.run({ maxSteps: 3 });
+	assert.equal(first!.state, "running");
+	first!.cancel();
+	assert.deepEqual([first!.state, first!.ended, first!.layer(0).blocks.length], ["cancelled", true, 0]);
+	assert.equal((await first!.result()).state, "cancelled");
+	assert.equal(batch.throughput.numRows, 3); // it took no step to tell
+	second!.breakOn("evict");
+	const stop = await batch.run();
+	assert.ok(stop.reason === "breakpoint" && stop.event.kind === "evict");
+	stop.event.veto();
+	second!.cancel();
+	assert.deepEqual([second!.state, third!.state], ["cancelled", "running"]);
+	assert.equal((await batch.run()).reason, "done");
+	assert.deepEqual([second!.state, third!.state], ["cancelled", "finished"]);
+	const numTokens = [first!, second!, third!].map(({ trace }) => trace.table("steps").numRows - 1);
+	assert.ok(numTokens[0]! < numTokens[1]! && numTokens[1]! < 40 && numTokens[2] === 40, String(numTokens));
+});

@@ -124,7 +124,8 @@ void Batch::cancel(int64_t id) {
 
 BatchResult Batch::advance(const BatchAdvance& request, const std::atomic<bool>& cancelled) {
   const SequencePointer stopped = std::exchange(stopped_, nullptr);
-  if (request.decision) {
+  const bool has_gone = stopped && stopped->state == SequenceState::kCancelled;  // with what was to decide
+  if (request.decision && !has_gone) {
     if (!stopped || stopped->state > SequenceState::kSwapped) {
       throw Error("ERR_OCTAVO_ARGUMENT",
                   "Expected a batch that stopped inside a sequence's step to decide on but it did not");

@@ -30,8 +30,9 @@ class Batch {
   // ERR_OCTAVO_BUDGET, ERR_OCTAVO_ARGUMENT, ERR_OCTAVO_POOL_EXHAUSTED for a prompt that an empty pool cannot
   // take.
   Added add(BatchRequest request);
-  // Ends a sequence before its next step, and gives its blocks back; nothing where it has ended. From any
-  // thread. Throws ERR_OCTAVO_ARGUMENT for an id never given.
+  // Ends a sequence, and gives its blocks back: before the step that an advance takes next, or as the
+  // requests are next looked at; nothing where it has ended. From any thread. Throws ERR_OCTAVO_ARGUMENT for
+  // an id never given.
   void cancel(int64_t id);
 
   // Time travel (batch_travel.cpp), of completed steps of a sequence as a session's own; between two calls of
@@ -56,6 +57,7 @@ class Batch {
 
   const LlamaConfig& model_config() const { return model_->config(); }
   uint64_t seed_of(int64_t id) { return find_sequence(id)->session->seed(); }
+  // Not while an advance is under way.
   RequestColumns requests();
   // Why a sequence failed; empty where it did not.
   std::optional<SequenceFailure> failure(int64_t id);

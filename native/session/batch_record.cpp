@@ -41,6 +41,7 @@ int64_t Batch::pool_bytes() const {
 }
 
 RequestColumns Batch::requests() {
+  take_inbox();  // what was cancelled since the last step has ended
   const std::lock_guard lock(inbox_mutex_);
   RequestColumns columns;
   for (const SequencePointer& sequence : all_) {

@@ -169,7 +169,8 @@ export class Session extends SessionView implements Steppable<Step, SessionEvent
 	 * Another session that goes on from the last completed step. Blocks are shared copy on write, so at most one partial
 	 * block a layer is ever copied; both take new blocks from the same pools (see the option `forks`).
 	 *
-	 * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET, ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED
+	 * @throws {OctavoError} ERR_OCTAVO_OPTION, ERR_OCTAVO_BUDGET, ERR_OCTAVO_BUSY, ERR_OCTAVO_CLOSED;
+	 * ERR_OCTAVO_POOL_EXHAUSTED where reassigned positions move keys and a pool cannot take the copies, which changes nothing
 	 */
 	fork(options: ForkOptions = {}): Session {
 		const changes = checkFork(options, this.model.metadata);

@@ -271,6 +271,8 @@ TEST("cancelling takes effect before the next step, also of a sequence that stan
   stopping.stops[0].layer_end = true;
   REQUIRE(advance(batch, 1, stopping).reason == BatchReason::kEvent);  // inside the prompt of 0
   batch.cancel(0);
+  REQUIRE(state_of(batch, 0) == SequenceState::kCancelled);  // at once
+  require_pools_free(batch, 40);
   advance(batch, 4);
   REQUIRE(state_of(batch, 0) == SequenceState::kCancelled);
   REQUIRE_EQUAL(added[0].session->num_tokens(), 0);
@@ -280,13 +282,20 @@ TEST("cancelling takes effect before the next step, also of a sequence that stan
   stopping.stops.clear();
   stopping.stops[2].layer_end = true;
   REQUIRE_EQUAL(advance(batch, 1, stopping).sequence_id, 2);  // 1 has passed this place
+  const int num_free_before = batch.pool_counts(0).num_free;
+  batch.cancel(2);
+  REQUIRE(state_of(batch, 2) == SequenceState::kCancelled);
+  REQUIRE(batch.pool_counts(0).num_free > num_free_before);
+  BatchAdvance late;
+  late.decision = Decision{};  // on a sequence that has gone
+  REQUIRE(advance(batch, 1, late).reason == BatchReason::kSteps);
   batch.cancel(1);
   batch.cancel(1);
   run_to_end(batch);
   batch.cancel(1);
   REQUIRE(advance(batch, 1).reason == BatchReason::kDone);
   REQUIRE(state_of(batch, 1) == SequenceState::kCancelled);
-  for (size_t i = 2; i < 4; ++i) require_as_alone(model, requests[i], 4, added[i]);
+  require_as_alone(model, requests[3], 4, added[3]);
   require_pools_free(batch, 40);
 }
 

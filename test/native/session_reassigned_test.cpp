@@ -155,3 +155,45 @@ TEST("a fork that reassigns positions closes its parent's gaps as it begins") {
   REQUIRE(keys_of(*fork->fork(changes)) == before);
   REQUIRE(keys_of(parent) == before);
 }
+
+TEST("a fork that moves keys takes place or, where a pool cannot take its copies, changes nothing") {
+  const auto model = TinyLlama(6).open();
+  const Form form{"streaming-llm", EvictionUnit::kBlock, Holes::kRecycle, Heads::kShared};
+  int num_forked = 0, num_refused = 0, num_refused_late = 0;
+  for (const bool reassigns : {false, true}) {
+    const Positions of_parent = reassigns ? Positions::kOriginal : Positions::kReassigned;
+    for (int num_blocks = 5; num_blocks < 20; ++num_blocks) {
+      SessionConfig config = config_of(form);
+      config.num_blocks = num_blocks;
+      config.policy.layer_budgets = {12, 24, 16};
+      config.policy.positions = of_parent;
+      Session parent(model, config), twin(model, config);
+      const auto decode = [](Session& session, int64_t count) { advance(session, steps(count, 1.0)); };
+      try {
+        for (Session* session : {&parent, &twin}) {
+          session->prefill(some_tokens(kPrompt, 3));
+          decode(*session, 1 + 10);
+        }
+      } catch (const Error&) {
+        continue;  // too small a pool for the parent alone
+      }
+      ForkConfig changes;
+      changes.policy = config.policy;
+      changes.policy->positions = reassigns ? Positions::kReassigned : Positions::kOriginal;
+      const std::string before = state_of(parent);
+      try {
+        const auto fork = parent.fork(changes);
+        ++num_forked;
+      } catch (const Error& error) {
+        REQUIRE_EQUAL(error.code(), std::string("ERR_OCTAVO_POOL_EXHAUSTED"));
+        ++num_refused;
+        num_refused_late += parent.layer_cache(0).pool_counts().num_free > 0 ? 1 : 0;
+      }
+      REQUIRE_EQUAL(state_of(parent), before);
+      decode(parent, 12);
+      decode(twin, 12);
+      REQUIRE(parent.tokens() == twin.tokens() && logits_of(parent) == logits_of(twin));
+    }
+  }
+  REQUIRE(num_forked > 0 && num_refused > 0 && num_refused_late > 0);
+}

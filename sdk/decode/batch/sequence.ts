@@ -133,7 +133,7 @@ export class BatchSequence extends SessionView implements RecordedSequence {
 		return { state: state as SequenceResult["state"], tokens, ...(error ? { error } : {}) };
 	}
 
-	/** Ends it before the next step; its blocks go back to the pool. At any time; nothing where it has ended. */
+	/** Ends it, at once or after the step under way; its blocks go back to the pool. At any time; nothing where it has ended. */
 	cancel(): void {
 		this.#engine.cancel(this.id);
 	}

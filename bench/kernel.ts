@@ -3,12 +3,13 @@
 // machine, so that their ratios mean something.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { cpus, loadavg, tmpdir } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { dirname, join } from "node:path";
 import { KernelClient } from "../test/helpers/kernel-client.js";
 import { echoBytes, echoCells, echoMegabytesPerSecond, echoRounds } from "./helpers/comm-echo.js";
+import { installKernel } from "./helpers/installed-kernel.js";
 import { memoryMiB } from "./helpers/process-memory.js";
 
 interface Measured {
@@ -19,6 +20,7 @@ interface Measured {
 	cellP95: number;
 	cellAfterImportMedian: number;
 	completeMedian: number;
+	completeOtherMedian: number;
 	htmlToIdle: number;
 	linesToIdle: number;
 	linesArrived: number;
@@ -33,6 +35,7 @@ const rounds = 4;
 const cells = 50;
 const warmUp = 15;
 const completions = 25;
+const otherCompletions = 10;
 const numHtml = 5;
 const numLines = 10_000;
 const htmlBytes = 5 * 1024 * 1024;
@@ -49,6 +52,8 @@ interface Contender {
 	env?: NodeJS.ProcessEnv;
 	line: (index: number) => string;
 	complete: string;
+	/** Texts that are completed one after the other. */
+	completeOther: (index: number) => string;
 	/** Imports a package with many types; undefined where there are none. */
 	importing?: string;
 	html: string;
@@ -81,6 +86,7 @@ async function measure({
 	env,
 	line,
 	complete,
+	completeOther,
 	importing,
 	html,
 	lines,
@@ -97,9 +103,10 @@ async function measure({
 		const runLine = (index: number) => run(line(index));
 		await repeat(warmUp, runLine);
 		const cellTimes = await repeat(cells, runLine);
-		const ask = () => kernel.ask("complete_request", { code: complete, cursor_pos: complete.length });
-		await repeat(3, ask);
-		const completeMedian = quantile(await repeat(completions, ask), 0.5);
+		const ask = (code: string) => kernel.ask("complete_request", { code, cursor_pos: code.length });
+		await repeat(3, () => ask(complete));
+		const completeMedian = quantile(await repeat(completions, () => ask(complete)), 0.5);
+		const completeOtherMedian = quantile(await repeat(otherCompletions, (index) => ask(completeOther(index))), 0.5);
 		let cellAfterImportMedian = Number.NaN;
 		if (importing !== undefined) {
 			await run(importing);
@@ -128,6 +135,7 @@ async function measure({
 			cellP95: quantile(cellTimes, 0.95),
 			cellAfterImportMedian,
 			completeMedian,
+			completeOtherMedian,
 			htmlToIdle,
 			linesToIdle,
 			linesArrived: arrived.split("\n").length - 1,
@@ -146,7 +154,8 @@ const labels: Record<keyof Measured, string> = {
 	cellMedian: "one-line cell to its reply, median, ms",
 	cellP95: "one-line cell to its reply, p95, ms",
 	cellAfterImportMedian: "the same after importing apache-arrow, median, ms",
-	completeMedian: "completion, median, ms",
+	completeMedian: "completion, the same again, median, ms",
+	completeOtherMedian: "completion, each time of another variable, median, ms",
 	htmlToIdle: "5 MiB of HTML → idle, ms (3 s: idle never came)",
 	linesToIdle: `${numLines} lines → idle, ms (3 s: idle never came)`,
 	linesArrived: `of ${numLines} lines arrived`,
@@ -155,26 +164,11 @@ const labels: Record<keyof Measured, string> = {
 	proportionalMiB: "the same, with pages that processes share divided among them (PSS), MiB",
 };
 
-/** Installs this kernel as a user does, which makes the snapshot that every start uses; gives what its kernelspec says. */
-function install(): { argv: string[]; env: NodeJS.ProcessEnv } {
-	const scratch = mkdtempSync(join(tmpdir(), "octavo-bench-"));
-	try {
-		spawnSync(process.execPath, [join(folder, "dist", "kernel", "main.js"), "install", "--prefix", scratch], {
-			stdio: ["ignore", 2, 2],
-		});
-		const { argv, env } = JSON.parse(
-			readFileSync(join(scratch, "share", "jupyter", "kernels", "octavo", "kernel.json"), "utf8"),
-		);
-		return { argv, env };
-	} finally {
-		rmSync(scratch, { recursive: true });
-	}
-}
-
 const tslabHome = dirname(createRequire(import.meta.url).resolve("tslab/package.json"));
 const typescript = {
 	line: (index: number) => `const value${index % 5}: number = ${index} * 2; value${index % 5}`,
 	complete: "value1.toF",
+	completeOther: (index: number) => `value${index % 5}.to${"EF"[Math.floor(index / 5)]}`,
 	importing: `import * as arrow from "apache-arrow"; arrow.tableFromArrays({ a: [1] }).numRows`,
 	lines: `for (let i = 0; i < ${numLines}; i++) console.log("line", i)`,
 };
@@ -183,7 +177,7 @@ const contenders: Contender[] = [
 	{
 		name: "octavo",
 		...typescript,
-		...install(),
+		...installKernel(folder),
 		html: `display.html("x".repeat(${htmlBytes}))`,
 		echo: echoCells.typescript,
 	},
@@ -198,6 +192,7 @@ const contenders: Contender[] = [
 		argv: [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
 		line: (index) => `value${index % 5} = ${index} * 2; value${index % 5}`,
 		complete: "value1.bit_l",
+		completeOther: (index) => `value${index % 5}.${["bit_c", "to_b"][Math.floor(index / 5)]}`,
 		html: `from IPython.display import HTML, display; display(HTML("x" * ${htmlBytes}))`,
 		lines: `for i in range(${numLines}): print("line", i)`,
 		echo: echoCells.python,
@@ -230,7 +225,8 @@ const report = [
 	"# Kernel latency",
 	"",
 	`Median over ${rounds} starts of each kernel, in turns (smallest–largest). ${cells} cells a start after ${warmUp} to warm up,`,
-	`${completions} completions after 3, ${numHtml} outputs of HTML, ${echoRounds} large buffers: the median of each.`,
+	`${completions} completions after 3, then ${otherCompletions} of other texts, ${numHtml} outputs of HTML, ${echoRounds} large buffers:`,
+	"the median of each.",
 	`Load average while measuring: ${loadavg()[0]!.toFixed(1)}.`,
 	`${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} threads, Node.js ${process.versions.node}.`,
 	"",

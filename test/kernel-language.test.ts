@@ -1,6 +1,8 @@
 // Completion, inspection, is_complete, history, kernel_info, comms and debug over raw ZeroMQ.
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { KernelClient } from "./helpers/kernel-client.js";
 
@@ -86,6 +88,48 @@ test("a text asked about again is answered from what it means by now, and runs a
 		const { iopub } = await kernel.execute("shape.radius");
 		assert.equal(iopub.find(({ type }) => type === "execute_result")?.content.data["text/plain"], "1");
 	}
+});
+
+test("a name that is typed on is completed from what its place offers, whatever was asked before", async () => {
+	await kernel.execute("let boat = { sail: 1, sailor: 'Ann', oars: 2 };");
+	const asked = {
+		"boat.|": ["oars", "sail", "sailor"],
+		"boat.s|": ["sail", "sailor"],
+		"boat.sailo|": ["sailor"],
+		"boat.sail|or": ["sailor"],
+		"boat.o|": ["oars"],
+		"boat.o|; var boat = { oath: 1 }": ["oath"],
+		"let pair = boat; boat.o|": ["oars"],
+		"pair.a|": ["alpha"],
+		"{ let pair = { also: 1 }; pair.a|": ["also"],
+		"pair.al|": ["alpha"],
+		"pair.toS|": [],
+		"const { s| } = boat": ["sail", "sailor"],
+		"const { oars, sailo| } = boat": ["sailor"],
+		"const { sail, sailo| } = boat": ["sailor"],
+		"class Raft { sail = 1; stati|": ["static"],
+		"class Raft { sail = 1; static|": [],
+		"'|": [],
+		"boa|": ["boat"],
+	};
+	for (const [marked, expected] of Object.entries(asked)) {
+		const { matches, cursor_start, cursor_end } = await complete(marked);
+		assert.deepEqual(matches.slice(0, 4), expected, marked);
+		const at = marked.indexOf("|");
+		const [before, behind] = [/[\w$]*$/.exec(marked.slice(0, at))![0], /^\|([\w$]*)/.exec(marked.slice(at))![1]!];
+		assert.deepEqual([cursor_start, cursor_end], [at - before.length, at + behind.length], marked);
+	}
+});
+
+test("a file that changes between two questions changes what is offered", async () => {
+	const path = join(kernel.folder, "craft.ts");
+	writeFileSync(path, "export const craft = { keel: 1 };");
+	const question = 'import { craft } from "./craft"; craft.|';
+	assert.deepEqual((await complete(question)).matches, ["keel"]);
+	writeFileSync(path, "export const craft = { kayak: 1 };");
+	assert.deepEqual((await complete(question)).matches, ["kayak"]);
+	writeFileSync(path, "export const craft = { knot: 1 };");
+	assert.deepEqual((await complete(question.replace("|", "k|"))).matches, ["knot"]);
 });
 
 test("inspection gives signature and documentation", async () => {

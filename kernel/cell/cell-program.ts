@@ -41,7 +41,9 @@ export class CellProgram {
 	readonly #host: TypeScript.CompilerHost;
 	readonly #options: TypeScript.CompilerOptions;
 	readonly #files: ProgramFiles;
+	/** Sources of libraries, and those of the user, which change. */
 	readonly #sources = new Map<string, TypeScript.SourceFile>();
+	readonly #locals = new Map<string, TypeScript.SourceFile>();
 	/** What the present program's cell and declarations import. */
 	readonly #resolutions: Resolutions;
 	#roots: readonly string[];
@@ -75,7 +77,7 @@ export class CellProgram {
 		return this.#additions;
 	}
 
-	/** Names of the sources read so far, the cells aside. */
+	/** Names of the libraries' sources read so far. */
 	get sourceNames(): string[] {
 		return [...this.#sources.keys()];
 	}
@@ -143,10 +145,11 @@ export class CellProgram {
 	#source(name: string, target: SourceOptions): TypeScript.SourceFile | undefined {
 		const current = this.#current[name];
 		if (current) return current;
-		const known = this.#sources.get(name);
+		const kind = isLocal(name) ? this.#locals : this.#sources;
+		const known = kind.get(name);
 		if (known) return known;
 		const file = this.#parse(name, target);
-		if (file) this.#sources.set(name, file);
+		if (file) kind.set(name, file);
 		return file;
 	}
 
@@ -175,14 +178,14 @@ export class CellProgram {
 	/** Forgets sources beside the notebook that are no longer what was parsed. */
 	#dropChanged(): void {
 		const changed = new Set<string>();
-		for (const [name, file] of this.#sources) {
-			if (!isLocal(name) || this.#host.readFile(name) === file.text) continue;
-			this.#sources.delete(name);
+		for (const [name, file] of this.#locals) {
+			if (this.#host.readFile(name) === file.text) continue;
+			this.#locals.delete(name);
 			changed.add(name);
 		}
 		if (changed.size === 0) return;
 		this.#reusable = false;
-		for (const name of [...this.#sources.keys()].filter(isLocal)) {
+		for (const name of this.#locals.keys()) {
 			const file = this.#program?.getSourceFile(name);
 			if (file && sourceDependencies(this.#program!, file).some((path) => changed.has(path))) changed.add(name);
 		}

@@ -3,6 +3,7 @@
 
 import { createRequire, Module } from "node:module";
 import type TypeScript from "typescript";
+import { CompletionLists } from "./completion-lists.js";
 import { Documentation } from "./documentation.js";
 import { tslabTypescriptPath, typescriptPath } from "./packages.js";
 import type { Snapshot } from "./snapshot.js";
@@ -26,12 +27,7 @@ export function loadTypeScript(snapshot: Snapshot | undefined): { ts: Ts; copy: 
 	copy.getNullTransformationContext = () => inner.nullTransformationContext;
 	copy.getDefaultTypeRoots = () => [];
 	copy.getQuickInfoAtPosition = quickInfo(inner);
-	copy.Completions = {
-		...inner.Completions,
-		// tslab's host is empty; what completes an import asks it for the options.
-		getCompletionsAtPositionForTslab: (_: object, program: TypeScript.Program, ...rest: unknown[]) =>
-			inner.Completions.getCompletionsAtPosition(completionHost(program), program, ...rest),
-	};
+	copy.Completions = { ...inner.Completions, getCompletionsAtPositionForTslab: completions(inner) };
 	place(tslabTypescriptPath, copy);
 	return { ts, copy };
 }
@@ -54,8 +50,23 @@ export function loadConverter(): Internal {
 	}
 }
 
-function completionHost(program: TypeScript.Program): object {
-	return { getCompilationSettings: () => program.getCompilerOptions() };
+function completions(inner: Internal) {
+	const lists = new CompletionLists(inner as unknown as Ts);
+	return (
+		_: object,
+		program: TypeScript.Program,
+		log: unknown,
+		cell: TypeScript.SourceFile,
+		position: number,
+		...rest: unknown[]
+	): TypeScript.CompletionInfo | undefined => {
+		// tslab's host is empty; what completes an import asks it for the options.
+		const host = { getCompilationSettings: () => program.getCompilerOptions() };
+		const find = () => inner.Completions.getCompletionsAtPosition(host, program, log, cell, position, ...rest);
+		// tslab has put the cell below the declarations of earlier ones.
+		const declarations = cell.parent as TypeScript.Node as TypeScript.SourceFile;
+		return lists.offered(program, cell, declarations.text, position, find);
+	};
 }
 
 function place(path: string, exports: Loose): void {

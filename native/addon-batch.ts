@@ -84,6 +84,8 @@ export interface NativeBatch {
 	advanceAsync(request: BatchAdvanceRequest): Promise<BatchAdvanceResult>;
 	/** Asks a running `advance` to return at the next layer boundary; the batch can go on. */
 	stop(): void;
+	/** Whether an `advanceAsync` is under way. Readable at any time, also after `dispose`. */
+	readonly busy: boolean;
 	/** One row a sequence, by the column names of sdk/trace/batch-schema.ts. */
 	requests(): NativeColumns;
 	/** One row a step since the last call, likewise. */

@@ -178,6 +178,8 @@ export interface NativeSession {
 	cancel(): void;
 	/** Tokens seen, which is the next RoPE index. */
 	readonly numTokens: number;
+	/** Whether an `advanceAsync`, its own or its batch's, is under way. Readable at any time, also after `dispose`. */
+	readonly busy: boolean;
 	/** Whether a stop or a cancel left a step under way, which the next `advance` goes on with. */
 	readonly insideStep: boolean;
 	/** All tokens of completed steps: the prompt, then forced and sampled ones. */

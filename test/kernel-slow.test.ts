@@ -45,3 +45,36 @@ for (const [what, slow] of Object.entries({
 		assert.equal((await kernel.execute("'fine'")).reply.status, "ok");
 	});
 }
+
+test("a session and a batch whose call an interrupt ends in the midst go on all the same", async () => {
+	const begins = [
+		"import { loadModel, policies } from 'octavo';",
+		"const model = await loadModel(); const session = model.session(); session.prefillSync([1, 150]);",
+		"const batch = model.batch({ blockSize: 8, numBlocks: 64 });",
+		"const sequence = batch.add([1, 150], { maxTokens: 200, endTokens: [] });",
+		// Looked at between the native calls, with no await of the cell's own.
+		"let loops = true; let seen = 0;",
+		"const looks = () => { console.log('on'); while (loops && seen++ < 1e12); return false; };",
+		"session.breakOn('token', looks); sequence.breakOn('layer', looks);",
+		"const policy = policies.custom({ budget: 24, score: ({ keys }) => (looks() ? 0 : keys.data[0]!) });",
+		"const scored = model.session({ blockSize: 8, policy }); scored.prefillSync(Array.from({ length: 24 }, (_, i) => 1 + i));",
+	];
+	assert.equal((await kernel.execute(begins.join("\n"))).reply.status, "ok");
+	for (const code of [
+		"await session.run({ maxTokens: 5 })",
+		"await batch.run()",
+		"await scored.run({ maxTokens: 20 })",
+	]) {
+		const running = kernel.send("execute_request", { code });
+		await kernel.until(() => kernel.messages.some(({ parentId, type }) => parentId === running && type === "stream"));
+		await kernel.ask("interrupt_request", {}, "control");
+		assert.equal((await kernel.exchange(running)).reply.ename, "Interrupted");
+	}
+	const after =
+		"loops = false; const { numSteps } = await session.run({ maxTokens: 3 }); const { reason } = await batch.run();" +
+		" const rest = await scored.run({ maxTokens: 9 }); [numSteps, reason, rest.numSteps]";
+	const { reply, iopub } = await kernel.execute(after);
+	assert.equal(reply.status, "ok", reply.evalue);
+	const result = iopub.find(({ type }) => type === "execute_result");
+	assert.equal(result!.content.data["text/plain"], "[ 3, 'done', 9 ]");
+});

@@ -27,6 +27,7 @@ Napi::Function BatchWrap::define(Napi::Env env) {
       method<BatchWrap, &BatchWrap::advance>("advance"),
       method<BatchWrap, &BatchWrap::advance_async>("advanceAsync"),
       method<BatchWrap, &BatchWrap::stop>("stop"),
+      getter<BatchWrap, &BatchWrap::busy>("busy"),
       method<BatchWrap, &BatchWrap::requests>("requests"),
       method<BatchWrap, &BatchWrap::take_steps>("takeSteps"),
       method<BatchWrap, &BatchWrap::failure>("failure"),
@@ -134,6 +135,8 @@ Napi::Value BatchWrap::stop(const Napi::CallbackInfo& info) {
   cancelled_->store(true);
   return info.Env().Undefined();
 }
+
+Napi::Value BatchWrap::busy(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), *busy_); }
 
 Napi::Value BatchWrap::requests(const Napi::CallbackInfo& info) {
   return to_js(info.Env(), idle_batch().requests());

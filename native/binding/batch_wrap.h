@@ -35,6 +35,7 @@ class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
   Napi::Value advance(const Napi::CallbackInfo& info);
   Napi::Value advance_async(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);
+  Napi::Value busy(const Napi::CallbackInfo& info);
   Napi::Value requests(const Napi::CallbackInfo& info);
   Napi::Value take_steps(const Napi::CallbackInfo& info);
   Napi::Value failure(const Napi::CallbackInfo& info);

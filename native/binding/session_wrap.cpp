@@ -22,6 +22,7 @@ Napi::Function SessionWrap::define(Napi::Env env) {
       method<SessionWrap, &SessionWrap::advance_async>("advanceAsync"),
       method<SessionWrap, &SessionWrap::cancel>("cancel"),
       getter<SessionWrap, &SessionWrap::num_tokens>("numTokens"),
+      getter<SessionWrap, &SessionWrap::busy>("busy"),
       getter<SessionWrap, &SessionWrap::inside_step>("insideStep"),
       method<SessionWrap, &SessionWrap::tokens>("tokens"),
       method<SessionWrap, &SessionWrap::logits>("logits"),
@@ -137,6 +138,10 @@ Napi::Value SessionWrap::cancel(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionWrap::num_tokens(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(open_session().num_tokens()));
+}
+
+Napi::Value SessionWrap::busy(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), busy_ || (batch_busy_ && *batch_busy_));
 }
 
 Napi::Value SessionWrap::inside_step(const Napi::CallbackInfo& info) {

@@ -36,6 +36,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   Napi::Value advance_async(const Napi::CallbackInfo& info);
   Napi::Value cancel(const Napi::CallbackInfo& info);
   Napi::Value num_tokens(const Napi::CallbackInfo& info);
+  Napi::Value busy(const Napi::CallbackInfo& info);
   Napi::Value inside_step(const Napi::CallbackInfo& info);
   Napi::Value tokens(const Napi::CallbackInfo& info);
   Napi::Value logits(const Napi::CallbackInfo& info);

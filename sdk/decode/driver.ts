@@ -8,7 +8,7 @@ import type { StepText } from "../model/step-text.js";
 import type { TraceMetadata } from "../trace/arrow-schema.js";
 import { TraceRecorder } from "../trace/recorder.js";
 import { Trace } from "../trace/trace.js";
-import { withInterrupt } from "./interrupt.js";
+import { PendingCall, withInterrupt } from "./interrupt.js";
 import { type RunContext, runAsync, runSync, type SessionEvents, type StopEvent, type Work } from "./run.js";
 import { type Scorer, withScores } from "./scoring.js";
 import { readSteps, type Step } from "./step.js";
@@ -32,7 +32,7 @@ export class Driver implements RunContext {
 	#nextStep = 0;
 	// Steps read since the last drain.
 	#numWaiting = 0;
-	#busy = false;
+	#call: PendingCall | undefined;
 	#closed = false;
 	// What the engine was last asked off the main thread. A loop asks the same each time, which it need not read again.
 	#asked: AdvanceRequest | undefined;
@@ -61,7 +61,7 @@ export class Driver implements RunContext {
 		this.#metadata = metadata;
 		this.#text = parent ? parent.#text.fork() : text;
 		const beforeRead = () => {
-			if (!this.#busy && !this.#closed && !this.owner?.busy) this.drain();
+			if (!this.busy && !this.#closed && !this.owner?.busy) this.drain();
 		};
 		this.#recorder = parent ? parent.#recorder.fork(metadata, beforeRead) : new TraceRecorder(metadata, beforeRead);
 		this.trace = new Trace(this.#recorder);
@@ -72,7 +72,8 @@ export class Driver implements RunContext {
 	}
 
 	get busy(): boolean {
-		return this.#busy;
+		if (this.#call?.isOver) this.#call = undefined;
+		return this.#call !== undefined;
 	}
 
 	/** Does work on the calling thread. */
@@ -91,14 +92,15 @@ export class Driver implements RunContext {
 	/** Does work off the main thread; a notebook's interrupt stops it as `signal` does. */
 	async async<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
 		this.#requireIdle();
-		this.#busy = true;
+		const call = new PendingCall(this.native);
+		this.#call = call;
 		try {
 			return await runAsync(this.native, this.#advance, this.#scored(work), withInterrupt(signal));
 		} catch (error) {
-			this.#forgetStop(error);
+			if (this.#call === call) this.#forgetStop(error);
 			throw error;
 		} finally {
-			this.#busy = false;
+			if (this.#call === call) this.#call = undefined;
 			this.views.changed();
 		}
 	}
@@ -176,7 +178,7 @@ export class Driver implements RunContext {
 	}
 
 	#requireIdle(): void {
-		if (!this.#busy) return;
+		if (!this.busy) return;
 		const expected = "an idle session but an asynchronous call is under way: await it first";
 		throw new OctavoError("ERR_OCTAVO_BUSY", `Expected ${expected}`);
 	}

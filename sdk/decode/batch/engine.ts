@@ -6,7 +6,7 @@ import type { BatchAdvanceResult, DecisionSpec, EngineEvent, NativeBatch, ScoreE
 import type { Breakpoint } from "../../debug/breakpoints.js";
 import { fromNative, native, OctavoError } from "../../errors.js";
 import { eviction } from "../eviction-stop.js";
-import { withInterrupt } from "../interrupt.js";
+import { PendingCall, withInterrupt } from "../interrupt.js";
 import type { StopEvent } from "../run.js";
 import { BatchRecord, type BatchStepRow, type SequenceState } from "./record.js";
 import type { BatchSequence } from "./sequence.js";
@@ -46,7 +46,7 @@ export class BatchEngine {
 	readonly sequences: BatchSequence[] = [];
 	readonly native: NativeBatch;
 	readonly #watched = new Set<BatchSequence>();
-	#underWay: Promise<Tick> | undefined;
+	#underWay: { call: PendingCall; tick: Promise<Tick> } | undefined;
 	#stopped: BatchSequence | undefined;
 	#closed = false;
 
@@ -57,6 +57,7 @@ export class BatchEngine {
 
 	/** Whether the engine is at work, and its sequences cannot be looked at. */
 	get busy(): boolean {
+		if (this.#underWay?.call.isOver) this.#underWay = undefined;
 		return this.#underWay !== undefined;
 	}
 
@@ -99,10 +100,8 @@ export class BatchEngine {
 		const stop = () => this.native.stop();
 		interrupt?.addEventListener("abort", stop);
 		try {
-			this.#underWay ??= this.#work(maxSteps, stops).finally(() => {
-				this.#underWay = undefined;
-			});
-			const tick = await this.#underWay;
+			if (!this.busy) this.#begin(maxSteps, stops);
+			const tick = await this.#underWay!.tick;
 			if (tick.rows.length === 0 && !tick.done && !tick.stop) interrupt?.throwIfAborted();
 			return tick;
 		} finally {
@@ -121,6 +120,14 @@ export class BatchEngine {
 		this.record.refresh();
 		native(() => this.native.dispose());
 		this.#closed = true;
+	}
+
+	#begin(maxSteps: number, stops: boolean): void {
+		const call = new PendingCall(this.native);
+		const tick = this.#work(maxSteps, stops).finally(() => {
+			if (this.#underWay?.call === call) this.#underWay = undefined;
+		});
+		this.#underWay = { call, tick };
 	}
 
 	// Answers questions for scores on the way, passes over what no breakpoint holds for, and returns early where it waits.

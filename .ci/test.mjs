@@ -9,6 +9,8 @@ import { fileURLToPath } from "node:url";
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const chosen = process.argv.slice(2);
 const numJobs = String(Math.max(1, Math.min(4, availableParallelism())));
+/** A file that hangs is told by its name; the slowest takes minutes where the machine has much else to do. */
+const timeout = "--test-timeout=1200000";
 const failed = [];
 
 function testFiles(folder) {
@@ -36,7 +38,7 @@ if (chosen.length === 0 && existsSync(join(nativeBuild, "CTestTestfile.cmake")))
 }
 const files = testFiles(join("dist", "test"));
 if (files.length > 0) {
-	const args = ["--test", `--test-concurrency=${numJobs}`, "--test-reporter=spec", ...files];
+	const args = ["--test", `--test-concurrency=${numJobs}`, timeout, "--test-reporter=spec", ...files];
 	lines.push(run(`${files.length} test files (node:test)`, process.execPath, args));
 } else {
 	console.error(`No test file has ${chosen.join(" or ")} in its name`);

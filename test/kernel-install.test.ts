@@ -8,7 +8,8 @@ import { tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { after, test } from "node:test";
 import { jupyterDataDir } from "../kernel/kernelspec.js";
-import { KernelClient } from "./helpers/kernel-client.js";
+import { channelPorts } from "../kernel/wire/connection.js";
+import { freePorts, KernelClient } from "./helpers/kernel-client.js";
 
 const folder = mkdtempSync(join(tmpdir(), "octavo-install-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -56,16 +57,19 @@ test("a port that is taken ends the command with a clear error", async () => {
 	const taken = createServer();
 	await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
 	const { port } = taken.address() as { port: number };
-	const ports = { shell_port: port, control_port: port, iopub_port: port, stdin_port: port, hb_port: port };
 	const file = join(folder, "taken.json");
-	writeFileSync(
-		file,
-		JSON.stringify({ transport: "tcp", ip: "127.0.0.1", key: "k", signature_scheme: "hmac-sha256", ...ports }),
-	);
-	const { status, stderr } = octavo(["kernel", "--connection-file", file]);
+	for (const name of channelPorts) {
+		const free = await freePorts(channelPorts.length);
+		const ports = Object.fromEntries(channelPorts.map((other, i) => [other, other === name ? port : free[i]]));
+		writeFileSync(
+			file,
+			JSON.stringify({ transport: "tcp", ip: "127.0.0.1", key: "k", signature_scheme: "hmac-sha256", ...ports }),
+		);
+		const { status, stderr } = octavo(["kernel", "--connection-file", file]);
+		assert.equal(status, 1, name);
+		assert.match(stderr, /ERR_OCTAVO_BIND/);
+	}
 	taken.close();
-	assert.equal(status, 1);
-	assert.match(stderr, /ERR_OCTAVO_BIND/);
 });
 
 test("an address that is not loopback is refused", () => {

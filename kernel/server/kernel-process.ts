@@ -8,6 +8,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { OctavoError } from "../../sdk/errors.js";
+import { lateTimer } from "../cell/late-timer.js";
 import { type ConnectionInfo, channelPorts } from "../wire/connection.js";
 import type { FoundKernelSpec } from "./kernel-specs.js";
 
@@ -26,6 +27,8 @@ export interface LaunchOptions {
 }
 
 const keptTail = 4000;
+/** Longest wait for the last text of a process that has ended, in milliseconds. */
+const lastTextMs = 250;
 
 /** A kernel's process, from spawn to exit. */
 export class KernelProcess {
@@ -63,7 +66,12 @@ export class KernelProcess {
 				this.#ended = true;
 				this.kill("SIGKILL");
 				rmSync(connectionFile, { force: true });
-				resolve(how);
+				// What it said last may still be in the pipes, which a process outside the group may hold open.
+				const cancel = lateTimer(lastTextMs, () => resolve(how));
+				this.#child.once("close", () => {
+					cancel();
+					resolve(how);
+				});
 			};
 			this.#child.on("error", (error) => end(error.message));
 			this.#child.on("exit", (code, signal) => end(signal === null ? `exit code ${code}` : `signal ${signal}`));

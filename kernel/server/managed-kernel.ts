@@ -4,6 +4,7 @@
 
 import { OctavoError } from "../../sdk/errors.js";
 import { KernelClientSockets, type RawMessage } from "../wire/client-sockets.js";
+import { greet, lacksPort } from "./greeting.js";
 import { KernelProcess, type LaunchOptions } from "./kernel-process.js";
 import { OwnRequests } from "./own-requests.js";
 import { makeMessage, parsePart } from "./raw-messages.js";
@@ -27,7 +28,6 @@ export interface KernelModel {
 	connections: number;
 }
 
-const startTimeoutMs = 60_000;
 const exitTimeoutMs = 5000;
 // A kernel that died this often within the window is left dead: it would only die again.
 const deathLimit = 5;
@@ -47,6 +47,9 @@ export class ManagedKernel {
 	#ready: Promise<void> = Promise.resolve();
 	#heardIopub: (() => void) | undefined;
 	#deaths: number[] = [];
+	#numStarts = 0;
+	/** What clients have sent while no process answers, in order; undefined while one does. */
+	#held: RawMessage[] | undefined = [];
 	#closing = false;
 	/** Under way: whoever asks for the same meanwhile waits for it, so that there are never two processes. */
 	#starting: Promise<void> | undefined;
@@ -71,6 +74,7 @@ export class ManagedKernel {
 	}
 
 	async #start(): Promise<void> {
+		this.#numStarts++;
 		const launched = await KernelProcess.launch(this.#options);
 		if (this.#closing) {
 			launched.kill("SIGKILL");
@@ -81,7 +85,7 @@ export class ManagedKernel {
 		this.#process = launched;
 		this.#sockets = sockets;
 		sockets.listen((message) => this.#receive(message));
-		this.#ready = this.#greet(launched);
+		this.#ready = this.#answer(launched);
 		// The failure is for those who await `ready`; nobody may be.
 		this.#ready.catch(() => undefined);
 		void launched.exited.then((how) => this.#died(launched, how));
@@ -109,10 +113,12 @@ export class ManagedKernel {
 		return () => this.#listeners.delete(listener);
 	}
 
-	/** Sends a client's message to the kernel; one for a dead kernel is dropped, as the client was told. */
+	/** Sends a client's message to the kernel, once it answers; one for a dead kernel is dropped, as the client was told. */
 	send(message: RawMessage): void {
 		this.#lastActivity = new Date();
-		if (this.#state !== "dead") this.#sockets?.send(message);
+		if (this.#state === "dead") return;
+		if (this.#held) this.#held.push(message);
+		else this.#sockets?.send(message);
 	}
 
 	/** Interrupts the running cell, by message or signal as the kernelspec says. */
@@ -131,7 +137,9 @@ export class ManagedKernel {
 
 	async #restart(): Promise<void> {
 		this.#state = "restarting";
+		this.#held ??= [];
 		this.#deaths = [];
+		this.#numStarts = 0;
 		await this.#end(true);
 		await this.start();
 		await this.#ready;
@@ -142,6 +150,7 @@ export class ManagedKernel {
 		this.#closing = true;
 		await this.#end(false);
 		await this.#starting?.catch(() => undefined);
+		await this.#ready.catch(() => undefined);
 		this.#become("dead");
 	}
 
@@ -164,39 +173,24 @@ export class ManagedKernel {
 		this.#sockets = undefined;
 	}
 
-	// Replies on shell prove that the kernel runs; something on iopub proves that our subscription has reached it.
-	async #greet(launched: KernelProcess): Promise<void> {
-		let timer: NodeJS.Timeout | undefined;
-		let done = false;
+	/** Waits until a process answers, or starts another, with other ports, where some program has taken one of its. */
+	async #answer(launched: KernelProcess): Promise<void> {
 		const heard = new Promise<void>((resolve) => {
 			this.#heardIopub = resolve;
 		});
-		const failed = new Promise<never>((_, reject) => {
-			const fail = (why: string) => {
-				const said = launched.tail ? `\n${launched.tail}` : "";
-				reject(new OctavoError("ERR_OCTAVO_KERNEL_START", `Kernel ${this.name} did not start: ${why}${said}`));
-			};
-			timer = setTimeout(() => fail(`no answer within ${startTimeoutMs / 1000} s`), startTimeoutMs);
-			void launched.exited.then(fail);
-		});
-		const greeted = (async () => {
-			let isHeard = false;
-			void heard.then(() => {
-				isHeard = true;
-			});
-			while (!isHeard && !done) {
-				await this.#own.send(this.#sockets, "shell", "kernel_info_request", {}, startTimeoutMs);
-				await Promise.race([heard, new Promise((resolve) => setTimeout(resolve, 20))]);
-			}
-		})();
 		try {
-			await Promise.race([greeted, failed]);
-			if (this.#state === "starting" || this.#state === "restarting") this.#state = "idle";
+			const ask = (ms: number) => this.#own.send(this.#sockets, "shell", "kernel_info_request", {}, ms);
+			await greet(this.name, launched, ask, heard);
+		} catch (error) {
+			if (this.#closing || !lacksPort(launched, this.#numStarts)) throw error;
+			await this.start();
+			await this.#ready;
 		} finally {
-			done = true;
-			clearTimeout(timer);
-			failed.catch(() => undefined);
+			for (const message of this.#held ?? []) this.#sockets?.send(message);
+			this.#held = undefined;
 		}
+		if (this.#state === "starting" || this.#state === "restarting") this.#state = "idle";
+		this.#numStarts = 0;
 	}
 
 	#receive(message: RawMessage): void {
@@ -228,6 +222,8 @@ export class ManagedKernel {
 		this.#sockets?.close();
 		this.#sockets = undefined;
 		this.#process = undefined;
+		this.#held ??= [];
+		if (!wasReady && lacksPort(which, this.#numStarts)) return;
 		const now = performance.now();
 		this.#deaths = [...this.#deaths.filter((time) => now - time < deathWindowMs), now];
 		this.#options.log(`kernel ${this.name} (${this.id}) died: ${how}\n`);
@@ -244,6 +240,7 @@ export class ManagedKernel {
 	/** Tells the listeners of a state that the kernel itself cannot tell of. */
 	#become(state: ExecutionState): void {
 		this.#state = state;
+		if (state === "dead") this.#held = [];
 		const message = makeMessage("iopub", "status", { execution_state: state }, this.#own.session);
 		for (const listener of this.#listeners) listener.deliver(message);
 	}

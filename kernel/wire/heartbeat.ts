@@ -11,26 +11,26 @@ interface HeartbeatData {
 /** The heartbeat socket of a kernel. */
 export class Heartbeat {
 	#thread: Worker | undefined;
+	#exited: Promise<unknown> | undefined;
 
 	/** Binds the socket; rejects with the system's error when the address is taken. */
 	async open(address: string): Promise<void> {
 		const workerData: HeartbeatData = { octavoHeartbeat: address };
 		const thread = new Worker(new URL(import.meta.url), { workerData });
+		// From now on: another socket's address may be taken, and everything is closed before this one is bound.
+		this.#thread = thread;
+		this.#exited = new Promise((resolve) => thread.once("exit", resolve));
 		await new Promise<void>((resolve, reject) => {
 			thread.once("message", (failure: string | null) => (failure === null ? resolve() : reject(new Error(failure))));
 			thread.once("error", reject);
 		});
-		this.#thread = thread;
 	}
 
 	/** Stops echoing. */
 	async close(): Promise<void> {
-		const thread = this.#thread;
-		if (!thread) return;
 		// Not terminate(): ZeroMQ aborts the whole process when its thread vanishes during a receive.
-		const exited = new Promise((resolve) => thread.once("exit", resolve));
-		thread.postMessage(null);
-		await exited;
+		this.#thread?.postMessage(null);
+		await this.#exited;
 	}
 }
 

@@ -51,7 +51,8 @@ export interface KernelOptions {
 const mainPath = join(import.meta.dirname, "..", "..", "kernel", "main.js");
 const defaultTimeoutMs = 30_000;
 
-async function freePorts(count: number): Promise<number[]> {
+/** Gives ports that are free now. */
+export async function freePorts(count: number): Promise<number[]> {
 	const servers = await Promise.all(
 		Array.from({ length: count }, async () => {
 			const server = createServer();

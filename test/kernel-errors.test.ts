@@ -2,6 +2,8 @@
 // as for another kernel.
 
 import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import { type Exchange, KernelClient } from "./helpers/kernel-client.js";
@@ -106,6 +108,52 @@ test("errors that are printed or lie within a value name the cells' own lines, w
 	);
 });
 
+test("what a library rejects names the line of the cell that awaits it, through functions and loops", async () => {
+	const missing = { readFile: "readFile('/none')", all: "Promise.all([readFile('/none'), 1])" };
+	await kernel.execute("import { readFile } from 'node:fs/promises';");
+	for (const [name, call] of Object.entries(missing)) {
+		const told = traceback(await kernel.execute(`1;\nawait ${call};`));
+		assert.match(told, /^Error: ENOENT: [^\n]*\n {4}… \d library frames\n {4}at cell:2:1\n/, name);
+	}
+	const within = traceback(
+		await kernel.execute("async function load() {\n\treturn await readFile('/none');\n}\nawait load();"),
+	);
+	assert.match(within, /\n {4}at load \(cell:2:\d+\)\n {4}at cell:4:1\n/);
+	const loop =
+		"async function* pages() {\n\tyield await readFile('/none');\n}\nfor await (const page of pages()) console.log(page);";
+	assert.match(traceback(await kernel.execute(loop)), /\n {4}at pages \(cell:2:\d+\)\n {4}at cell:4:\d+\n/);
+	const failed = traceback(await kernel.execute("1;\n1;\nawait fetch('http://127.0.0.1:1/');"));
+	assert.match(failed, /^TypeError: fetch failed\n[^\n]*\n {4}at cell:3:1\n/);
+});
+
+test("an error in a file of the user's names its line, whatever kind of file, and the library's stay folded", async () => {
+	const write = (name: string, text: string) => writeFileSync(join(kernel.folder, name), text);
+	mkdirSync(join(kernel.folder, "node_modules", "dependency"), { recursive: true });
+	write("node_modules/dependency/index.js", "exports.call = (own) => own();");
+	write(
+		"own.cjs",
+		"const { call } = require('dependency');\nexports.run = () => call(() => {\n\tthrow new Error('cjs');\n});",
+	);
+	write("own.mjs", "export async function late() {\n\tawait null;\n\tthrow new Error('mjs');\n}");
+	write("loads.mjs", "export const a = 1;\nthrow new Error('load');");
+	assert.match(
+		traceback(await kernel.execute("import { run } from './own.cjs';\nrun();")),
+		/^Error: cjs\n {4}at own\.cjs:3:8\n {4}… 1 library frame\n {4}at \S*run \(own\.cjs:2:\d+\)\n {4}at cell:2:\d\n\n {2}1 \|/,
+	);
+	assert.match(
+		traceback(await kernel.execute("import { late } from './own.mjs';\nawait late();")),
+		/^Error: mjs\n {4}at late \(own\.mjs:3:8\)\n {4}at cell:2:1\n/,
+	);
+	assert.equal(traceback(await kernel.execute("import './loads.mjs';")), "Error: load\n    at loads.mjs:2:7");
+	mkdirSync(join(kernel.folder, "lib"));
+	write("lib/typed.ts", "export const fine = 1;\nexport const wrong: number = 'text';");
+	const refused = traceback(await kernel.execute("import { fine } from './lib/typed';"));
+	assert.match(refused, /\n {4}at lib\/typed\.ts:2:14\n\n {2}1 \| export const fine = 1;\n> 2 \| export const wrong/);
+	const warned = await kernel.execute("// @octavo type-errors: warn\nimport { fine } from './lib/typed';\nfine");
+	assert.match(plain(warned.stderr), /\n {4}at lib\/typed\.ts:2:14\n\n/);
+	await kernel.execute("// @octavo type-errors: refuse");
+});
+
 test("a cell written as for another kernel is told what to write here", async () => {
 	const hints: [code: string, hint: RegExp][] = [
 		["%%timeit\n1 + 1", /console\.time/],
@@ -116,6 +164,22 @@ test("a cell written as for another kernel is told what to write here", async ()
 		["console?", /Shift\+Tab/],
 		["import x from 'not-installed-anywhere';", /install\("not-installed-anywhere"\)/],
 		["import x from '@some/package/part';", /install\("@some\/package"\)/],
+		["npm install x", /await install/],
+		["# a comment", /\/\//],
+		["def f(x):\n    return x", /function name/],
+		["import numpy as np", /import \* as/],
+		["from os import path", /import \{ name \}/],
+		["for x in range(3):\n    print(x)", /for \(const/],
+		["if a > b:\n    pass", /braces/],
+		["let f = lambda x: x", /=> value/],
+		['const s = f"{1}"', /\$\{value\}/],
+		["const box = <div>text</div>;", /JSX/],
+		["print('x')", /console\.log/],
+		["len([1])", /\.length/],
+		["None", /null/],
+		["undeclared = 5", /let undeclared = …/],
+		["window.open", /Node\.js/],
+		["__dirname", /import\.meta\.dirname/],
 	];
 	for (const [code, hint] of hints)
 		assert.match(
@@ -125,7 +189,18 @@ test("a cell written as for another kernel is told what to write here", async ()
 			hint,
 			code,
 		);
-	for (const code of ["let z: string = 5;", "missing", "import x from './missing';", "5 %% 2", "a ? b"]) {
+	for (const code of [
+		"let z: string = 5;",
+		"missing",
+		"import x from './missing';",
+		"5 %% 2",
+		"a ? b",
+		"let z = 1 <2> 3",
+		"if (a < b: 5",
+		"printed",
+		"z == missing",
+		"f('a'",
+	]) {
 		assert.doesNotMatch(traceback(await kernel.execute(code)), /Hint:/, code);
 	}
 });

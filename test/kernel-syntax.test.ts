@@ -106,8 +106,19 @@ test("export before a declaration changes nothing, and positions stay", async ()
 	assert.equal((await run(code)).value, "6");
 	assert.equal((await run("const at: Point = { x: q }; at.x")).value, "3");
 	assert.equal((await run("export const text = 'no export here';\ntext")).value, "'no export here'");
+	for (const value of ["class { a = 1 }", "function () {}", "async function* () {}", "5", "{ a: 1 }"]) {
+		assert.equal((await run(`let before = 1;\nexport default ${value}\nbefore + 1`)).value, "2", value);
+	}
+	const { reply: within } = await kernel.execute("export default class { a: string = 5 }");
+	assert.match(within.evalue, /:1:24 - Type 'number'/);
 	const { reply } = await kernel.execute("export const wrong: string = 5;");
 	assert.match(reply.evalue, /:1:14 - Type 'number'/);
+});
+
+test("a first line that names an interpreter is a comment", async () => {
+	assert.equal((await run("#!/usr/bin/env -S npx tsx\nexport const x = 2;\nx")).value, "2");
+	assert.match((await kernel.execute("#!/bin/sh\nlet a: string = 5;")).reply.evalue, /:2:5 - Type 'number'/);
+	assert.match((await kernel.execute("1;\n#!/bin/sh")).reply.evalue, /:2:/);
 });
 
 test("import.meta in a cell and in a file", async () => {

@@ -7,9 +7,9 @@ import { blockVariables } from "./block-variables.js";
 import { cellModule } from "./cell-module.js";
 import type { Builder } from "./cell-program.js";
 import { topLevelUsing } from "./cell-syntax.js";
-import type { Diagnostic } from "./errors.js";
 import { keptNamespaces } from "./kept-namespaces.js";
 import { compileLocal, isCompiled, isFile, type LocalModule } from "./local-modules.js";
+import type { Diagnostic } from "./refusal.js";
 import { sourceDependencies } from "./source-imports.js";
 
 /** What one conversion leaves behind, besides tslab's own result. */

@@ -1,9 +1,9 @@
 // Errors of TypeScript: in the words that tslab has for them, and those that keep a cell from being read at all.
 
-import { basename } from "node:path";
+import { dirname, relative } from "node:path";
 import type TypeScript from "typescript";
-import type { Diagnostic } from "./errors.js";
 import { linesBefore } from "./local-modules.js";
+import type { Diagnostic } from "./refusal.js";
 
 /**
  * TypeScript's errors that are none here: a file above the notebook's folder, since nothing is written anywhere; a flag
@@ -34,7 +34,7 @@ export function describeDiagnostic(
 	};
 	const messageText = ts.flattenDiagnosticMessageText(diagnostic.messageText, "\n");
 	const described = { start: place(start), end: place(start + length), messageText, code };
-	return [inCell ? described : { ...described, fileName: basename(file.fileName) }];
+	return [inCell ? described : { ...described, fileName: relative(dirname(cell), file.fileName) }];
 }
 
 /** What tslab puts behind a cell that declares names. */

@@ -4,18 +4,10 @@
 import { SourceMap } from "node:module";
 import type { ErrorContent } from "../protocol/messages.js";
 import { cyan, dim, frame, red } from "./code-frame.js";
-import { hintFor, packageHint } from "./hints.js";
+import { runtimeHint } from "./hints.js";
 import { type LocalModule, wrapperLength } from "./local-modules.js";
 import { causeOf, errorsOf, isError, nameOf, safeText, textOfThrown } from "./thrown.js";
-
-/** A TypeScript diagnostic; line and character count from 0. */
-export interface Diagnostic {
-	start: { line: number; character: number };
-	end: { line: number; character: number };
-	messageText: string;
-	code: number;
-	fileName?: string;
-}
+import { userFrame } from "./user-frames.js";
 
 /** What tslab made of a cell. */
 export interface CellScript {
@@ -76,6 +68,12 @@ export class ErrorExplainer {
 	readonly #cells = new Map<string, CellSource>();
 	#length = 0;
 	readonly #files = new Map<string, CellSource>();
+	readonly #folder: string;
+
+	/** @param folder the notebook's, from which files are named */
+	constructor(folder: string) {
+		this.#folder = folder;
+	}
 
 	/**
 	 * Notes a cell that is about to run.
@@ -116,7 +114,10 @@ export class ErrorExplainer {
 		const message = safeText(thrown, "message");
 		const code = safeText(thrown, "code");
 		const evalue = /^ERR_/.test(code) ? `[${code}] ${message}` : message;
-		return { ename: nameOf(thrown), evalue, traceback: this.#traceback(thrown, new Set()) };
+		const traceback = this.#traceback(thrown, new Set());
+		const hint = runtimeHint(message);
+		if (hint !== undefined) traceback.push(dim(`Hint: ${hint}.`));
+		return { ename: nameOf(thrown), evalue, traceback };
 	}
 
 	/** A text with stacks in it, such as a printed error: frames of cells in place, without the kernel's own behind them. */
@@ -135,31 +136,10 @@ export class ErrorExplainer {
 			}
 			const place = this.#place(` ${rest}`);
 			behindCell ||= !place && (rest.includes(scriptPrefix) || ownFrame.test(rest));
-			if (!behindCell) out.push(place ? `${indent}at ${shownPlace(rest, place)}${tail}` : line);
+			if (!behindCell) out.push(place ? `${indent}at ${shownFrame(rest, placeName(place))}${tail}` : line);
 			else if (tail !== "" && out.length > 0) out[out.length - 1] += tail;
 		}
 		return out.join("\n");
-	}
-
-	/** Explains why a cell did not compile. */
-	explainDiagnostics(code: string, label: string, diagnostics: readonly Diagnostic[]): ErrorContent {
-		const lines = code.split("\n");
-		const hint =
-			hintFor(lines[diagnostics[0]!.start.line] ?? "") ??
-			diagnostics.map(({ messageText }) => packageHint(messageText)).find((found) => found !== undefined);
-		const syntax = diagnostics.every((diagnostic) => diagnostic.code < 2000);
-		const ename = syntax ? "SyntaxError" : "TypeScriptError";
-		const first = diagnostics[0]!;
-		const place = (at: Diagnostic) => `${at.fileName ?? label}:${at.start.line + 1}:${at.start.character + 1}`;
-		const traceback = diagnostics.flatMap((diagnostic) => [
-			`${red(ename)} ${dim(`TS${diagnostic.code}`)}: ${diagnostic.messageText}`,
-			dim(`    at ${place(diagnostic)}`),
-			...(diagnostic.fileName === undefined
-				? frame(lines, diagnostic.start.line + 1, diagnostic.start.character + 1, underlined(diagnostic))
-				: []),
-		]);
-		if (hint !== undefined) traceback.push(dim(`Hint: ${hint}.`));
-		return { ename, evalue: `${place(first)} - ${first.messageText}`, traceback };
 	}
 
 	/** Everything about an error: its stack, what brought it about and what it stands for. @param seen those told already */
@@ -189,19 +169,22 @@ export class ErrorExplainer {
 		let last: string | undefined;
 		for (const line of stack.split("\n").filter((text) => /^\s+at /.test(text))) {
 			const place = this.#place(line);
-			if (!place) {
+			const file = place ? undefined : userFrame(line, this.#folder);
+			if (!place && !file) {
 				folded++;
 				continue;
 			}
 			if (folded > 0) out.push(dim(`    … ${folded} library frame${folded > 1 ? "s" : ""}`));
 			folded = 0;
 			innermost ??= place;
-			const shown = `    at ${shownPlace(line.trim(), place, cyan)}`;
+			const where = place ? placeName(place) : file!;
+			const shown = `    at ${shownFrame(line.trim(), where, cyan)}`;
 			if (shown !== last) out.push(shown);
 			last = shown;
 		}
 		if (innermost) out.push(...frame(innermost.cell.lines, innermost.line, innermost.column, 1));
-		else if (stack !== "" && folded > 0) out.push(dim(`    … ${folded} library frame${folded > 1 ? "s" : ""}`));
+		else if (stack !== "" && folded > 0 && out.length === 0)
+			out.push(dim(`    … ${folded} library frame${folded > 1 ? "s" : ""}`));
 		return out;
 	}
 
@@ -226,14 +209,12 @@ export class ErrorExplainer {
 	}
 }
 
-/** Length to underline, in UTF-16 units; one line at most. */
-function underlined({ start, end }: Diagnostic): number {
-	return start.line === end.line ? Math.max(1, end.character - start.character) : 1;
+/** A frame's function and place. @param frameLine from `at` on */
+function shownFrame(frameLine: string, where: string, paint = (text: string) => text): string {
+	const name = /^at (?:async )?(?:Proxy\.|Object\.)?([^\s(]+) \(/.exec(frameLine)?.[1];
+	return name && !/^(?:eval|<anonymous>)$/.test(name) ? `${name} (${paint(where)})` : paint(where);
 }
 
-/** A frame's function and place. @param frameLine from `at` on */
-function shownPlace(frameLine: string, { cell, line, column }: Place, paint = (text: string) => text): string {
-	const name = /^at (?:async )?(?:Proxy\.|Object\.)?([^\s(]+) \(/.exec(frameLine)?.[1];
-	const where = paint(`${cell.label}:${line}:${column}`);
-	return name && !/^(?:eval|<anonymous>)$/.test(name) ? `${name} (${where})` : where;
+function placeName({ cell, line, column }: Place): string {
+	return `${cell.label}:${line}:${column}`;
 }

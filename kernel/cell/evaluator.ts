@@ -18,6 +18,7 @@ import { Imports } from "./imports.js";
 import { Interrupted } from "./interrupted.js";
 import type { Interrupts } from "./interrupts.js";
 import { type Bundle, frameKind, type SnapshotParts } from "./protocol.js";
+import { explainDiagnostics } from "./refusal.js";
 import { isInstance } from "./thrown.js";
 import type { Converted, Converter } from "./tslab-types.js";
 import { type CellNames, Variables } from "./variables.js";
@@ -46,7 +47,7 @@ type Show = (value: unknown) => Promise<Bundle | undefined>;
 
 /** One notebook's cells: their declarations, variables and errors. */
 export class Evaluator {
-	readonly explainer = new ErrorExplainer();
+	readonly explainer: ErrorExplainer;
 	/** Answers what is asked about cells that do not run. */
 	readonly language: CellLanguage;
 	readonly #folder: string;
@@ -69,6 +70,7 @@ export class Evaluator {
 	constructor(folder: string, interrupts: Interrupts, contexts: CellContexts) {
 		this.#contexts = contexts;
 		this.#folder = folder;
+		this.explainer = new ErrorExplainer(folder);
 		this.#interrupts = interrupts;
 		const require = createRequire(import.meta.url);
 		this.#compiler = new Compiler(folder);
@@ -138,10 +140,10 @@ export class Evaluator {
 				const [converted, compilation] = withinLimits(() => this.#convert(code));
 				id = compilation.id;
 				if (converted.diagnostics.length > 0) {
-					throw new Explained(this.explainer.explainDiagnostics(code, label, converted.diagnostics));
+					throw new Explained(explainDiagnostics({ code, label, folder: this.#folder }, converted.diagnostics));
 				}
 				if (compilation.tolerated?.length) {
-					const { traceback } = this.explainer.explainDiagnostics(code, label, compilation.tolerated);
+					const { traceback } = explainDiagnostics({ code, label, folder: this.#folder }, compilation.tolerated);
 					context.outbox.text(frameKind.stderr, `${traceback.join("\n")}\n`);
 				}
 				for (const module of compilation.modules) {
@@ -220,7 +222,7 @@ export class Evaluator {
 		if (found.length === 0) return;
 		// The file is the cell itself.
 		const own = found.map(({ fileName: _, ...diagnostic }) => diagnostic);
-		throw new Explained(this.explainer.explainDiagnostics(code, label, own));
+		throw new Explained(explainDiagnostics({ code, label, folder: this.#folder }, own));
 	}
 
 	#convert(code: string): [Converted, Compilation] {

@@ -11,6 +11,8 @@ import { activity, codeState, type InterruptMessage, isSettled, slot } from "./i
 import { Interrupted, interruptSignal } from "./interrupted.js";
 import { type Turn, Turns } from "./turns.js";
 
+const { then } = Promise.prototype;
+
 function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
 	return typeof (value as PromiseLike<T> | null | undefined)?.then === "function";
 }
@@ -127,19 +129,17 @@ export class Interrupts {
 		skipAsyncHookChecks();
 		if (this.#failing) throw new Interrupted();
 		if (!isThenable(value)) return value;
-		return new Promise<T>((resolve, reject) => {
+		let done!: () => void;
+		let settled: unknown;
+		const waited = new Promise<T>((resolve, reject) => {
 			this.#waiting.add(reject);
-			value.then(
-				(result) => {
-					this.#waiting.delete(reject);
-					resolve(result);
-				},
-				(error) => {
-					this.#waiting.delete(reject);
-					reject(error);
-				},
-			);
+			done = () => this.#waiting.delete(reject);
+			// V8 finds who awaits behind its own `resolve` alone: so a library's error names the line of the cell.
+			settled = value.then(resolve, reject);
 		});
+		// Not of `waited`, where V8 would lose the track again.
+		then.call(settled instanceof Promise ? settled : waited, done, done);
+		return waited;
 	}
 
 	/** Iterates for a `for await` of cell code: each step can be interrupted. */

@@ -1,7 +1,7 @@
 // The part of tslab's inside that the evaluator uses; tslab publishes no types of it.
 
-import type { Diagnostic } from "./errors.js";
 import type { QuickInfo, TslabCompletions } from "./language.js";
+import type { Diagnostic } from "./refusal.js";
 
 /** What tslab makes of a cell. */
 export interface Converted {

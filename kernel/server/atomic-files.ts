@@ -9,6 +9,9 @@ import { dirname, join } from "node:path";
 /** What systems answer that have no links, or let nobody link another user's file. */
 const withoutLinks = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
 
+/** How often a file that is there is looked up for a link, while others replace it. */
+const maxLookups = 20;
+
 /** Writes a file in the place of one that may be there. @param mode permission bits; default 0o644 */
 export async function replaceFile(file: string, bytes: Buffer | string, mode = 0o644): Promise<void> {
 	await writeAside(file, bytes, mode, (temporary) => rename(temporary, file));
@@ -61,13 +64,18 @@ async function moveFile(from: string, to: string): Promise<void> {
 
 /** Takes a free name for a file: by a link to it, or where there are none by an empty file. */
 async function claim(from: string, to: string): Promise<boolean> {
-	try {
-		await link(from, to);
-		return true;
-	} catch (error) {
-		if (!withoutLinks.has((error as NodeJS.ErrnoException).code ?? "")) throw error;
-		await (await open(to, "wx")).close();
-		return false;
+	for (let attempt = 1; ; attempt++) {
+		try {
+			await link(from, to);
+			return true;
+		} catch (error) {
+			const { code = "" } = error as NodeJS.ErrnoException;
+			// Linux says so too of a file that was replaced between its lookup and its link.
+			if (code === "ENOENT" && attempt < maxLookups && (await lstat(from).catch(() => undefined))) continue;
+			if (!withoutLinks.has(code)) throw error;
+			await (await open(to, "wx")).close();
+			return false;
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ if (!chromium) throw new Error("Expected a Chromium on the PATH or in OCTAVO_CHR
 for (const draw of [firstCells, timeline, accuracy]) {
 	for (const [name, figure] of Object.entries(await draw())) {
 		const { svg } = await figureImages({ ...figure.toJSON(), title: figure.title }, chromium);
-		await writeFile(join(folder, `${name}.svg`), svg);
+		await writeFile(join(folder, `${name}.svg`), svg.replace(/^<svg[^>]*>/, `$&<title>${figure.title}</title>`));
 		console.log(`docs/images/${name}.svg: ${Math.round(svg.length / 1024)} KiB`);
 	}
 }

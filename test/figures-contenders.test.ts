@@ -47,6 +47,19 @@ test("a contender of one's own does in a figure what the built-in policy of its 
 	);
 });
 
+test("a custom policy of blocks is cut before the questions come, also in the middle of a block", async () => {
+	const score = (block: { logicalIndex: number }) => -block.logicalIndex;
+	const own = { name: "own", policy: (budget: number) => policies.custom({ budget, score }) };
+	for (const blockSize of [8, 16, 24]) {
+		const options = { task: "needle", budgets: [72, 96], blockSize, numPrompts: 2, policies: [own] } as const;
+		const given = blockSize === 16 ? { ...options, budgets: [64, 96] } : options;
+		const { rows } = await figures.accuracyByBudget(model, given);
+		for (const { budget, live_tokens } of rows.slice(1)) {
+			assert.ok(live_tokens >= budget! && live_tokens < budget! + blockSize, `${blockSize} ${budget}: ${live_tokens}`);
+		}
+	}
+});
+
 test("by budget: one point a budget, and one of the full cache whether it is named or not", async () => {
 	const own = new ByPosition("own", 1);
 	const options = { task: "needle", budgets: [48, 64], numPrompts: 2 } as const;

@@ -50,19 +50,27 @@ export interface Conditions extends Asking {
 	seed: number;
 }
 
+// A custom policy of blocks keeps a prompt whole until decode fills a block. The prompt's own last full block is filled so:
+// else the questions might come before anything was evicted, and the policy would seem as good as a full cache.
+const cutsAsBlocksFill = (policy: Policy): boolean => policy.name === "custom" && policy.granularity !== "token";
+
+const beforeLastFull = (length: number, blockSize: number): number =>
+	length > blockSize ? length - (length % blockSize) - 1 : length;
+
 /** Prefills a prompt, which evicts, and asks its questions. */
 export function evaluate(model: Model, prompt: RecallPrompt, conditions: Conditions): Outcome {
 	const { policy, blockSize, seed, questionAware = false, numPrefilled } = conditions;
 	using session = model.session({ blockSize, policy, seed, recordBlocks: false });
 	const { context, queries } = prompt;
+	const question = queries[0]!;
+	const tokens = questionAware ? Int32Array.from([...context, ...question.tokens]) : context;
+	const count = numPrefilled ?? (cutsAsBlocksFill(policy) ? beforeLastFull(tokens.length, blockSize) : tokens.length);
+	session.prefillSync(tokens.slice(0, count));
+	if (count < tokens.length) session.feedSync(tokens.slice(count));
 	let numRight = 0;
 	if (questionAware) {
-		const question = queries[0]!;
-		session.prefillSync(Int32Array.from([...context, ...question.tokens]));
 		numRight += Number(answer(session, { ...question, tokens: new Int32Array(0) }).correct);
 	} else {
-		session.prefillSync(context.slice(0, numPrefilled));
-		if (numPrefilled !== undefined) session.feedSync(context.slice(numPrefilled));
 		for (const query of queries) numRight += Number(answer(session, query).correct);
 	}
 	const layers = Array.from({ length: model.config.numLayers }, (_, i) => session.layer(i));

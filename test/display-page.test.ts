@@ -33,10 +33,10 @@ async function open(content: string): Promise<{ page: Page; errors: string[] }> 
 	return { page, errors };
 }
 
-/** How many figures are drawn, once that many are or the time is up: the page unpacks plotly.js first. */
+/** How many figures are drawn, once that many are or a minute is up: the page unpacks plotly.js first, slowly where it is busy. */
 async function numDrawn(page: Page, expected: number): Promise<number> {
 	const drawn = page.locator(".octavo-figure:has(.main-svg)");
-	for (const end = Date.now() + 10_000; Date.now() < end && (await drawn.count()) < expected; ) {
+	for (const end = Date.now() + 60_000; Date.now() < end && (await drawn.count()) < expected; ) {
 		await page.waitForTimeout(20);
 	}
 	return drawn.count();

@@ -25,7 +25,8 @@ const alive = (pid: number): boolean => {
 	}
 };
 
-async function gone(pid: number, timeoutMs = 3000): Promise<boolean> {
+/** Whether a process ends by itself. One that does not never does: a busy machine may take its time. */
+async function gone(pid: number, timeoutMs = 30_000): Promise<boolean> {
 	for (const end = Date.now() + timeoutMs; Date.now() < end; ) {
 		if (!alive(pid)) return true;
 		await new Promise((resolve) => setTimeout(resolve, 20));
@@ -69,8 +70,10 @@ test("a worker that dies is reported by signal or exit code, and the next cell w
 		assert.equal(stdout, "end\u0000");
 	});
 	await t.test("between two cells", async () => {
+		const heard = () => kernel.messages.filter(({ content }) => /SIGKILL/.test(content.text)).length;
+		const before = heard();
 		process.kill(await workerPid(kernel), "SIGKILL");
-		await new Promise((resolve) => setTimeout(resolve, 400));
+		await kernel.until(() => heard() > before);
 		assert.equal(result(await kernel.execute("'again'")), "'again'");
 	});
 });
@@ -92,7 +95,7 @@ for (const channel of ["control", "shell"] as const) {
 		const reply = await kernel.ask("shutdown_request", { restart: true }, channel);
 		assert.deepEqual(reply, { status: "ok", restart: true });
 		for (const pid of pids) assert.ok(await gone(pid), `process ${pid} still runs`);
-		await kernel.until(() => kernel.process.exitCode === 0, 3000);
+		await kernel.until(() => kernel.process.exitCode === 0);
 		assert.deepEqual(readdirSync(temporary), []);
 	});
 }
@@ -104,14 +107,15 @@ test("SIGTERM ends the kernel and its worker", async (t) => {
 	kernel.process.kill("SIGTERM");
 	assert.ok(await gone(worker));
 	assert.ok(await gone(kernel.process.pid!));
-	assert.ok(performance.now() - start < 2000);
+	// Jupyter kills after five seconds what it has asked to end.
+	assert.ok(performance.now() - start < 5000);
 });
 
 test("the worker ends when the front process is killed, even while a cell loops", async (t) => {
 	const kernel = await startFor(t);
 	const worker = await workerPid(kernel);
-	kernel.send("execute_request", { code: "while (true);" });
-	await new Promise((resolve) => setTimeout(resolve, 200));
+	const id = kernel.send("execute_request", { code: "console.log('loops'); while (true);" });
+	await kernel.until(() => kernel.messages.some(({ parentId, type }) => parentId === id && type === "stream"));
 	kernel.process.kill("SIGKILL");
 	assert.ok(await gone(worker), "the worker still runs");
 });

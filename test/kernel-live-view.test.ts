@@ -86,12 +86,15 @@ test("buttons step, run to a breakpoint and go back; what fails is said in the v
 test("a loop that steps is drawn a few times a second, and its end always", async () => {
 	const view = await show("iteration.rewind({ tasks: 0 }); iteration.view()");
 	const before = drawn(view).length;
+	const start = performance.now();
 	await kernel.execute(
 		"for await (const step of iteration.steps({ maxTasks: 100 })) await new Promise((done) => setTimeout(done, 5));",
 	);
 	await follows(view, /\n100 of/);
 	const count = drawn(view).length - before;
-	assert.ok(count >= 3 && count < 60, `${count} drawings of 100 steps`);
+	// Every 120 ms: at least twice in the 500 ms that the loop takes, and no more often however slow the machine is.
+	const most = 3 + (performance.now() - start) / 120;
+	assert.ok(count >= 2 && count <= most, `${count} drawings of 100 steps, at most ${most}`);
 });
 
 test("a session's view follows steps, evictions and rewinds, also by buttons while a cell awaits", async () => {

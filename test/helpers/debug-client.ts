@@ -102,7 +102,7 @@ export class DebugClient {
 	/** Waits for the next stop and gives it with its frames. */
 	async stopped(): Promise<{ reason: string; text?: string; hitBreakpointIds?: number[]; frames: Frame[] }> {
 		const number = this.#seen++;
-		await this.kernel.until(() => this.events("stopped").length > number, 8000);
+		await this.kernel.until(() => this.events("stopped").length > number);
 		const { stackFrames } = await this.ask("stackTrace", { threadId: 1 });
 		return { ...this.events("stopped")[number], frames: stackFrames };
 	}

@@ -57,7 +57,7 @@ test("10,000 fuzzed and replayed frames run nothing, and the kernel answers", { 
 	}
 	assert.equal(resultOf(await kernel.execute("(globalThis as any).runs")), "1");
 	assert.equal((await kernel.ask("kernel_info_request", {}, "control")).status, "ok");
-	assert.ok((await kernel.beat()) < 5000);
+	assert.ok((await kernel.beat()) < 20_000);
 });
 
 test("clocks that are wrong or say nothing change nothing", async () => {

@@ -35,7 +35,7 @@ for (const [name, code] of Object.entries(cells)) {
 		const id = client.run(code);
 		await client.stopped();
 		const continued = client.events("continued").length;
-		assert.ok((await client.kernel.beat()) < 5000);
+		assert.ok((await client.kernel.beat()) < 20_000);
 		assert.equal((await client.kernel.ask("kernel_info_request", {}, "control")).status, "ok");
 		await client.kernel.ask("interrupt_request", {}, "control");
 		assert.equal((await client.kernel.exchange(id)).reply.ename, "Interrupted");
@@ -221,7 +221,7 @@ test("a cell that waits until the debugger holds the next worker can be interrup
 	const heard = () => client.kernel.messages.some(({ parentId, type }) => parentId === id && type === "execute_input");
 	await client.kernel.until(heard);
 	assert.equal((await client.kernel.ask("kernel_info_request", {}, "control")).status, "ok");
-	assert.ok((await client.kernel.beat()) < 5000);
+	assert.ok((await client.kernel.beat()) < 20_000);
 	await client.kernel.ask("interrupt_request", {}, "control");
 	const { reply, stdout } = await client.kernel.exchange(id);
 	assert.deepEqual([reply.status, reply.ename, stdout], ["error", "Interrupted", ""]);

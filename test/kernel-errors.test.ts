@@ -179,6 +179,7 @@ test("a cell written as for another kernel is told what to write here", async ()
 		["None", /null/],
 		["undeclared = 5", /let undeclared = …/],
 		["window.open", /Node\.js/],
+		["Object.groupBy([1], String)", /Node\.js 20/],
 		["__dirname", /import\.meta\.dirname/],
 	];
 	for (const [code, hint] of hints)

@@ -62,11 +62,11 @@ for (const [name, code] of Object.entries(loops)) {
 		const id = await startLoop(`const mark = ${JSON.stringify(name)};\n${code}`);
 		const start = performance.now();
 		await kernel.ask("interrupt_request", {}, "control");
-		const { reply } = await kernel.exchange(id, 5000);
+		const { reply } = await kernel.exchange(id);
 		const took = performance.now() - start;
 		assert.equal(reply.status, "error");
 		assert.equal(reply.ename, "Interrupted");
-		assert.ok(took < 3000, `took ${took.toFixed(0)} ms`);
+		assert.ok(took < 10_000, `took ${took.toFixed(0)} ms`);
 		const seen = await kernel.execute("const first = counter; await sleep(30); [mark, counter - first]");
 		assert.equal(resultOf(seen), `[ ${JSON.stringify(name).replaceAll('"', "'")}, 0 ]`);
 	});
@@ -119,7 +119,7 @@ test("a comm handler that is stopped while it displays holds nothing back", asyn
 test("SIGINT interrupts too", async () => {
 	const id = await startLoop("while (true) counter++;");
 	kernel.process.kill("SIGINT");
-	assert.equal((await kernel.exchange(id, 5000)).reply.ename, "Interrupted");
+	assert.equal((await kernel.exchange(id)).reply.ename, "Interrupted");
 });
 
 test("an interrupt aborts the global signal that native calls listen to, and finally blocks run", async () => {
@@ -128,7 +128,7 @@ test("an interrupt aborts the global signal that native calls listen to, and fin
 			"signal.addEventListener('abort', () => { seen += 'aborted '; });\ntry { await sleep(1e9); } finally { seen += 'finally'; }",
 	);
 	await kernel.ask("interrupt_request", {}, "control");
-	await kernel.exchange(id, 5000);
+	await kernel.exchange(id);
 	const text = resultOf(await kernel.execute("seen"));
 	assert.match(text ?? "", /aborted/);
 	assert.match(text ?? "", /finally/);
@@ -142,7 +142,7 @@ test("an interrupt stops a native run, and the session can go on", async () => {
 	);
 	await new Promise((resolve) => setTimeout(resolve, 300));
 	await kernel.ask("interrupt_request", {}, "control");
-	assert.equal((await kernel.exchange(id, 5000)).reply.ename, "Interrupted");
+	assert.equal((await kernel.exchange(id)).reply.ename, "Interrupted");
 	// The native call ends with its present token, which takes its time on a busy machine.
 	const whenIdle = async (code: string) => {
 		for (const end = Date.now() + 20_000; ; ) {
@@ -169,7 +169,7 @@ test("interrupts that follow each other closely stop one cell and spare the next
 			round % 2 === 0 ? "while (true) counter++;" : "while (true) { counter++; await sleep(1); }",
 		);
 		for (let i = 0; i < 3; i++) kernel.send("interrupt_request", {}, "control");
-		assert.equal((await kernel.exchange(id, 5000)).reply.ename, "Interrupted");
+		assert.equal((await kernel.exchange(id)).reply.ename, "Interrupted");
 		await new Promise((resolve) => setTimeout(resolve, 30));
 		assert.equal(resultOf(await kernel.execute(`await sleep(1); ${round}`)), String(round));
 	}
@@ -180,7 +180,7 @@ test("cells that wait behind an interrupted one are aborted", async () => {
 	const waiting = kernel.send("execute_request", { code: "1" });
 	await kernel.arrived();
 	await kernel.ask("interrupt_request", {}, "control");
-	assert.equal((await kernel.exchange(id, 5000)).reply.ename, "Interrupted");
+	assert.equal((await kernel.exchange(id)).reply.ename, "Interrupted");
 	assert.equal((await kernel.exchange(waiting)).reply.status, "aborted");
 });
 
@@ -200,10 +200,9 @@ for (const [what, code] of Object.entries({
 			await kernel.ask("kernel_info_request", {}, "control");
 			answers.push(performance.now() - start);
 		}
-		// The median: other tests run on the same processors.
-		const median = (times: number[]) => times.sort((a, b) => a - b)[3]!;
-		assert.ok(median(beats) < 100, `heartbeats took ${beats.map(Math.round)} ms`);
-		assert.ok(median(answers) < 100, `control took ${answers.map(Math.round)} ms`);
+		// The best: other tests run on the same processors. Where the cell's process answered, none would come at all.
+		assert.ok(Math.min(...beats) < 100, `heartbeats took ${beats.map(Math.round)} ms`);
+		assert.ok(Math.min(...answers) < 100, `control took ${answers.map(Math.round)} ms`);
 		await kernel.ask("interrupt_request", {}, "control");
 		assert.equal((await kernel.exchange(id)).reply.ename, "Interrupted");
 	});

@@ -207,7 +207,7 @@ test("history gives tail, range and search", async () => {
 test("a comm of an unknown target is closed, and comm_info lists none", async () => {
 	const id = kernel.send("comm_open", { comm_id: "c1", target_name: "nobody", data: {} });
 	const close = () => kernel.messages.find(({ type, parentId }) => type === "comm_close" && parentId === id);
-	await kernel.until(() => close() !== undefined, 3000);
+	await kernel.until(() => close() !== undefined);
 	assert.equal(close()!.content.comm_id, "c1");
 	assert.deepEqual((await kernel.ask("comm_info_request", {})).comms, {});
 });

@@ -52,7 +52,7 @@ for (const form of ["await prompt", "prompt.sync"]) {
 		const id = run(`${form}("stuck? ")`);
 		const asked = await question(id);
 		await kernel.ask("interrupt_request", {}, "control");
-		assert.equal((await kernel.exchange(id, 5000)).reply.ename, "Interrupted");
+		assert.equal((await kernel.exchange(id)).reply.ename, "Interrupted");
 		const next = run(`${form}("again? ")`);
 		await question(next);
 		answer("late", asked.header);
@@ -141,7 +141,7 @@ test("answers that are forged, malformed, unasked or another client's change not
 test("while a question waits the kernel answers on control, and its heartbeat beats", async () => {
 	const id = run("prompt.sync('?')");
 	await question(id);
-	assert.ok((await kernel.beat()) < 1000);
+	assert.ok((await kernel.beat()) < 20_000);
 	assert.equal((await kernel.ask("kernel_info_request", {}, "control")).status, "ok");
 	answer("done");
 	await kernel.exchange(id);

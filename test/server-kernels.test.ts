@@ -140,14 +140,13 @@ test("a kernel lives over REST: started, listed, interrupted, restarted, ended",
 	const client = new Client(id, [v1Protocol]);
 	await client.open();
 	await client.execute("let kept = 41;");
-	const looping = client.send("execute_request", { code: "for (;;) {}" });
-	await client.next((message) => isStatus(message, "busy") && parentOf(message) === looping);
-	await new Promise((resolve) => setTimeout(resolve, 100));
+	const looping = client.send("execute_request", { code: 'console.log("looping"); for (;;) {}' });
+	await client.next((message) => message.header.msg_type === "stream" && parentOf(message) === looping);
 	assert.equal((await it.call("POST", `/api/kernels/${id}/interrupt`)).status, 204);
 	await client.next((message) => message.header.msg_type === "execute_reply" && parentOf(message) === looping);
 	// Cells that are sent while the failed one ends are aborted, as the protocol has it.
-	await new Promise((resolve) => setTimeout(resolve, 50));
-	await client.execute("console.log(kept + 1)");
+	const status = async () => ((await client.execute("console.log(kept + 1)")).content as { status: string }).status;
+	while ((await status()) === "aborted") await new Promise((resolve) => setTimeout(resolve, 20));
 	assert.match(client.stdout, /42/);
 
 	assert.equal((await it.call("POST", `/api/kernels/${id}/restart`)).status, 200);

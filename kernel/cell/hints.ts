@@ -69,8 +69,11 @@ export function lineHint(line: string, isSyntax: boolean): string | undefined {
 	return hints.find(([pattern]) => pattern.test(line))?.[1];
 }
 
-/** A hint for a name that is not there. @param message TypeScript's @param line of the error */
+/** A hint for a name or a member that is not there. @param message TypeScript's @param line of the error */
 export function nameHint(message: string, line: string): string | undefined {
+	if (/^Property .* Try changing the 'lib' compiler option/.test(message)) {
+		return "types are those of Node.js 20; (value as any).name goes past them where yours has more";
+	}
 	const name = /^Cannot find name '([\w$]+)'/.exec(message)?.[1];
 	if (name === undefined) return undefined;
 	const isAssigned = /^\s*([\w$]+)\s*=(?!=)/.exec(line)?.[1] === name;

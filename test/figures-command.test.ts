@@ -18,11 +18,11 @@ test("figures writes every figure in every format that this machine can draw", (
 	try {
 		const { status, stdout, stderr } = octavo("figures", "deep-optimizer-states", "--output", join(folder, "out"));
 		assert.equal(status, 0, stderr);
-		assert.match(stdout, /^12 figures/);
+		assert.match(stdout, /^14 figures/);
 		const endings = ["arrow", "html", "json", ...(findChromium() ? ["png", "svg"] : [])];
 		const files = readdirSync(join(folder, "out"));
-		for (const ending of endings) assert.equal(files.filter((file) => file.endsWith(`.${ending}`)).length, 12, ending);
-		assert.equal(files.length, 12 * endings.length);
+		for (const ending of endings) assert.equal(files.filter((file) => file.endsWith(`.${ending}`)).length, 14, ending);
+		assert.equal(files.length, 14 * endings.length);
 		const read = (file: string) => readFileSync(join(folder, "out", file));
 		const { rows, chart } = JSON.parse(read("iteration-time.json").toString()) as { rows: object[]; chart: object };
 		assert.ok(rows.length === 80 && "data" in chart);

@@ -52,3 +52,27 @@ test("octavo is the fastest at equal residency, and k=2 is S2's best stride, as 
 		assert.equal(s2.reduce((a, b) => (b.simulated! < a.simulated! ? b : a)).setting, "k=2", name);
 	}
 });
+
+test("a slow link makes interleaving pay at a longer stride, or not at all", () => {
+	const { rows } = all.find(({ name }) => name === "link-bandwidth")!;
+	const strides = rows.filter((row) => row.quantity === "best update stride").map((row) => row.simulated!);
+	assert.deepEqual(
+		[...strides].sort((a, b) => b - a),
+		strides,
+		"the faster the link, the shorter the stride",
+	);
+	assert.ok(strides[0]! > 2 && strides.at(-1) === 2, String(strides));
+	const seconds = (setting: string, schedule: string) =>
+		rows.find((row) => row.setting === setting && row.schedule === schedule && row.quantity === "iteration")!
+			.simulated!;
+	const { S1, S2 } = scheduleNames;
+	assert.ok(seconds("6", S2) > 0.98 * seconds("6", S1) && seconds("55.2", S2) < 0.8 * seconds("55.2", S1));
+});
+
+test("over nodes an update shrinks with its share of the state, and an iteration does not", () => {
+	const { rows } = all.find(({ name }) => name === "nodes")!;
+	const of = (setting: string, quantity: string) =>
+		rows.find((row) => row.setting === setting && row.quantity === quantity && row.schedule === scheduleNames.S1)!;
+	assert.ok(of("8", "update").simulated! < of("1", "update").simulated! / 6);
+	assert.ok(of("8", "iteration").simulated! > of("1", "iteration").simulated!);
+});

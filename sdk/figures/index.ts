@@ -1,6 +1,7 @@
 // The figures of the papers as functions. `deepOptimizerStates` lists those of arXiv:2410.21316, `pagedEviction` those of
 // arXiv:2509.04377, each in the order in which its notebook tells them.
 
+import { linkBandwidth, nodes } from "./hardware-scale.js";
 import { memoryFluctuation } from "./memory.js";
 import { endToEnd, iterationTime, updateThroughput } from "./model-size.js";
 import type { PaperFigure } from "./result.js";
@@ -17,8 +18,10 @@ export {
 	endToEnd,
 	gradientAccumulation,
 	iterationTime,
+	linkBandwidth,
 	memoryFluctuation,
 	microBatch,
+	nodes,
 	subgroupSize,
 	twinflowRatio,
 	updateStride,
@@ -33,7 +36,7 @@ export {
  * import { figures } from "octavo";
  * const { table, chart } = figures.iterationTime();
  * console.log(chart.title, table.numRows);   // Iteration time by model size, 4×H100 80
- * console.log(figures.deepOptimizerStates.length);   // 12
+ * console.log(figures.deepOptimizerStates.length);   // 14
  * ```
  */
 export const deepOptimizerStates: readonly (() => PaperFigure)[] = [
@@ -48,5 +51,7 @@ export const deepOptimizerStates: readonly (() => PaperFigure)[] = [
 	dataParallel,
 	gradientAccumulation,
 	subgroupSize,
+	linkBandwidth,
+	nodes,
 	memoryFluctuation,
 ];

@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { startKernel } from "../kernel/client/connect.js";
@@ -25,10 +26,12 @@ before(() => {
 	env = jupyterEnvironment(folder);
 });
 
-after(() => {
-	rmSync(folder, { recursive: true, force: true });
-	const running = execFileSync("ps", ["-eo", "args"]).toString();
-	assert.ok(!running.includes(folder), "a process of a front end is still there");
+after(async () => {
+	rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
+	const running = () => execFileSync("ps", ["-eo", "args"]).toString().includes(folder);
+	// A kernel whose server had to be killed sees that within a second or so, and ends.
+	for (const end = Date.now() + 30_000; running() && Date.now() < end; ) await sleep(100);
+	assert.ok(!running(), "a process of a front end is still there");
 });
 
 test("jupyter console: results, text and errors", {

@@ -66,6 +66,7 @@ for (const [name, code] of Object.entries(loops)) {
 		const took = performance.now() - start;
 		assert.equal(reply.status, "error");
 		assert.equal(reply.ename, "Interrupted");
+		// Some milliseconds, but a thread that is to end a loop shares its processor with it, and with other programs.
 		assert.ok(took < 10_000, `took ${took.toFixed(0)} ms`);
 		const seen = await kernel.execute("const first = counter; await sleep(30); [mark, counter - first]");
 		assert.equal(resultOf(seen), `[ ${JSON.stringify(name).replaceAll('"', "'")}, 0 ]`);
@@ -91,7 +92,7 @@ for (const [what, body, again] of [
 		const code = `import { value } from ${JSON.stringify(name)}; /* running */ value`;
 		const id = await startLoop(code);
 		await kernel.ask("interrupt_request", {}, "control");
-		assert.equal((await kernel.exchange(id, 10_000)).reply.ename, "Interrupted");
+		assert.equal((await kernel.exchange(id)).reply.ename, "Interrupted");
 		assert.equal(resultOf(await kernel.execute("'fine'")), "'fine'");
 		await kernel.execute("(globalThis as any).loops = false;");
 		for (let time = 0; time < 2 && typeof again === "string"; time++) {

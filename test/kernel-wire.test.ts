@@ -78,9 +78,8 @@ async function dropped(frames: (Buffer | string)[], note: RegExp): Promise<void>
 	const before = kernel.notes.length;
 	const runs = result(await kernel.execute("(globalThis as any).runs ?? 0"));
 	await kernel.shell.send(frames);
-	for (let i = 0; i < 200 && !note.test(kernel.notes.slice(before)); i++)
-		await new Promise((resolve) => setTimeout(resolve, 10));
-	assert.match(kernel.notes.slice(before), note);
+	const noted = () => kernel.notes.slice(before);
+	await kernel.until(() => note.test(noted())).catch(() => assert.match(noted(), note));
 	assert.equal(result(await kernel.execute("(globalThis as any).runs ?? 0")), runs);
 }
 

@@ -25,7 +25,7 @@ test("notebooks/compare-eviction-policies.ipynb runs, and its tables hold what i
 	const main = join(root, "dist", "kernel", "main.js");
 	const env = { ...process.env, OCTAVO_OUT: folder };
 	const args = [main, "run", notebook, "--output", output];
-	await promisify(execFile)(process.execPath, args, { timeout: 240_000, env, maxBuffer: 2 ** 28 });
+	await promisify(execFile)(process.execPath, args, { timeout: 600_000, env, maxBuffer: 2 ** 28 });
 	const { cells } = JSON.parse(await readFile(output, "utf8")) as {
 		cells: { cell_type: string; outputs?: { output_type: string; name?: string; text?: string[] }[] }[];
 	};

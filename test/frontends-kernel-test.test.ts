@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { jupyterEnvironment, missing, programs } from "./frontends/jupyter.js";
 
-const timeout = 180_000;
+const timeout = 400_000;
 /** The Python file stays with the sources: it is not compiled. */
 const suite = fileURLToPath(new URL("../../test/frontends/kernel_test.py", import.meta.url));
 

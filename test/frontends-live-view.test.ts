@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { jupyterEnvironment, missing, programs, writeNotebook } from "./frontends/jupyter.js";
 import { openNotebook } from "./frontends/notebook-page.js";
 
-const timeout = 120_000;
+const timeout = 400_000;
 let folder: string;
 let env: NodeJS.ProcessEnv;
 

@@ -8,10 +8,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
 import { jupyterEnvironment, missing, programs, writeNotebook } from "./frontends/jupyter.js";
+import { launchBrowser } from "./helpers/browser.js";
 
-const timeout = 150_000;
+const timeout = 400_000;
 let folder: string;
 let env: NodeJS.ProcessEnv;
 
@@ -38,10 +38,7 @@ test("nbconvert --execute --to html: view, chart and table offline", {
 	const args = ["-m", "nbconvert", "--to", "html", "--execute", "--output", "views.html", path];
 	const { status, stderr } = spawnSync(programs.python, args, { env, encoding: "utf8", timeout });
 	assert.equal(status, 0, stderr);
-	const browser = await chromium.launch({
-		executablePath: programs.chromium,
-		args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-	});
+	const browser = await launchBrowser();
 	try {
 		const page = await browser.newPage({ viewport: { width: 1100, height: 1600 } });
 		const faults: string[] = [];

@@ -16,7 +16,7 @@ import { startJupyterServer } from "./frontends/jupyter-server.js";
 import { openNotebook } from "./frontends/notebook-page.js";
 import { startTestServer } from "./helpers/server.js";
 
-const timeout = 120_000;
+const timeout = 400_000;
 const main = fileURLToPath(new URL("../kernel/main.js", import.meta.url));
 let folder: string;
 let env: NodeJS.ProcessEnv;

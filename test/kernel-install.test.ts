@@ -16,7 +16,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 const main = join(import.meta.dirname, "..", "kernel", "main.js");
 const octavo = (args: string[], env: NodeJS.ProcessEnv = {}) =>
-	spawnSync(process.execPath, [main, ...args], { encoding: "utf8", env: { ...process.env, ...env }, timeout: 20_000 });
+	spawnSync(process.execPath, [main, ...args], { encoding: "utf8", env: { ...process.env, ...env }, timeout: 60_000 });
 
 test("install --prefix writes a kernelspec that starts a working kernel", async () => {
 	const { status, stdout } = octavo(["install", "--no-snapshot", "--prefix", folder]);

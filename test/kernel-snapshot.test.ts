@@ -40,7 +40,7 @@ function install(home: string, more: NodeJS.ProcessEnv = {}): { status: number |
 	return spawnSync(process.execPath, [main, "install", "--prefix", home], {
 		encoding: "utf8",
 		env: { ...process.env, OCTAVO_SNAPSHOT: "", XDG_CACHE_HOME: home, ...more },
-		timeout: 120_000,
+		timeout: 300_000,
 	});
 }
 
@@ -49,7 +49,7 @@ const flags = "process.execArgv.filter((flag) => flag.includes('snapshot')).leng
 test("a kernel that has no snapshot makes one, and a kernel that ends meanwhile leaves nothing half made", async () => {
 	await withKernel({}, async (kernel) => {
 		assert.equal(await value(kernel, flags), "0");
-		const end = Date.now() + 120_000;
+		const end = Date.now() + 300_000;
 		while (blobs().length === 0 && Date.now() < end) await sleep(200);
 		assert.equal(blobs().length, 1);
 		while (readdirSync(folder).length > 1 && Date.now() < end) await sleep(50);

@@ -17,7 +17,7 @@ interface Line {
 	outcome?: string;
 }
 
-test("a thousand spoilt models end in errors with codes only", { timeout: 240_000 }, async (t) => {
+test("a thousand spoilt models end in errors with codes only", { timeout: 600_000 }, async (t) => {
 	const folder = await temporaryFolder(t);
 	const seed = process.env.OCTAVO_TEST_SEED ?? "20";
 	// Little memory for the heap, so that a hostile length that is believed shows.

@@ -122,7 +122,7 @@ test("every example runs and prints what it says", { concurrency: 2 }, async (t)
 				const { outputText } = ts.transpileModule(code, { compilerOptions: target });
 				const path = join(folder, `example-${i}.js`);
 				await writeFile(path, outputText);
-				const { stdout } = await promisify(execFile)(process.execPath, [path], { cwd, timeout: 60_000 });
+				const { stdout } = await promisify(execFile)(process.execPath, [path], { cwd, timeout: 300_000 });
 				const promised = promisedOutput(code);
 				if (promised.length > 0) assert.deepEqual(stdout.trim().split("\n"), promised);
 			}),

@@ -5,9 +5,10 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { executablePath } from "../helpers/browser.js";
 
 /** Where Debian installs what the front ends need. */
-export const programs = { python: "/usr/bin/python3", chromium: "/usr/bin/chromium" };
+export const programs = { python: "/usr/bin/python3", chromium: executablePath };
 
 /** Says why a front end cannot be tried here; false when it can. */
 export function missing(pythonModule: string, ...files: string[]): string | false {

@@ -2,8 +2,8 @@
 // page shows it shows offline.
 
 import { dirname } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { programs } from "./jupyter.js";
+import type { Browser, Page } from "playwright-core";
+import { launchBrowser } from "../helpers/browser.js";
 import { startJupyterServer } from "./jupyter-server.js";
 
 /** A page that shows a notebook. */
@@ -22,10 +22,7 @@ export async function openNotebook(notebook: string, env: NodeJS.ProcessEnv): Pr
 		await endServer();
 	};
 	try {
-		browser = await chromium.launch({
-			executablePath: programs.chromium,
-			args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-		});
+		browser = await launchBrowser();
 		const page = await browser.newPage({ viewport: { width: 1100, height: 1200 } });
 		await page.route("**/*", (route) => (route.request().url().startsWith(origin) ? route.continue() : route.abort()));
 		await page.goto(`${origin}/notebooks/${notebook.split("/").at(-1)}?token=${token}`);

@@ -35,6 +35,8 @@ test("characters of two units are never cut", () => {
 	const { stdout } = through(7, ["😀".repeat(5), "😀".repeat(30_000)]);
 	assert.ok(stdout.startsWith("😀😀😀😀"));
 	through(8, [`a${"😀".repeat(30_000)}`]);
+	// The end that is kept begins in the middle of one.
+	assert.ok(through(8, ["😀".repeat(30_000), "a"]).stdout.endsWith("😀😀a"));
 });
 
 test("the environment sets the limit, and nonsense is refused", () => {

@@ -52,6 +52,34 @@ test("points pair each prompt with the control on the same prompt", () => {
 	assert.deepEqual([same!.over_random, same!.over_random_low, same!.over_random_high], [0, 0, 0]);
 });
 
+test("throughput: a smaller budget holds fewer blocks, so more sequences run at once", async () => {
+	const options = { budgets: [32, 64], numSequences: 12, numTokens: 64 };
+	const { rows, table, chart } = await figures.throughputByBudget(model, options);
+	assert.deepEqual(
+		rows.map((row) => [row.policy, row.budget]),
+		[
+			["full", null],
+			...["paged-eviction", "streaming-llm", "random"].flatMap((name) => [32, 64].map((budget) => [name, budget])),
+		],
+	);
+	assert.equal(table.numRows, 7);
+	const at = (policy: string, budget: number | null) =>
+		rows.find((row) => row.policy === policy && row.budget === budget)!;
+	for (const policy of ["paged-eviction", "streaming-llm", "random"]) {
+		assert.ok(at(policy, 32).mean_at_once > at(policy, 64).mean_at_once, policy);
+		assert.ok(at(policy, 64).mean_at_once > at("full", null).mean_at_once, policy);
+		assert.equal(at(policy, 32).num_preemptions, 0);
+	}
+	assert.ok(at("full", null).num_preemptions > 0 && at("full", null).over_full === 1);
+	for (const row of rows) {
+		const { total_tokens_per_s: rate, total_tokens_per_s_least: least, total_tokens_per_s_most: most } = row;
+		assert.ok(least > 0 && least <= rate && rate <= most && row.ttft_us > 0 && row.tpot_us > 0, row.policy);
+	}
+	assert.match(JSON.stringify(chart.layout), /Measured/);
+	await assert.rejects(figures.throughputByBudget(model, { budgets: [20] }), { code: "ERR_OCTAVO_BUDGET" });
+	await assert.rejects(figures.throughputByBudget(model, { numPrompts: 3 } as object), { code: "ERR_OCTAVO_OPTION" });
+});
+
 test("rank correlation: order, reversed order, ties by mean rank, a constant", () => {
 	assert.equal(spearman([1, 5, 9, 10], [2, 3, 8, 100]), 1);
 	assert.equal(spearman([1, 2, 3], [9, 5, -1]), -1);
@@ -176,10 +204,10 @@ test("octavo figures paged-eviction writes every figure", async (t) => {
 		});
 	const { status, stdout, stderr } = run("--prompts", "1", "--output", output);
 	assert.equal(status, 0, stderr);
-	assert.match(stdout, /^15 figures/);
+	assert.match(stdout, /^16 figures/);
 	const files = readdirSync(output);
 	for (const ending of ["arrow", "html", "json"])
-		assert.equal(files.filter((file) => file.endsWith(`.${ending}`)).length, 15);
+		assert.equal(files.filter((file) => file.endsWith(`.${ending}`)).length, 16);
 	assert.ok(files.includes("over-random.arrow"));
 	assert.equal(readFileSync(join(output, "accuracy-recall.arrow")).subarray(0, 6).toString(), "ARROW1");
 	assert.match(run("--prompts", "none").stderr, /whole number/);

@@ -86,7 +86,7 @@ export function evaluate(model: Model, prompt: RecallPrompt, conditions: Conditi
 /** Runs cases one after another; lets other work in between, so that a notebook can be interrupted and shows progress. */
 export async function runCases<C, R>(
 	cases: readonly C[],
-	run: (each: C) => R,
+	run: (each: C) => R | Promise<R>,
 	{ onProgress, signal }: RunControl,
 ): Promise<R[]> {
 	const results: R[] = [];
@@ -94,7 +94,7 @@ export async function runCases<C, R>(
 	let turnStart = performance.now();
 	for (const each of cases) {
 		stop?.throwIfAborted();
-		results.push(run(each));
+		results.push(await run(each));
 		if (performance.now() - turnStart < turnMs) continue;
 		onProgress?.(results.length, cases.length);
 		await setImmediate();

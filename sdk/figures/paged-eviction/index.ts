@@ -12,6 +12,7 @@ import { memoryOverTime } from "./memory-over-time.js";
 import { overRandom, overRandomAtHalf } from "./over-random.js";
 import { evictionOverhead } from "./overhead.js";
 import { scoreCorrelation } from "./score-correlation.js";
+import { throughputByBudget } from "./throughput.js";
 import { zeroedOrEvicted } from "./zeroed.js";
 
 export type { AccuracyByBudgetOptions, TaskName } from "./accuracy.js";
@@ -23,6 +24,7 @@ export type { MemoryOverTimeOptions, MemoryPoint } from "./memory-over-time.js";
 export type { OverheadOptions, OverheadPoint } from "./overhead.js";
 export type { Point } from "./points.js";
 export type { Correlation } from "./score-correlation.js";
+export type { ThroughputOptions, ThroughputPoint } from "./throughput.js";
 export type { VariantOptions } from "./variants.js";
 export type { ZeroedOptions, ZeroedPoint } from "./zeroed.js";
 export {
@@ -39,6 +41,7 @@ export {
 	scopes,
 	scoreCorrelation,
 	scoreVariants,
+	throughputByBudget,
 	zeroedOrEvicted,
 };
 
@@ -54,7 +57,7 @@ export type Experiment = (model: Model, options?: ExperimentOptions) => Promise<
  * const model = await loadModel();
  * const { table, chart } = await figures.accuracyByBudget(model, { task: "needle", budgets: [64], numPrompts: 4 });
  * console.log(chart.title, table.numRows);   // Accuracy by budget: needle 10
- * console.log(figures.pagedEviction.length);   // 15
+ * console.log(figures.pagedEviction.length);   // 16
  * ```
  */
 export const pagedEviction: readonly Experiment[] = [
@@ -66,6 +69,7 @@ export const pagedEviction: readonly Experiment[] = [
 	accuracyByBlockSize,
 	(model, { numPrompts: _, ...options } = {}) => memoryOverTime(model, options),
 	(model, { numPrompts: _, ...options } = {}) => evictionOverhead(model, options),
+	(model, { numPrompts: _, ...options } = {}) => throughputByBudget(model, options),
 	scoreVariants,
 	scoreCorrelation,
 	scopes,

@@ -64,7 +64,8 @@ void paged_attention_cpu(const PagedAttentionShape& shape, const float* query, c
     attend(split, maxima + partial, sums + partial, weighted + partial * head_dim);
   });
 
-  const double combine_cost = static_cast<double>(num_splits) * num_query_heads * head_dim * 2;
+  // Half of what the splits left is with another core.
+  const double combine_cost = static_cast<double>(num_splits) * num_query_heads * head_dim * 4;
   parallel_for_worthwhile(num_query_heads, combine_cost, [&](int64_t begin, int64_t end, int) {
     for (int64_t head = begin; head < end; ++head) {
       float maximum = maxima[head];

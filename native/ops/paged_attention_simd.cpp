@@ -16,6 +16,10 @@ namespace {
 // Query heads that share a row, as registers allow.
 constexpr int kHeadsAtOnce = OCTAVO_SIMD_BYTES == 64 ? 4 : 2;
 
+// Vectors of a key before the next slot's: with registers for so much of the query, keys are read in the
+// order of memory.
+constexpr int kKeyVectors = OCTAVO_SIMD_BYTES == 64 ? 4 : 1;
+
 // Slots of one KV head before the next head's are read: no fewer than a usual block has, where the heads'
 // rows lie one after another, and more while the rows of all heads fit what any first cache holds twice.
 // Rows are fetched a group ahead of their use.
@@ -38,23 +42,36 @@ inline void prefetch_row(const Element* row, Dim head_dim) {
 }
 
 // logits[head][slot] = query[head] · key[slot], four slots at a time. `logits` has room for a multiple of
-// four slots.
+// four slots. Fetches the rows `next`, where it is given, one with each row that is used: evenly, as memory
+// serves them.
 template <int kHeads, typename Dim, typename Element>
 inline void dot_four(const float* __restrict query, Dim head_dim, const Element* const* keys,
-                     float* __restrict logits) {
+                     const Element* const* next, float* __restrict logits) {
+  constexpr int kStep = kKeyVectors * kLanes;
   Vec sums[kHeads][4] = {};
+  if (next && head_dim < kStep)
+    for (int s = 0; s < 4; ++s) prefetch_row(next[s], head_dim);
   int i = 0;
-  for (; i + kLanes <= head_dim; i += kLanes) {
-    Vec key[4];
+  for (; i + kStep <= head_dim; i += kStep) {
 #pragma GCC unroll 4
-    for (int s = 0; s < 4; ++s) key[s] = load_widened_vec(keys[s] + i);
+    for (int s = 0; s < 4; ++s) {
+      if (next && i == 0) prefetch_row(next[s], head_dim);
 #pragma GCC unroll 4
-    for (int head = 0; head < kHeads; ++head) {
-      const Vec q = load(query + head * head_dim + i);
+      for (int v = 0; v < kKeyVectors; ++v) {
+        const Vec key = load_widened_vec(keys[s] + i + v * kLanes);
 #pragma GCC unroll 4
-      for (int s = 0; s < 4; ++s) sums[head][s] += q * key[s];
+        for (int head = 0; head < kHeads; ++head)
+          sums[head][s] += load(query + head * head_dim + i + v * kLanes) * key;
+      }
     }
   }
+  for (; i + kLanes <= head_dim; i += kLanes)
+#pragma GCC unroll 4
+    for (int s = 0; s < 4; ++s) {
+      const Vec key = load_widened_vec(keys[s] + i);
+#pragma GCC unroll 4
+      for (int head = 0; head < kHeads; ++head) sums[head][s] += load(query + head * head_dim + i) * key;
+    }
 #pragma GCC unroll 4
   for (int head = 0; head < kHeads; ++head) {
     Vec4 total = sum_each(sums[head][0], sums[head][1], sums[head][2], sums[head][3]);
@@ -213,11 +230,11 @@ template <int kHeads, typename Dim, typename Element>
 inline void dot_group(const float* __restrict query, Dim head_dim, Rows<Element> keys, Rows<Element> next,
                       int num_slots, float* __restrict logits) {
   for (int slot = 0; slot < num_slots; slot += 4) {
-    if (next.cache)
-      for (int s = slot; s < slot + 4; ++s) prefetch_row(next.cache + next.offsets[s], head_dim);
-    const Element* rows[4];
+    const Element *rows[4], *next_rows[4];
     for (int s = 0; s < 4; ++s) rows[s] = keys.cache + keys.offsets[slot + s];
-    dot_four<kHeads>(query, head_dim, rows, logits + slot);
+    if (next.cache)
+      for (int s = 0; s < 4; ++s) next_rows[s] = next.cache + next.offsets[slot + s];
+    dot_four<kHeads>(query, head_dim, rows, next.cache ? next_rows : nullptr, logits + slot);
   }
 }
 

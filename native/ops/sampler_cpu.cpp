@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "core/random.h"
+#include "ops/argmax_simd.h"
 #include "ops/sampler.h"
 
 namespace octavo {
@@ -23,7 +24,10 @@ void check_sampling(const Sampling& sampling) {
                                            std::to_string(sampling.top_p));
 }
 
-int32_t argmax_token(const float* logits, int vocab_size) {
+namespace {
+
+// Of logits among which some are not finite, or there are none.
+int32_t checked_argmax(const float* logits, int vocab_size) {
   int best = 0;
   for (int token = 0; token < vocab_size; ++token) {
     if (std::isnan(logits[token]) || logits[token] == INFINITY)
@@ -35,6 +39,13 @@ int32_t argmax_token(const float* logits, int vocab_size) {
     throw Error("ERR_OCTAVO_NAN",
                 "Expected at least one logit above -infinity among " + std::to_string(vocab_size));
   return best;
+}
+
+}  // namespace
+
+int32_t argmax_token(const float* logits, int vocab_size) {
+  const FirstLargest largest = OCTAVO_PICK_SIMD(argmax_kernels).find(logits, vocab_size);
+  return largest.all_finite ? static_cast<int32_t>(largest.index) : checked_argmax(logits, vocab_size);
 }
 
 int32_t sample_token(const float* logits, int vocab_size, const Sampling& sampling, uint64_t seed,

@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "core/check.h"
+#include "ops/argmax_simd.h"
 #include "session/distribution.h"
 #include "session/stopwatch.h"
 
@@ -301,7 +302,10 @@ void Session::complete_step() {
     const float* last_hidden = activations_.hidden.data() + activations_.hidden.size() - config.hidden_size;
     if (!step_->together) model_->logits(last_hidden, workspace_, next_logits_.data());
     model_->require_unchanged();
-    for (int token = 0; token < config.vocab_size; ++token) {
+    // All at once first: a vocabulary takes a while one by one.
+    const bool all_finite =
+        OCTAVO_PICK_SIMD(argmax_kernels).find(next_logits_.data(), config.vocab_size).all_finite;
+    for (int token = 0; !all_finite && token < config.vocab_size; ++token) {
       if (!std::isfinite(next_logits_[static_cast<size_t>(token)])) {
         throw Error("ERR_OCTAVO_NAN", "Expected finite logits but that of token " + std::to_string(token) +
                                           " is " + std::to_string(next_logits_[static_cast<size_t>(token)]) +

@@ -1,4 +1,5 @@
 // Sampling: ties, cuts, reproducibility, and frequencies that follow the probabilities.
+#include <algorithm>
 #include <array>
 #include <map>
 
@@ -29,6 +30,34 @@ TEST("greedy takes the largest logit, and the lowest id of a tie") {
   REQUIRE_EQUAL(argmax_token(first.data(), 3), 0);
   const std::vector<float> with_holes = {-INFINITY, -3, -INFINITY};
   REQUIRE_EQUAL(argmax_token(with_holes.data(), 3), 1);
+}
+
+TEST("every place of a vocabulary can be the greedy choice, and what is not finite is seen in every place") {
+  for_each_simd_level([](const std::string& level) {
+    for (const int size : {1, 3, 15, 16, 17, 63, 64, 65, 200}) {
+      for (int place = 0; place < size; ++place) {
+        std::vector<float> logits = normal_floats(static_cast<size_t>(size), 9);
+        const auto at = [&](int token) -> float& { return logits[static_cast<size_t>(token)]; };
+        at(place) = 50;
+        if (place + 1 < size) at(size - 1) = 50;  // a tie with a later one
+        REQUIRE_EQUAL(level + std::to_string(argmax_token(logits.data(), size)),
+                      level + std::to_string(place));
+        for (const float infinite : {INFINITY, -INFINITY, NAN}) {
+          at(place) = infinite;
+          if (infinite == -INFINITY) {
+            const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+            if (size > 1) REQUIRE_EQUAL(argmax_token(logits.data(), size), static_cast<int32_t>(best));
+          } else {
+            REQUIRE_ERROR("ERR_OCTAVO_NAN", argmax_token(logits.data(), size));
+          }
+        }
+      }
+    }
+  });
+  for (const std::vector<float>& logits : {std::vector<float>{-INFINITY, -INFINITY}, std::vector<float>{}})
+    REQUIRE_ERROR("ERR_OCTAVO_NAN", argmax_token(logits.data(), static_cast<int>(logits.size())));
+  const std::vector<float> zeros = {-1, -0.0f, 0.0f, -0.0f};
+  REQUIRE_EQUAL(argmax_token(zeros.data(), 4), 1);
 }
 
 TEST("frequencies follow softmax(logits / temperature)") {

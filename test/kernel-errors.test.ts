@@ -154,6 +154,20 @@ test("an error in a file of the user's names its line, whatever kind of file, an
 	await kernel.execute("// @octavo type-errors: refuse");
 });
 
+test("a constant and an import of an earlier cell cannot be assigned to, also past the types", async () => {
+	await kernel.execute(
+		"const fixed = 1; let free = 1;\nimport * as path from 'node:path';\nimport { join } from 'node:path';",
+	);
+	for (const name of ["fixed", "path", "join"]) {
+		const told = traceback(await kernel.execute(`1;\n(${name} as any) = 2;`));
+		assert.match(told, new RegExp(`^TypeError: Assignment to constant variable '${name}'\\.\n {4}at cell:2:\\d+\n`));
+	}
+	assert.equal(
+		shown(await kernel.execute("(free as any)++;\n[fixed, free, typeof path, typeof join].join()")),
+		"'1,2,object,function'",
+	);
+});
+
 test("a cell written as for another kernel is told what to write here", async () => {
 	const hints: [code: string, hint: RegExp][] = [
 		["%%timeit\n1 + 1", /console\.time/],

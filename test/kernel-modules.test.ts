@@ -68,6 +68,18 @@ test("named imports are live, in their own cell and in later ones", async () => 
 	assert.equal(await outcome("const module = await import('./helper'); module.above"), "11");
 });
 
+test("a file runs once: later imports of it, and of others beside it, find it as it has become", async () => {
+	const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
+	write("once.ts", "export let runs = 0;\nexport const again = () => ++runs;\n");
+	write("beside.ts", "import { again } from './once';\nexport const both = again();\n");
+	assert.equal(await outcome("import { again } from './once'; again()"), "1");
+	assert.equal(
+		await outcome("import { runs } from './once'; import { both } from './beside'; [runs, both]"),
+		"[ 2, 2 ]",
+	);
+	assert.equal(await outcome("import * as whole from './once'; whole.again()"), "3");
+});
+
 test("files that await at their top level run before what imports them, once, and anew when they have changed", async () => {
 	const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
 	write(

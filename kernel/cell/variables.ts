@@ -35,6 +35,7 @@ export class CellNames {
 	/** Makes its variables those of their names. */
 	declare(accessors: object): void {
 		for (const [name, own] of Object.entries(Object.getOwnPropertyDescriptors(accessors))) {
+			own.set ??= refusal(name);
 			this.#declared.set(name, { own, before: Object.getOwnPropertyDescriptor(this.#values, name) });
 			Object.defineProperty(this.#values, name, own);
 		}
@@ -58,4 +59,13 @@ export class CellNames {
 			return false;
 		}
 	}
+}
+
+/** Refuses to assign to a constant or to what was imported, as JavaScript does; without a setter nothing would be said. */
+function refusal(name: string): () => never {
+	return function refuse() {
+		const error = new TypeError(`Assignment to constant variable '${name}'.`);
+		Error.captureStackTrace(error, refuse);
+		throw error;
+	};
 }

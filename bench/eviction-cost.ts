@@ -65,10 +65,9 @@ for (const [name, shape] of Object.entries(shapes)) {
 		];
 		const byToken = (["recycle", "mask", "compact"] as const).flatMap((holes) => {
 			const options = { budget, granularity: "token", holes } as const;
-			return [policies.h2o(options), policies.tova(options)].map((policy) => ({
-				policy,
-				name: `${policy.name}, tokens, ${holes}`,
-			}));
+			const scored = [policies.h2o(options), policies.tova(options), policies.keyDiff(options)];
+			const others = holes === "recycle" ? [policies.inverseKeyNorm(options), policies.random(options)] : [];
+			return [...scored, ...others].map((policy) => ({ policy, name: `${policy.name}, tokens, ${holes}` }));
 		});
 		for (const { policy, name: label } of [...compared.map((policy) => ({ policy, name: policy.name })), ...byToken]) {
 			const { scoreUs, evictUs, totalUs } = measure(model, policy, budget);

@@ -1,5 +1,5 @@
 // How far each key points from the mean direction of all of them, the raw material of KeyDiff: minus the
-// cosine, averaged over heads. Sums are in double precision: scores do not depend on the instruction set.
+// cosine, averaged over heads. Scores do not depend on the instruction set.
 #pragma once
 
 #include <cstdint>

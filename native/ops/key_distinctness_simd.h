@@ -16,10 +16,9 @@ struct KeyRows {
 
 struct KeyDistinctnessKernels {
   // inverse_lengths[i] = 1 / max(‖key i‖, smallest); adds the keys, so scaled, to `anchor`.
-  void (*add_directions)(const KeyRows& rows, double smallest, double* anchor, double* inverse_lengths);
-  // cosines[i] = key i · anchor · inverse_lengths[i] · factor.
-  void (*cosines)(const KeyRows& rows, const double* anchor, const double* inverse_lengths, double factor,
-                  double* cosines);
+  void (*add_directions)(const KeyRows& rows, float smallest, double* anchor, float* inverse_lengths);
+  // cosines[i] = key i · direction · inverse_lengths[i]; the direction has length 1.
+  void (*cosines)(const KeyRows& rows, const float* direction, const float* inverse_lengths, float* cosines);
 };
 
 OCTAVO_DECLARE_SIMD(KeyDistinctnessKernels, key_distinctness_kernels);

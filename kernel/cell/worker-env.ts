@@ -4,13 +4,17 @@
 
 /**
  * The worker's flags of Node.js: without the first Node 20 aborts when the inspector terminates a callback, the second
- * silences require(esm). The third, in MiB: a space for new objects that has to grow again after an idle time makes the
- * next large output half as slow again; what of it is not used takes no memory.
+ * silences require(esm). The others are in MiB. A space for new objects that has to grow again after an idle time makes the
+ * next large output half as slow again, and one of V8's own size is full after every twentieth cell, which then waits for
+ * ten milliseconds; what of it is not used takes no memory. A heap below the last is not marked, which would slow the first
+ * cells: idle-memory.ts has it collected while nothing is asked.
  */
 export const workerFlags = [
 	"--no-force-async-hooks-checks",
 	"--disable-warning=ExperimentalWarning",
-	"--min-semi-space-size=16",
+	"--min-semi-space-size=24",
+	"--max-semi-space-size=32",
+	"--initial-old-space-size=160",
 ];
 
 const variable = "MALLOC_ARENA_MAX";

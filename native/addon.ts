@@ -11,11 +11,13 @@ export type * from "./addon-session.js";
 
 /** Hardware and libraries the engine found, as shown to the user. */
 export interface EngineInfo {
+	/** Version of octavo that the engine was built for. */
 	version: string;
 	/** Instruction set the CPU ops run with on this machine. */
 	simd: "avx512" | "avx2" | "portable";
 	/** What multiplies large matrices. */
 	gemm: "onednn" | "plain";
+	/** Threads that compute. */
 	numThreads: number;
 	/** CUDA ops compiled in, and devices the driver reports (0 without a driver). */
 	cuda: { compiled: boolean; numDevices: number };

@@ -46,6 +46,7 @@ interface ModelParts {
 export class Model {
 	/** Name of its folder or preset. */
 	readonly name: string;
+	/** Shape and settings. */
 	readonly config: Readonly<ModelConfig>;
 	/** Absent where the model has no vocabulary. */
 	readonly tokenizer: Tokenizer | undefined;

@@ -14,11 +14,15 @@ export type TensorData = Float32Array | Int32Array | Uint16Array;
 
 /** Numbers that sum up a tensor. NaN elements count in `numNan` only. */
 export interface TensorStats {
+	/** Least element. */
 	min: number;
+	/** Greatest element. */
 	max: number;
+	/** Mean of the elements. */
 	mean: number;
 	/** Population standard deviation. */
 	std: number;
+	/** Elements that are NaN. */
 	numNan: number;
 }
 
@@ -35,7 +39,9 @@ const arrays = { f32: Float32Array, i32: Int32Array, bf16: Uint16Array, f16: Uin
  * ```
  */
 export class Tensor {
+	/** Type of the elements. */
 	readonly dtype: TensorDType;
+	/** Size of each axis. */
 	readonly shape: readonly number[];
 	/** One name an axis. */
 	readonly axisNames: readonly string[];

@@ -11,6 +11,7 @@ import { escapeText, finish, round } from "./theme.js";
 
 /** One prompt under one policy. */
 export interface AccuracyRow {
+	/** Name in the legend. */
 	policy: string;
 	/** KV tokens kept a layer; absent for a full cache, drawn as a level line. */
 	budget?: number;

@@ -8,8 +8,11 @@ export type PlotlyTrace = Record<string, unknown>;
 
 /** What a `Figure` is made of, in plotly's terms. */
 export interface FigureParts {
+	/** Traces of plotly. */
 	data: PlotlyTrace[];
+	/** Layout of plotly. */
 	layout?: Record<string, unknown>;
+	/** Configuration of plotly. */
 	config?: Record<string, unknown>;
 }
 
@@ -25,8 +28,11 @@ export interface FigureParts {
  * ```
  */
 export class Figure {
+	/** Traces of plotly. */
 	readonly data: PlotlyTrace[];
+	/** Layout of plotly. */
 	readonly layout: Record<string, unknown>;
+	/** Configuration of plotly. */
 	readonly config: Record<string, unknown>;
 
 	/** @throws {OctavoError} ERR_OCTAVO_CHART when `data` is not an array */

@@ -8,6 +8,7 @@ import { nearest } from "../options.js";
 export interface Breakpoint {
 	/** Running number in its session. */
 	readonly id: number;
+	/** What it stops at. */
 	readonly kind: string;
 	/** Times it stopped a run. */
 	readonly hits: number;

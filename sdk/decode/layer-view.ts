@@ -18,6 +18,7 @@ const cacheAxes = ["block", "kv_head", "slot", "head_dim"];
 
 /** One block of a layer's table. */
 export interface BlockView {
+	/** Index of its layer. */
 	layer: number;
 	/** Place in the block table. */
 	logicalIndex: number;

@@ -20,9 +20,13 @@ import type { Step } from "./step.js";
 
 /** After a step: its token was fed. */
 export interface TokenEvent {
+	/** Always `token`. */
 	kind: "token";
+	/** Index of the step, from 0 for the prefill. */
 	stepIndex: number;
+	/** Token that the step fed. */
 	token: number;
+	/** The completed step. */
 	step: Step;
 }
 

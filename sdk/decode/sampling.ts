@@ -15,7 +15,9 @@ export interface SamplingOptions {
 
 /** A token that may come next. */
 export interface TokenCandidate {
+	/** Its id. */
 	token: number;
+	/** Its text; `#id` where the tokenizer has none. */
 	text: string;
 	/** From 0 to 1, before temperature and truncation. */
 	probability: number;

@@ -11,7 +11,9 @@ export interface Eviction {
 	id: number;
 	/** Index of the step in which it happened. */
 	step: number;
+	/** Index of the layer. */
 	layer: number;
+	/** `prefill` where a prompt was cut, else `decode`. */
 	phase: "prefill" | "decode";
 	/** Single tokens, or one whole block. */
 	granularity: "token" | "block";
@@ -43,6 +45,7 @@ export interface Eviction {
 export interface Step {
 	/** 0 is the prefill. */
 	index: number;
+	/** `prefill` for the prompt, then `decode`. */
 	phase: "prefill" | "decode";
 	/** Token fed in this step; the last prompt token for prefill. */
 	token: number;
@@ -58,6 +61,7 @@ export interface Step {
 	logprob: number;
 	/** Entropy in nats of the distribution after this step. */
 	entropy: number;
+	/** What was dropped in this step, layer by layer. */
 	evictions: Eviction[];
 	/** Wall time in microseconds. */
 	us: number;

@@ -14,6 +14,7 @@ export interface FigureRow {
 	readonly schedule: string;
 	/** What is told: `iteration`, `update`, `device busy`. */
 	readonly quantity: string;
+	/** Unit of the values: `s`, `GB/s`, `%`. */
 	readonly unit: string;
 	/** Our simulator's value; null where only a published one is there. */
 	readonly simulated: number | null;
@@ -25,10 +26,13 @@ export interface FigureRow {
 export interface PaperFigure<Row = FigureRow> {
 	/** Name of its files: `iteration-time`. */
 	readonly name: string;
+	/** Title of the chart. */
 	readonly title: string;
 	/** The rows as Arrow, a column a field. */
 	readonly table: ReturnType<typeof tableFromColumns>;
+	/** The rows as plain objects. */
 	readonly rows: readonly Row[];
+	/** The figure, to be shown. */
 	readonly chart: Figure;
 }
 

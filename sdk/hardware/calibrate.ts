@@ -22,17 +22,25 @@ export interface CalibrateOptions {
 
 /** Relative error of each phase, predicted over measured minus 1. */
 export interface RunResidual {
+	/** The run. */
 	readonly run: Run;
+	/** Its predicted times. */
 	readonly predicted: MeasuredTimes;
+	/** Predicted / measured − 1 of forward. */
 	readonly forward: number;
+	/** The same of backward. */
 	readonly backward: number;
+	/** The same of the update. */
 	readonly update: number;
+	/** The same of the iteration. */
 	readonly iteration: number;
 }
 
 /** A fitted profile and how well it explains the runs. */
 export interface Calibration {
+	/** The fitted profile. */
 	readonly profile: Profile;
+	/** How far each run it was fitted on is off. */
 	readonly residuals: readonly RunResidual[];
 }
 

@@ -8,8 +8,11 @@ import { constantsOf, hostBytesPerUs, type Profile } from "./profile.js";
 export interface ClosedFormRates {
 	/** Copies of fp32 parameters in one direction: bytes a second over 4. */
 	readonly link: number;
+	/** Parameters a second that the device updates. */
 	readonly deviceUpdate: number;
+	/** Parameters a second that the host updates. */
 	readonly hostUpdate: number;
+	/** Parameters a second that the host downscales to bf16. */
 	readonly downscale: number;
 	/** 1 when both directions overlap, 2 when one serial stream carries both. Default 1. */
 	readonly duplex?: 1 | 2;
@@ -17,7 +20,9 @@ export interface ClosedFormRates {
 
 /** Time of one stride, in seconds. */
 export interface StridePeriod {
+	/** What the host's side of a stride takes, in seconds. */
 	readonly hostSeconds: number;
+	/** What the device's side takes, in seconds. */
 	readonly deviceSeconds: number;
 	/** The longer of both. */
 	readonly periodSeconds: number;

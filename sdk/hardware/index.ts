@@ -23,7 +23,6 @@ export {
 	type IterationRunResult,
 	SimulatedIteration,
 	simulateIteration,
-	type TaskStep,
 } from "./iteration.js";
 export { type MeasuredHost, type Measurement, type MeasureOptions, measure } from "./measure.js";
 export { type BufferLife, bufferLives, type MemoryMoment, memoryOverTime, peakMemory } from "./memory.js";
@@ -53,3 +52,4 @@ export { type ScheduleCost, type SearchOptions, type SearchResult, scheduleCost,
 export { type SimulatedTask, type Simulation, simulate } from "./simulate.js";
 export { predictionColumns, simulateRuns } from "./simulate-runs.js";
 export { type Columns, type SimulationTables, simulationTables } from "./tables.js";
+export type { TaskStep } from "./task-step.js";

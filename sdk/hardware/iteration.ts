@@ -8,28 +8,14 @@ import { OctavoError, received } from "../errors.js";
 import { anything, checkOptions } from "../options.js";
 import type { IterationTrace } from "../trace/iteration-trace.js";
 import type { TrainingConfiguration } from "../train/schedule/configuration.js";
-import type { Schedule, Task } from "../train/schedule/task.js";
+import type { Schedule } from "../train/schedule/task.js";
 import { drawTimeline } from "./live-timeline.js";
 import type { Profile } from "./profile.js";
 import { recordIteration } from "./record.js";
 import { searchOctavo } from "./search.js";
 import { type Simulation, simulate } from "./simulate.js";
 import { orderOfStarts } from "./task-order.js";
-
-/** One task as the stepper meets it: it begins now. */
-export interface TaskStep {
-	/** Place in the order of starts, from 0. */
-	readonly index: number;
-	readonly task: Task;
-	/** Microseconds from the start of the iteration. */
-	readonly startUs: number;
-	readonly endUs: number;
-	/** Bytes in use as it begins: on the device of one rank, and by one rank on the host. */
-	readonly deviceBytes: number;
-	readonly hostBytes: number;
-	/** Ids of the tasks that began before and still run. */
-	readonly running: readonly string[];
-}
+import type { TaskStep } from "./task-step.js";
 
 /** Kinds of breakpoints; each condition gets the task that begins. */
 export interface IterationEvents {
@@ -53,6 +39,7 @@ export interface IterationRunOptions {
 
 /** Why `run` ended. */
 export interface IterationRunResult {
+	/** Why it stopped. */
 	readonly reason: "end" | "breakpoint" | "maxTasks";
 	/** The last task taken; absent when there was none left. */
 	readonly step?: TaskStep;
@@ -80,6 +67,7 @@ export type IterationRewindTo = { readonly tasks: number } | { readonly before: 
 export class SimulatedIteration
 	implements Steppable<TaskStep, IterationEvents, IterationRunOptions, IterationRunResult>
 {
+	/** The simulation that is walked through. */
 	readonly simulation: Simulation;
 	/** The whole iteration as Arrow tables, whatever has been stepped through. */
 	readonly trace: IterationTrace;

@@ -3,7 +3,7 @@
 
 import { escapeHtml } from "../debug/live-page.js";
 import type { Drawing } from "../debug/live-view.js";
-import type { TaskStep } from "./iteration.js";
+import type { TaskStep } from "./task-step.js";
 
 /** Lanes from top to bottom, with a colour each. */
 const lanes: Readonly<Record<string, string>> = {

@@ -15,11 +15,17 @@ export interface MeasureOptions {
 
 /** One measured loop. Median of its rounds, the slowest and the fastest beside it. */
 export interface Measurement {
+	/** What it is. */
 	readonly name: "read" | "copy" | "hostAdam" | "downscale";
+	/** Median over the rounds. */
 	readonly value: number;
+	/** Its unit. */
 	readonly unit: "GB/s" | "ns/parameter";
+	/** Least of the rounds. */
 	readonly lowest: number;
+	/** Most of the rounds. */
 	readonly highest: number;
+	/** How often it was measured. */
 	readonly numRounds: number;
 	/** What ran and how bytes were counted. */
 	readonly source: string;
@@ -35,6 +41,7 @@ export interface MeasuredHost {
 	readonly hostBytes: number;
 	/** Constants that a profile can take over, of one thread in JavaScript: a lower bound of what native code reaches. */
 	readonly constants: Readonly<Record<Extract<ConstantName, "hostGBs" | "downscaleNs">, ProfileConstant>>;
+	/** What was measured, one loop each. */
 	readonly measurements: readonly Measurement[];
 }
 

@@ -6,6 +6,7 @@ import type { Simulation } from "./simulate.js";
 
 /** Bytes in use from one moment until the next row. */
 export interface MemoryMoment {
+	/** Moment from which it holds, in microseconds. */
 	readonly timeUs: number;
 	/** Bytes on the device of one rank. */
 	readonly deviceBytes: number;
@@ -15,8 +16,11 @@ export interface MemoryMoment {
 
 /** When one buffer is live. */
 export interface BufferLife {
+	/** The buffer. */
 	readonly buffer: BufferPlan;
+	/** When it is taken, in microseconds. */
 	readonly fromUs: number;
+	/** When it is given back, in microseconds. */
 	readonly toUs: number;
 }
 

@@ -22,7 +22,9 @@ export interface MemoryCapacity {
 export interface MemoryPart {
 	/** The buffers' name without place and index: `parameter`, `master`, `staging-momentum`, `activations`, … */
 	readonly what: string;
+	/** Buffers of this kind. */
 	readonly numBuffers: number;
+	/** Their bytes in all. */
 	readonly bytes: number;
 }
 
@@ -44,8 +46,11 @@ export interface PlaceMemory {
 export interface MemoryPrediction {
 	/** Planner of the schedule that was looked at. */
 	readonly planner: string;
+	/** Whether both fit; true where no capacity was given. */
 	readonly fits: boolean;
+	/** Of one device. */
 	readonly device: PlaceMemory;
+	/** Of a node's host memory. */
 	readonly host: PlaceMemory;
 	/** Where it does not fit: "does not fit: short by N bytes on the device at T, because …". One for each place. */
 	readonly problems: readonly string[];

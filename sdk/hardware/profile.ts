@@ -9,7 +9,9 @@ export type ConstantSource = "specification" | "fitted" | "measured";
 
 /** One constant of a profile. */
 export interface ProfileConstant {
+	/** In the unit that `constantMeanings` names. */
 	readonly value: number;
+	/** Where it comes from. */
 	readonly source: ConstantSource;
 	/** For fitted constants: what data sheets or first looks gave, around which a calibration holds it. */
 	readonly prior?: number;
@@ -57,6 +59,7 @@ export type Constants = Readonly<Record<ConstantName, number>>;
 
 /** A kind of node. */
 export interface Profile {
+	/** Name in tables and captions. */
 	readonly name: string;
 	/** What it stands for, for captions. */
 	readonly description: string;
@@ -64,6 +67,7 @@ export interface Profile {
 	readonly deviceBytes: number;
 	/** Host memory of a node in bytes. */
 	readonly hostBytes: number;
+	/** Rates and costs by name; `constantMeanings` has units. */
 	readonly constants: Readonly<Record<ConstantName, ProfileConstant>>;
 }
 

@@ -20,24 +20,33 @@ export type RunSchedule = "S0" | "S1" | "S2";
 
 /** Times in milliseconds, medians over iterations. */
 export interface MeasuredTimes {
+	/** In milliseconds. */
 	readonly forwardMs: number;
+	/** In milliseconds. */
 	readonly backwardMs: number;
+	/** In milliseconds. */
 	readonly updateMs: number;
+	/** In milliseconds. */
 	readonly iterationMs: number;
 }
 
 /** One run. */
 export interface Run {
+	/** Name of the run. */
 	readonly id: string;
 	/** Line of the file it was read from, from 1; absent when it was not. */
 	readonly line?: number;
 	/** Name of its hardware as in the file: `H100-bound`. */
 	readonly profile: string;
+	/** What was trained. */
 	readonly configuration: TrainingConfiguration;
+	/** Which schedule ran. */
 	readonly schedule: RunSchedule;
 	/** Update stride k; 0 for S0 and S1. */
 	readonly stride: number;
+	/** Which of the authors' codes ran. */
 	readonly code: CodeVariant;
+	/** What was measured. */
 	readonly measured?: MeasuredTimes;
 	/** What the file's author meant it for; absent when the file does not say. */
 	readonly use?: "calibration" | "reference";

@@ -21,21 +21,29 @@ export interface SearchOptions {
 
 /** What a schedule moves and needs, for a rank; host memory for a node. */
 export interface ScheduleCost {
+	/** Time of an iteration, in microseconds. */
 	readonly iterationUs: number;
+	/** Time of its update, in microseconds. */
 	readonly updateUs: number;
 	/** Bytes over each copy engine in one iteration. */
 	readonly h2dBytes: number;
+	/** Bytes from the device to the host. */
 	readonly d2hBytes: number;
 	/** Highest use, in bytes. */
 	readonly deviceBytes: number;
+	/** Most host memory in use, in bytes. */
 	readonly hostBytes: number;
 }
 
 /** The best choice found. */
 export interface SearchResult {
+	/** What was chosen. */
 	readonly choice: OctavoChoice;
+	/** The schedule of it, checked. */
 	readonly schedule: Schedule;
+	/** Its simulation. */
 	readonly simulation: Simulation;
+	/** Its time, traffic and memory. */
 	readonly cost: ScheduleCost;
 	/** Number of schedules simulated. */
 	readonly numTried: number;

@@ -11,19 +11,27 @@ import { constantsOf, type Profile } from "./profile.js";
 
 /** When one task ran, in microseconds from the start of the iteration. */
 export interface SimulatedTask {
+	/** The task. */
 	readonly task: Task;
+	/** Its start, in microseconds. */
 	readonly startUs: number;
+	/** Its end, in microseconds. */
 	readonly endUs: number;
 }
 
 /** One simulated iteration of one rank; all ranks are alike. */
 export interface Simulation {
+	/** What was simulated. */
 	readonly schedule: Schedule;
+	/** On what. */
 	readonly profile: Profile;
+	/** Every task with start and end. */
 	readonly tasks: readonly SimulatedTask[];
 	/** Times of the phases; the update ends when the host goes on, copies may still trail. */
 	readonly forwardUs: number;
+	/** In microseconds. */
 	readonly backwardUs: number;
+	/** In microseconds. */
 	readonly updateUs: number;
 	/** Whole iteration: phases, what lies between them, and trailing copies. */
 	readonly iterationUs: number;

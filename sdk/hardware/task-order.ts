@@ -1,8 +1,8 @@
 // The tasks of a simulated iteration in the order in which they begin, each with what runs beside it.
 
-import type { TaskStep } from "./iteration.js";
 import { memoryOverTime } from "./memory.js";
 import type { Simulation } from "./simulate.js";
+import type { TaskStep } from "./task-step.js";
 
 /** Orders tasks by their starts. */
 export function orderOfStarts(simulation: Simulation): TaskStep[] {

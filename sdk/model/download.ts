@@ -27,12 +27,15 @@ export interface DownloadOptions {
 
 /** How far a download is. */
 export interface DownloadProgress {
+	/** File under way. */
 	file: string;
 	/** Bytes of this file that are there. */
 	fileBytes: number;
+	/** Its size in bytes. */
 	fileTotalBytes: number;
 	/** Bytes of all files known up to now that are there; shards are known once their index is. */
 	bytes: number;
+	/** Size of all files in bytes. */
 	totalBytes: number;
 }
 

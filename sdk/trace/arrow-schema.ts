@@ -54,7 +54,9 @@ export interface TraceMetadata {
 	blockSize: number;
 	/** Physical blocks in each layer's pool. */
 	numBlocks: number;
+	/** Layers of the model. */
 	numLayers: number;
+	/** Seed of the session. */
 	seed: number;
 	/** What computed it, for captions: instruction set, GEMM and threads. */
 	engine: string;

@@ -18,6 +18,7 @@ import { TableSet } from "./table-set.js";
 export interface BatchMetadata {
 	/** Version of octavo that recorded it. */
 	readonly version: string;
+	/** Name of the model. */
 	readonly model: string;
 	/** What computed it: instruction set, GEMM and threads. */
 	readonly engine: string;

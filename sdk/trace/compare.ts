@@ -37,10 +37,13 @@ export interface CompareOptions {
 
 /** Where a run first fed another token than the reference. */
 export interface Divergence {
+	/** Name of the run. */
 	run: string;
 	/** Undefined when it never did. */
 	position: number | undefined;
+	/** Token that it fed. */
 	token: number | undefined;
+	/** Token that the reference fed. */
 	referenceToken: number | undefined;
 }
 
@@ -64,6 +67,7 @@ export class Comparison {
 	readonly reference: string;
 	/** Names of the others. */
 	readonly runs: readonly string[];
+	/** How many likeliest tokens are compared. */
 	readonly k: number;
 	/** A row a run and position, in the order of the runs. */
 	readonly table: Table<ComparisonTypes>;

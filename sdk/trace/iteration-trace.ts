@@ -27,6 +27,7 @@ export interface IterationMetadata {
 	readonly iterationUs: number;
 	/** Memory of one device and of the node's host, in bytes. */
 	readonly deviceBytes: number;
+	/** Host memory of a node in bytes. */
 	readonly hostBytes: number;
 	/** Ranks that share the host. */
 	readonly numRanks: number;

@@ -15,7 +15,9 @@ import type { Access, BufferPlan, Schedule, Task } from "./schedule/task.js";
 
 /** The Arrow tables of a schedule. Planner and configuration are metadata of `tasks`. */
 export interface ScheduleTables {
+	/** A row a task. */
 	readonly tasks: ReturnType<typeof tableFromColumns>;
+	/** A row a buffer. */
 	readonly buffers: ReturnType<typeof tableFromColumns>;
 }
 

@@ -16,8 +16,11 @@ const longestWaitMs = 20;
 
 /** A breakpoint that held in a sequence. */
 export interface BatchStop {
+	/** Whose step stopped. */
 	sequence: BatchSequence;
+	/** What it stopped before. */
 	event: StopEvent;
+	/** The breakpoint that stopped it. */
 	breakpoint: Breakpoint;
 }
 

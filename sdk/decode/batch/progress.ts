@@ -19,8 +19,11 @@ export class BatchProgress {
 	readonly numSequences: number;
 	/** Of them: finished, cancelled or failed. */
 	readonly numEnded: number;
+	/** Sequences that run. */
 	readonly numRunning: number;
+	/** Sequences not let in yet. */
 	readonly numWaiting: number;
+	/** Sequences swapped out. */
 	readonly numSwapped: number;
 	/** Tokens decoded so far, by all. */
 	readonly numOutputTokens: number;

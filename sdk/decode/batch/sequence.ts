@@ -15,6 +15,7 @@ import type { RecordedSequence, SequenceState } from "./record.js";
 
 /** How a sequence ended. */
 export interface SequenceResult {
+	/** How it ended. */
 	state: "finished" | "cancelled" | "failed";
 	/** Tokens decoded. */
 	tokens: Int32Array;

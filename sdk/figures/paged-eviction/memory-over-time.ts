@@ -18,7 +18,9 @@ export interface MemoryOverTimeOptions extends SequenceOptions {
 
 /** The caches of all layers after one step. */
 export interface MemoryPoint {
+	/** Policy, with its layout. */
 	readonly policy: string;
+	/** Step, 0 for the prefill. */
 	readonly step_index: number;
 	/** Mean over layers. */
 	readonly live_tokens: number;

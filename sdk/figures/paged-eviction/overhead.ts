@@ -19,8 +19,11 @@ export interface OverheadOptions extends SequenceOptions {
 
 /** Mean time of a decode step under one policy. */
 export interface OverheadPoint {
+	/** Policy. */
 	readonly policy: string;
+	/** The whole step, in microseconds. */
 	readonly total_us: number;
+	/** Of it in attention, in microseconds. */
 	readonly attention_us: number;
 	/** Computing scores. */
 	readonly score_us: number;

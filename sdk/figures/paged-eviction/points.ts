@@ -23,23 +23,33 @@ export interface Sample extends Outcome {
 
 /** A mean over prompts. */
 export interface Point {
+	/** `recall`, `needle` or `lookup`. */
 	readonly task: string;
+	/** What else tells points apart: a depth, a variant; empty where nothing does. */
 	readonly setting: string;
+	/** Name of the policy. */
 	readonly policy: string;
 	/** KV tokens kept a layer; null for a full cache. */
 	readonly budget: number | null;
+	/** Slots a block. */
 	readonly block_size: number;
+	/** Prompts that the means are over. */
 	readonly num_prompts: number;
 	/** Mean fraction of questions answered right. */
 	readonly score: number;
+	/** Lower end of the 95 % bootstrap interval over prompts. */
 	readonly score_low: number;
+	/** Upper end of it. */
 	readonly score_high: number;
 	/** Mean difference to the random control on the same prompts; null without one. */
 	readonly over_random: number | null;
+	/** Lower end of its paired 95 % bootstrap interval. */
 	readonly over_random_low: number | null;
+	/** Upper end of it. */
 	readonly over_random_high: number | null;
 	/** Mean over prompts and layers after the last question. */
 	readonly live_tokens: number;
+	/** Slots of all blocks, a layer, mean likewise. */
 	readonly allocated_tokens: number;
 	/** 1 − live / allocated. */
 	readonly fragmentation: number;

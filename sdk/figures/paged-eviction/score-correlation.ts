@@ -15,12 +15,17 @@ import { spearman } from "./spearman.js";
 
 /** One score in one layer. */
 export interface Correlation {
+	/** Name of the score. */
 	readonly score: string;
+	/** Layer, from 0. */
 	readonly layer_index: number;
 	/** Mean over prompts of Spearman's coefficient, -1 to 1. */
 	readonly correlation: number;
+	/** Lower end of the 95 % bootstrap interval over prompts. */
 	readonly low: number;
+	/** Upper end of it. */
 	readonly high: number;
+	/** Prompts that the mean is over. */
 	readonly num_prompts: number;
 }
 

@@ -35,12 +35,15 @@ export interface ThroughputOptions extends Omit<ExperimentOptions, "numPrompts">
 
 /** A batch under one policy and budget: medians of three rounds in which all take turns. */
 export interface ThroughputPoint {
+	/** Policy. */
 	readonly policy: string;
 	/** KV tokens kept a layer; null for a full cache. */
 	readonly budget: number | null;
 	/** Prompt and output tokens a second, as the paper counts them. */
 	readonly total_tokens_per_s: number;
+	/** Least of the rounds. */
 	readonly total_tokens_per_s_least: number;
+	/** Most of the rounds. */
 	readonly total_tokens_per_s_most: number;
 	/** Over the full cache's of the same round. */
 	readonly over_full: number;
@@ -50,6 +53,7 @@ export interface ThroughputPoint {
 	readonly tpot_us: number;
 	/** Mean of the sequences that decoded in a step. */
 	readonly mean_at_once: number;
+	/** Times a sequence was swapped out. */
 	readonly num_preemptions: number;
 }
 

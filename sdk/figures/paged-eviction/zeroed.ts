@@ -24,17 +24,21 @@ export interface ZeroedOptions extends ExperimentOptions {
 
 /** One way to take tokens away. */
 export interface ZeroedPoint {
+	/** What was done with the tokens. */
 	readonly way: "nothing taken" | "evicted" | "zeroed in place";
 	/** Mean fraction of questions answered right. */
 	readonly score: number;
 	/** Ends of the 95 % bootstrap interval over prompts. */
 	readonly score_low: number;
+	/** Upper end of it. */
 	readonly score_high: number;
 	/** Share of the question's attention on slots whose tokens were taken away, mean over heads, layers and prompts. */
 	readonly mass_on_dropped: number;
 	/** Ends of its 95 % bootstrap interval. */
 	readonly mass_low: number;
+	/** Upper end of it. */
 	readonly mass_high: number;
+	/** Prompts that the means are over. */
 	readonly num_prompts: number;
 }
 

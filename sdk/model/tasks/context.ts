@@ -10,7 +10,9 @@ export const recallTokens = Object.freeze({ bos: 1, rec: 2, qry: 3, symbols: [16
 export interface RecallRecord {
 	/** Index of its REC token in the context. */
 	position: number;
+	/** Token of the key. */
 	key: number;
+	/** Tokens of the two values. */
 	values: [number, number];
 }
 
@@ -18,6 +20,7 @@ export interface RecallRecord {
 export interface RecallQuery {
 	/** QRY and the key: feed it, then read two predictions. */
 	tokens: Int32Array;
+	/** Token asked for. */
 	key: number;
 	/** The two tokens to predict. */
 	answer: [number, number];
@@ -29,7 +32,9 @@ export interface RecallQuery {
 export interface RecallPrompt {
 	/** BOS, filler and records: [length of the context]. */
 	context: Int32Array;
+	/** Where each record stands, and what it says. */
 	records: RecallRecord[];
+	/** Questions about the records, with their answers. */
 	queries: RecallQuery[];
 	/** The context and all queries with their answers: [length of the context + 4 · number of queries]. */
 	tokens: Int32Array;

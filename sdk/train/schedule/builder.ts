@@ -6,19 +6,33 @@ import type { Access, BufferPlan, Phase, Resource, Schedule, Task, TaskKind } fr
 
 /** What a planner says of a task; the rest has the defaults of `ScheduleBuilder.task`. */
 export interface TaskDraft {
+	/** Name, unique in the schedule. */
 	readonly id: string;
+	/** What it does. */
 	readonly kind: TaskKind;
+	/** Lane: tasks of one stream run one at a time, in order. */
 	readonly stream: string;
+	/** What it runs on. */
 	readonly resource: Resource;
+	/** Default: the update. */
 	readonly phase?: Phase;
+	/** Micro-step of gradient accumulation, from 0. */
 	readonly microStep?: number;
+	/** Layer it works on; -1 is the embedding. */
 	readonly layer?: number;
+	/** Subgroup it works on. */
 	readonly subgroup?: number;
+	/** Parameters of this rank that it works on. */
 	readonly elements?: number;
+	/** Bytes it moves over its link or through its processor's memory. */
 	readonly bytes?: number;
+	/** Floating-point operations. */
 	readonly flops?: number;
+	/** What it reads, and which content it expects there. */
 	readonly reads?: readonly Access[];
+	/** What it writes, and which content it leaves there. */
 	readonly writes?: readonly Access[];
+	/** Ids of the tasks it waits for. */
 	readonly after?: readonly (string | undefined)[];
 }
 
@@ -52,7 +66,9 @@ export class ScheduleBuilder {
 	readonly #buffers = new Map<string, BufferPlan>();
 
 	constructor(
+		/** Name of the planner. */
 		readonly planner: string,
+		/** What is trained. */
 		readonly configuration: TrainingConfiguration,
 	) {}
 

@@ -24,6 +24,7 @@ export type ProblemKind =
 
 /** One fault of a schedule. */
 export interface Problem {
+	/** What is wrong. */
 	readonly kind: ProblemKind;
 	/** Ids of the tasks it is between; one when there is no second. */
 	readonly tasks: readonly string[];

@@ -6,22 +6,31 @@ import { nearest } from "../../options.js";
 
 /** Shape of a Llama-like decoder: grouped-query attention, SwiGLU, untied head. */
 export interface ModelShape {
+	/** Decoder layers. */
 	readonly numLayers: number;
+	/** Width of the hidden states. */
 	readonly hiddenSize: number;
+	/** Inner width of the feed-forward part. */
 	readonly ffnSize: number;
+	/** Query heads. */
 	readonly numHeads: number;
+	/** Heads of keys and values. */
 	readonly numKvHeads: number;
 	/** Tokens a sequence. */
 	readonly sequenceLength: number;
+	/** Tokens of the vocabulary. */
 	readonly vocabularySize: number;
 }
 
 /** One training run. */
 export interface TrainingConfiguration {
+	/** Shape of the model. */
 	readonly model: ModelShape;
+	/** Nodes; ranks divide evenly over them. */
 	readonly numNodes: number;
 	/** Data-parallel ranks in all; each owns 1 / (dataParallel · tensorParallel) of the parameters. */
 	readonly dataParallel: number;
+	/** Ranks that share each layer. */
 	readonly tensorParallel: number;
 	/** Sequences a rank takes through forward and backward at once. */
 	readonly microBatchSize: number;

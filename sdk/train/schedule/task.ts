@@ -65,7 +65,9 @@ export interface Access {
 export interface Task {
 	/** Unique in the schedule, readable: `prefetch[3].momentum`. */
 	readonly id: string;
+	/** What it does. */
 	readonly kind: TaskKind;
+	/** Phase of the iteration. */
 	readonly phase: Phase;
 	/** Micro-step of gradient accumulation, from 0; 0 in the update. */
 	readonly microStep: number;
@@ -75,6 +77,7 @@ export interface Task {
 	readonly subgroup?: number;
 	/** Lane: tasks of one stream run in the order of the list, one at a time. */
 	readonly stream: string;
+	/** What it runs on. */
 	readonly resource: Resource;
 	/** Parameters of this rank's partition that it works on. */
 	readonly elements: number;
@@ -82,7 +85,9 @@ export interface Task {
 	readonly bytes: number;
 	/** Floating point operations, for `forward` and `backward`; otherwise 0. */
 	readonly flops: number;
+	/** What it reads, and which content it expects there. */
 	readonly reads: readonly Access[];
+	/** What it writes, and which content it leaves there. */
 	readonly writes: readonly Access[];
 	/** Ids of the tasks that must have ended, beside the one before it on its stream. */
 	readonly after: readonly string[];
@@ -90,8 +95,11 @@ export interface Task {
 
 /** Memory that tasks use: live from the start of its first task to the end of its last, unless `initial` or `kept`. */
 export interface BufferPlan {
+	/** Name, unique in the schedule. */
 	readonly id: string;
+	/** Where it is. */
 	readonly place: "device" | "host";
+	/** Its size. */
 	readonly bytes: number;
 	/** Content before the first task; absent: nothing that may be read. */
 	readonly initial?: string;
@@ -103,8 +111,11 @@ export interface BufferPlan {
 export interface Schedule {
 	/** Name of the planner, for captions. */
 	readonly planner: string;
+	/** What is trained. */
 	readonly configuration: TrainingConfiguration;
+	/** Memory that tasks use. */
 	readonly buffers: readonly BufferPlan[];
+	/** In an order in which they may be launched. */
 	readonly tasks: readonly Task[];
 }
 

@@ -54,11 +54,11 @@ inline PagedSplit whole_table(const PagedAttentionShape& shape, const float* que
 template <typename Body>
 void for_each_split(const PagedSplit& all, int num_query_heads, Body&& body) {
   const int64_t num_splits = num_splits_of(all.kv_len);
-  // KV heads that a thread takes together, since a block holds them one after another: as long as there are
-  // splits enough for all threads.
-  const int64_t num_wanted = int64_t{4} * ThreadPool::shared().num_threads();
+  // A block holds its KV heads one after another, and memory is read fastest in its order: a thread takes all
+  // of a split, and some only where threads would otherwise have none.
+  const int64_t num_threads = ThreadPool::shared().num_threads();
   const int64_t num_parts =
-      std::clamp<int64_t>((num_wanted + num_splits - 1) / num_splits, 1, all.num_kv_heads);
+      std::clamp<int64_t>((num_threads + num_splits - 1) / num_splits, 1, all.num_kv_heads);
   const int64_t heads_per_task = (all.num_kv_heads + num_parts - 1) / num_parts;
   const int64_t num_ranges = (all.num_kv_heads + heads_per_task - 1) / heads_per_task;
   const double cost = static_cast<double>(all.kv_len) * num_query_heads * all.head_dim;

@@ -38,6 +38,28 @@ test("memory that a cell has dropped goes back when nothing is asked, and variab
 	}
 });
 
+test("after an idle time the heap may grow by half before V8 marks it again", async () => {
+	const kernel = await KernelClient.start();
+	try {
+		// Told without a request, which would begin the idle time anew.
+		await kernel.execute(
+			"import { PerformanceObserver } from 'node:perf_hooks';" +
+				"let majors = 0; const count = (list: any) => { for (const { detail } of list.getEntries()) if (detail.kind > 2) console.log('collected', ++majors); };" +
+				"const observer = new PerformanceObserver(count); observer.observe({ entryTypes: ['gc'] });",
+		);
+		const told = () =>
+			kernel.messages.filter(({ type, content }) => type === "stream" && /collected/.test(content.text));
+		await kernel.until(() => told().length > 0);
+		// One cell, in which nothing else is collected; what was begun meanwhile has been told by its end.
+		const cell =
+			"const before = majors; const kept: object[] = []; for (let n = 0; n < 400_000; n++) kept.push({ n, text: String(n) });" +
+			"await new Promise((resolve) => setTimeout(resolve, 200)); majors - before";
+		assert.equal(await value(kernel, cell), "0");
+	} finally {
+		await kernel.stop();
+	}
+});
+
 test("cells see the environment as the user set it", { skip }, async () => {
 	const code =
 		"[process.env.MALLOC_ARENA_MAX, Object.keys(process.env).filter((name) => name.includes('ARENA')).length]";

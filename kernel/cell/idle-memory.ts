@@ -2,7 +2,7 @@
 // keeps all of the space for new objects: some 80 MiB for each kernel that is only open. Buffers leave memory in lanes, and
 // with malloc.
 
-import { getHeapStatistics, setFlagsFromString } from "node:v8";
+import { getHeapStatistics } from "node:v8";
 
 /** Time without a request after which memory is collected, in milliseconds. */
 const idleMs = 1500;
@@ -12,14 +12,6 @@ const maxHeapBytes = 192 * 1024 * 1024;
 const minGrownBytes = 16 * 1024 * 1024;
 /** Time from a collection to when what it dropped has been freed, in milliseconds. */
 const freedMs = 300;
-/**
- * Growth of the heap after such a collection before V8 marks again, in per cent of what is left. By itself V8 allows hardly
- * any: the first few MiB after an idle time would have 100 MiB marked.
- */
-const grownPercent = 100;
-/** @param percent 0: as V8 sees fit */
-const growingFlag = (percent: number) => setFlagsFromString(`--heap-growing-percent=${percent}`);
-
 /** Has memory collected once after each busy time. */
 export class IdleMemory {
 	readonly #collect: () => void;
@@ -64,10 +56,7 @@ export class IdleMemory {
 
 	#begin(): void {
 		clearTimeout(this.#timer);
-		if (this.#collected) {
-			this.#leftBytes = process.memoryUsage.rss();
-			growingFlag(0);
-		}
+		if (this.#collected) this.#leftBytes = process.memoryUsage.rss();
 		this.#collected = false;
 	}
 
@@ -75,12 +64,8 @@ export class IdleMemory {
 		if (process.memoryUsage.rss() < this.#leftBytes + minGrownBytes) return;
 		if (getHeapStatistics().used_heap_size <= maxHeapBytes) {
 			this.#collected = true;
-			growingFlag(grownPercent);
 			this.#collect();
 		}
-		this.#timer = setTimeout(() => {
-			growingFlag(0);
-			this.#giveBack();
-		}, freedMs).unref();
+		this.#timer = setTimeout(this.#giveBack, freedMs).unref();
 	}
 }

@@ -7,7 +7,7 @@
  * silences require(esm). The others are in MiB. A space for new objects that has to grow again after an idle time makes the
  * next large output half as slow again, and one of V8's own size is full after every twentieth cell, which then waits for
  * ten milliseconds; what of it is not used takes no memory. A heap below the last is not marked, which would slow the first
- * cells: idle-memory.ts has it collected while nothing is asked.
+ * cells, and those after an idle time, in which idle-memory.ts has it collected.
  */
 export const workerFlags = [
 	"--no-force-async-hooks-checks",

@@ -186,8 +186,8 @@ test("a worker that dies at a breakpoint is replaced, and its breakpoints hold i
 	process.kill(pid, "SIGKILL");
 	assert.equal((await client.kernel.exchange(id)).reply.ename, "KernelWorkerDied");
 	// At once: the next worker has neither started nor been attached to.
-	const again = client.run(code);
 	const after = await client.ask("debugInfo");
+	const again = client.run(code);
 	assert.deepEqual([after.isStarted, after.stoppedThreads, after.breakpoints.length], [true, [], 1]);
 	assert.equal((await client.stopped()).frames[0]!.line, 2);
 	assert.equal((await client.finish(again)).reply.status, "ok");

@@ -187,7 +187,8 @@ test("what large buffers took in both processes goes back when none come any mor
 		}
 		const grown = () => Math.max(...resident().map((now, i) => now - before[i]!));
 		assert.ok(grown() > 30, `${before} MiB became ${resident()}`);
-		for (const end = Date.now() + 10_000; grown() > 16 && Date.now() < end; ) await sleep(100);
+		// Some seconds; on a busy machine they are long. What is not given back stays for good.
+		for (const end = Date.now() + 60_000; grown() > 16 && Date.now() < end; ) await sleep(100);
 		assert.ok(grown() <= 16, `${before} MiB before, ${resident()} after`);
 	} finally {
 		await kernel.stop();

@@ -131,6 +131,8 @@ export class DebugSession {
 		if (this.#stop !== stop) throw failure("Expected a stopped thread but it runs");
 		this.#steps.begin(motion);
 		await this.inspector.post(`Debugger.${motion}`);
+		// The event that says so may come behind the cell's reply, which has a way of its own.
+		if (this.#stop === stop) this.#resumed();
 	}
 
 	/** Stops the thread at the next of the user's statements. */

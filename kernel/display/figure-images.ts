@@ -2,7 +2,7 @@
 // a script has put both images. No browser package is needed for that.
 
 import { execFile } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -39,6 +39,11 @@ const imagesScript = `
 	document.head.textContent = "";
 })();`;
 
+/** The environment for a browser, which makes a socket in TMPDIR: its path may have some hundred characters only. */
+function shortPaths(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+	return tmpdir().length > 50 && existsSync("/tmp") ? { ...env, TMPDIR: "/tmp" } : env;
+}
+
 /**
  * Both images.
  *
@@ -54,7 +59,7 @@ export async function figureImages(figure: PageFigure, chromium: string): Promis
 		const { stdout } = await promisify(execFile)(
 			chromium,
 			[...options, `--user-data-dir=${join(folder, "profile")}`, pathToFileURL(page).href],
-			{ maxBuffer: 64 * 2 ** 20, timeout: 60_000 },
+			{ maxBuffer: 64 * 2 ** 20, timeout: 60_000, env: shortPaths(process.env) },
 		);
 		const found = /octavo-images data:image\/svg\+xml,(\S+) data:image\/png;base64,(\S+) octavo-end/.exec(stdout);
 		if (!found) throw new Error("the browser's page has no images");

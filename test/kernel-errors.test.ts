@@ -154,6 +154,20 @@ test("an error in a file of the user's names its line, whatever kind of file, an
 	await kernel.execute("// @octavo type-errors: refuse");
 });
 
+test("what a failed cell never came to has no value, and later cells are told so", async () => {
+	const code =
+		"let open: number | undefined;\nconst known = 1;\nif (known) throw new Error('x');\nconst model = { a: 1 };\nvar afterwards = 2;";
+	await kernel.execute(code);
+	const told = traceback(await kernel.execute("1;\nmodel.a;"));
+	assert.match(
+		told,
+		/^ReferenceError: 'model' has no value: the cell that declares it failed before it came to it\n {4}at cell:2:1\n/,
+	);
+	assert.equal(shown(await kernel.execute("[open, known, afterwards].join()")), "',1,'");
+	assert.equal(shown(await kernel.execute("afterwards = 3; open = 4; [open, afterwards].join()")), "'4,3'");
+	assert.equal(shown(await kernel.execute("const model = 5;\nmodel")), "5");
+});
+
 test("a constant and an import of an earlier cell cannot be assigned to, also past the types", async () => {
 	await kernel.execute(
 		"const fixed = 1; let free = 1;\nimport * as path from 'node:path';\nimport { join } from 'node:path';",

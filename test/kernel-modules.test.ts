@@ -280,6 +280,14 @@ test("WebAssembly has types, also beside those of a browser", async () => {
 	assert.equal(await outcome(`/// <reference lib="dom" />\n${use("two")}`), "5");
 });
 
+test("what a cell declares whose import fails is not there, in types either", async () => {
+	writeFileSync(join(folder, "fails.ts"), "await null;\nif (Math) throw new Error('no');\nexport {};\n");
+	await kernel.execute("const before = 'kept';");
+	assert.equal(await outcome("import './fails';\nconst lost = 1;\nconst before = 2;"), "Error: no");
+	assert.match((await outcome("lost")) ?? "", /Cannot find name 'lost'/);
+	assert.equal(await outcome("before.length"), "4");
+});
+
 test("what cannot be imported is told in the notebook's words", async () => {
 	assert.match((await outcome("await import('no-such-package' as string)"))!, new RegExp(`imported from ${folder}`));
 });

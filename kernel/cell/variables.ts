@@ -46,8 +46,7 @@ export class CellNames {
 		for (const [name, { own, before }] of this.#declared) {
 			// Another cell may have declared it since.
 			if (Object.getOwnPropertyDescriptor(this.#values, name)?.get !== own.get || this.#isReached(name)) continue;
-			if (before) Object.defineProperty(this.#values, name, before);
-			else delete this.#values[name];
+			Object.defineProperty(this.#values, name, before ?? { ...own, get: reader(name, own.get!) });
 		}
 	}
 
@@ -59,6 +58,19 @@ export class CellNames {
 			return false;
 		}
 	}
+}
+
+/** Reads a name whose cell failed; what it never came to has no value, and later cells that are typed by it must hear so. */
+function reader(name: string, get: () => unknown): () => unknown {
+	return function read() {
+		try {
+			return get();
+		} catch {
+			const error = new ReferenceError(`'${name}' has no value: the cell that declares it failed before it came to it`);
+			Error.captureStackTrace(error, read);
+			throw error;
+		}
+	};
 }
 
 /** Refuses to assign to a constant or to what was imported, as JavaScript does; without a setter nothing would be said. */

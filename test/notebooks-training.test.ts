@@ -33,8 +33,8 @@ const numCharts = (cells: Cell[]): number =>
 	cells.flatMap(({ outputs = [] }) => outputs).filter(({ data = {} }) => "application/vnd.plotly.v1+json" in data)
 		.length;
 
-test("figures/deep-optimizer-states draws twelve figures", () => {
-	assert.equal(numCharts(execute("figures/deep-optimizer-states.ipynb")), 12);
+test("figures/deep-optimizer-states draws fourteen figures", () => {
+	assert.equal(numCharts(execute("figures/deep-optimizer-states.ipynb")), 14);
 });
 
 test("step-optimizer-offload steps, draws, and has its bad schedule refused and the mended one accepted", () => {

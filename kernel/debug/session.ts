@@ -195,6 +195,10 @@ export class DebugSession {
 				await step();
 				this.#checkStays(departures);
 			}
+		} catch (error) {
+			// What the inspector says whose session was closed meanwhile tells nobody why.
+			this.#checkStays(departures);
+			throw error;
 		} finally {
 			this.#numConnecting--;
 			this.#parsed = undefined;

@@ -257,6 +257,22 @@ test("JSON and CommonJS files that changed are read anew, with or without attrib
 	assert.equal(await outcome("import { k as k2 } from './changing.cjs'; [k2, k]"), "[ 2, 1 ]");
 });
 
+test("an ES module that awaits is imported by cells and by local files, and anew when it has changed", async () => {
+	const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
+	const awaits = (k: number) => `export const k = await Promise.resolve(${k});\nexport default { twice: 2 * k };\n`;
+	write("awaits.mjs", awaits(4));
+	write("imports-awaits.ts", "import { k } from './awaits.mjs';\nexport const above = k + 1;\n");
+	assert.equal(await outcome("import twice4, { k as k4 } from './awaits.mjs'; [k4, twice4.twice]"), "[ 4, 8 ]");
+	assert.equal(await outcome("import * as all4 from './awaits.mjs'; [all4.k, all4.default.twice]"), "[ 4, 8 ]");
+	assert.equal(await outcome("import { above } from './imports-awaits'; above"), "5");
+	await new Promise((resolve) => setTimeout(resolve, 20));
+	write("awaits.mjs", awaits(7));
+	assert.equal(await outcome("import { k as k7 } from './awaits.mjs'; [k4, k7]"), "[ 4, 7 ]");
+	write("throws.mjs", "await Promise.reject(new RangeError('no such thing'));\nexport const never = 1;\n");
+	assert.equal(await outcome("import { never } from './throws.mjs'; never"), "RangeError: no such thing");
+	assert.equal(await outcome("k7 + 1"), "8");
+});
+
 test("URLs are imported, and import.meta.resolve finds for a thread what a cell finds", async () => {
 	assert.equal(await outcome("import five from 'data:text/javascript,export default 5'; five"), "5");
 	assert.equal(await outcome("(await import('data:text/javascript,export default 6')).default"), "6");

@@ -21,7 +21,10 @@ export class Imports {
 	readonly #folder: string;
 	readonly #require: NodeJS.Require;
 	readonly #tslabRequire: (id: string) => Module;
-	readonly #modules = new LocalModules((specifier) => this.require(specifier));
+	readonly #modules = new LocalModules(
+		(specifier) => this.require(specifier),
+		async (path) => asLegacy(await this.import(path)),
+	);
 	readonly #importHere: (specifier: string, options?: ImportCallOptions) => Promise<Module>;
 	/** When files had been changed, by path, at their first and their last import. */
 	readonly #changedAt = new Map<string, { first: number; last: number }>();
@@ -112,9 +115,7 @@ export class Imports {
 		} catch {
 			// An ES module that CommonJS cannot even resolve.
 		}
-		return new Proxy(module, {
-			get: (target, key) => (key === "__esModule" ? true : Reflect.get(target, key)),
-		});
+		return asLegacy(module);
 	}
 
 	async #importPackage(specifier: string, options?: ImportCallOptions): Promise<Module> {
@@ -177,6 +178,13 @@ export class Imports {
 			clearTimeout(timer);
 		}
 	}
+}
+
+/** An ES module as code that was compiled to CommonJS expects it. */
+function asLegacy(module: Module): Module {
+	return new Proxy(module, {
+		get: (target, key) => (key === "__esModule" ? true : Reflect.get(target, key)),
+	});
 }
 
 /** What a default import of a module means: its `default`, or a CommonJS module itself. */

@@ -106,10 +106,17 @@ export class LocalModules {
 	readonly #modules = new Map<string, LocalModule>();
 	readonly #running = new Map<string, Running>();
 	readonly #requirePackage: (specifier: string) => object;
+	readonly #importScript: (path: string) => Promise<object>;
+	/** ES modules that are loaded as they are, by path: their latest forms. */
+	readonly #scripts = new Map<string, object>();
 
-	/** @param requirePackage gives what is no file */
-	constructor(requirePackage: (specifier: string) => object) {
+	/**
+	 * @param requirePackage gives what is no file
+	 * @param importScript loads an ES module, anew where it has changed, as compiled code expects it
+	 */
+	constructor(requirePackage: (specifier: string) => object, importScript: (path: string) => Promise<object>) {
 		this.#requirePackage = requirePackage;
+		this.#importScript = importScript;
 	}
 
 	/** Takes a file's latest form. */
@@ -119,13 +126,19 @@ export class LocalModules {
 	}
 
 	/**
-	 * Runs what awaits at its top level among a file and all that it imports, each behind what it imports itself.
+	 * Loads the ES modules among a file and all that it imports, and runs what awaits at its top level, each behind what it
+	 * imports itself.
 	 *
 	 * @param folder where the import is written
 	 */
 	async prepare(specifier: string, folder: string, seen = new Set<string>()): Promise<void> {
-		const module = this.#find(resolve(folder, specifier));
-		if (!module || seen.has(module.path)) return;
+		const path = resolve(folder, specifier);
+		const module = this.#find(path);
+		if (!module) {
+			if (path.endsWith(".mjs")) this.#scripts.set(path, await this.#importScript(path));
+			return;
+		}
+		if (seen.has(module.path)) return;
 		seen.add(module.path);
 		for (const name of module.imports) if (isFile(name)) await this.prepare(name, dirname(module.path), seen);
 		if (module.awaits) await (this.#running.get(module.path) ?? this.#begin(module)).finished;
@@ -139,8 +152,9 @@ export class LocalModules {
 	 * @throws {OctavoError} ERR_OCTAVO_IMPORT for one that awaits at its top level and was not imported
 	 */
 	require(specifier: string, folder: string): object | undefined {
-		const module = this.#find(resolve(folder, specifier));
-		return module && this.#run(module);
+		const path = resolve(folder, specifier);
+		const module = this.#find(path);
+		return module ? this.#run(module) : this.#scripts.get(path);
 	}
 
 	#find(path: string): LocalModule | undefined {

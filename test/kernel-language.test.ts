@@ -180,6 +180,7 @@ test("is_complete tells complete, incomplete with indent, and invalid code", asy
 	assert.equal((await ask("f(1,")).status, "incomplete");
 	assert.equal((await ask("const = 5")).status, "invalid");
 	assert.equal((await ask("await f()")).status, "complete");
+	assert.equal((await ask("#!/usr/bin/env node\n1 + 1")).status, "complete");
 	assert.equal((await ask("")).status, "complete");
 });
 

@@ -19,7 +19,8 @@ const prefix = "export {};\n";
 export function isComplete(ts: typeof TypeScript, code: string, { completed, indent = "" }: Verdict): IsCompleteResult {
 	// Blanks alone: tslab takes a byte order mark for one.
 	if (!completed) return { status: "incomplete", indent: indent.replace(/[^ \t]/g, "") };
-	const parsed = ts.createSourceFile("cell.ts", prefix + code, ts.ScriptTarget.ES2022);
+	// An interpreter's line says nothing to a cell.
+	const parsed = ts.createSourceFile("cell.ts", prefix + code.replace(/^#!/, "//"), ts.ScriptTarget.ES2022);
 	const [error] = (parsed as unknown as { parseDiagnostics: TypeScript.DiagnosticWithLocation[] }).parseDiagnostics;
 	if (!error) return { status: "complete" };
 	const atEnd = error.start >= prefix.length + code.trimEnd().length;
